@@ -1,0 +1,141 @@
+"""The project's checks, each a session: `nox -l` lists them, `scripts/test` runs what CI runs.
+
+Sessions share `.venv` with `scripts/demo` and `scripts/test`; only other Pythons and the built wheel have their
+own environment. All are kept, and updated when a pin changes, so that a second run starts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nox
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+nox.needs_version = ">=2025.2.9"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = False  # on CI too: the workflow names its Python by itself
+nox.options.sessions = ["lint", "typing", "tests", "contract", "package"]
+
+ROOT = Path(__file__).resolve().parent
+VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
+CONSTRAINTS = ROOT / "constraints.txt"
+CONTRACT = Path("openapi", "venice-billing.yaml")
+CONTRACT_SUITE = ("contract_tests/test_contract_document.py", "contract_tests/test_traps.py")
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHER_PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if version != THIS_PYTHON]
+
+# pyenv's interpreters count as installed, though its shims refuse to run the ones that are not selected.
+_PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob("versions/3.*/bin"))])
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check style and layout."""
+    _run(session, "-m", "ruff", "check")
+    _run(session, "-m", "ruff", "format", "--check")
+
+
+@nox.session(venv_backend="none")
+def typing(session: nox.Session) -> None:
+    """Check the types with mypy (strict) and pyright."""
+    _run(session, "-m", "mypy")
+    _run(session, "-m", "pyright", "--pythonpath", str(VENV_PYTHON))
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run every test, here and then on each other Python of the classifiers that this machine has."""
+    _run(session, "-m", "pytest", *session.posargs)
+    for version in OTHER_PYTHONS:
+        session.notify(f"tests_elsewhere-{version}", session.posargs)
+
+
+@nox.session(python=OTHER_PYTHONS)
+def tests_elsewhere(session: nox.Session) -> None:
+    """Run every test on one more Python."""
+    _install(session, "--group", "test", "--editable", ".")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def contract(session: nox.Session) -> None:
+    """Ask whether the committed client serves the contract: VENICE_CONTRACT, or the bundled one."""
+    _run(session, "-m", "pytest", *CONTRACT_SUITE, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def regenerate(session: nox.Session) -> None:
+    """Regenerate contract and client (arguments: scripts/regenerate.py --help), prove them, print what changed."""
+    old = Path(session.create_tmp()).resolve() / CONTRACT.name
+    shutil.copyfile(ROOT / CONTRACT, old)
+    _run(session, "scripts/regenerate.py", *session.posargs)
+    new = _output(session.posargs) / CONTRACT
+    try:
+        _run(session, "-m", "pytest", *CONTRACT_SUITE, env={"VENICE_CONTRACT": str(new)})
+    finally:  # the difference explains a red suite, and breaking is no failure here: the suite has spoken
+        _run(session, "scripts/contract_diff.py", str(old), str(new), success_codes=[0, 1])
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build both distributions, and tour the wheel outside the source tree, with nothing else installed."""
+    _install(session, "build", "hatchling")
+    work = Path(session.create_tmp()).resolve()
+    dist = work / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", str(dist), silent=True)
+    (wheel,) = dist.glob("*.whl")
+
+    session.run("python", "-m", "venv", "--clear", str(work / "fresh"))
+    fresh = str(work / "fresh" / "bin" / "python")
+    pip = (fresh, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check")
+    session.run(*pip, "install", "--constraint", str(CONSTRAINTS), str(wheel), external=True)
+    shutil.copyfile(ROOT / "README.md", work / "README.md")
+    shutil.copyfile(ROOT / "scripts" / "tour.py", work / "tour.py")
+    with session.chdir(work):
+        session.run(fresh, "-I", "-W", "error", "tour.py", "README.md", external=True)
+
+
+def _run(
+    session: nox.Session,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    success_codes: Sequence[int] = (0,),
+) -> None:
+    """Run the Python of .venv, made or updated first."""
+    session.run("bash", "scripts/_bootstrap.sh", "dev", external=True, log=False)
+    session.run(str(VENV_PYTHON), *arguments, env=env, success_codes=success_codes, external=True)
+
+
+def _install(session: nox.Session, *requirements: str) -> None:
+    """Install pinned requirements into the session's own environment, unless that is as it was left."""
+    pins = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    stamp = Path(session.virtualenv.location) / "stamp"
+    current = hashlib.sha256(pins + repr((ROOT, requirements)).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == current:
+        return
+    stamp.unlink(missing_ok=True)
+    session.install("--quiet", "--upgrade", "--constraint", str(CONSTRAINTS), "pip")
+    session.install(
+        "--quiet", "--constraint", str(CONSTRAINTS), "--build-constraint", str(CONSTRAINTS), *requirements
+    )
+    stamp.write_text(current)
+
+
+def _output(arguments: list[str]) -> Path:
+    """Return the folder that `--output` names, by default the project's."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--output="):
+            return Path(argument.removeprefix("--output=")).resolve()
+        if argument == "--output":
+            return Path(arguments[index + 1]).resolve()
+    return ROOT
