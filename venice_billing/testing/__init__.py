@@ -1,0 +1,18 @@
+"""An in-memory Venice for tests: `FakeVenice`, its quirks and faults, and the clock it lives by."""
+
+from venice_billing.testing import faults
+from venice_billing.testing._clock import VirtualClock
+from venice_billing.testing._fake import FakeVenice
+from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing.faults import Fault
+
+__all__ = [
+    "CsvLayout",
+    "CursorPlace",
+    "FakeVenice",
+    "Fault",
+    "Quirks",
+    "SeenRequest",
+    "VirtualClock",
+    "faults",
+]

@@ -1,0 +1,84 @@
+"""What the server says, and how it delivers it: plain data that the two transports act out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve, field, frozen
+
+from venice_billing.testing._text import to_json
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@frozen
+class Delivery:
+    """How an answer reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
+
+    connect_wait: float = 0.0
+    """Before the connection is there. A served fake, whose kernel has accepted already, waits before the headers."""
+    headers_wait: float = 0.0
+    headers_rate: float | None = None
+    """Bytes per second at which the headers trickle."""
+    body_rate: float | None = None
+    stall_at: int | None = None
+    """Stop after so many bytes of the body, for `stall_wait`."""
+    stall_wait: float = 0.0
+    cut_at: int | None = None
+    """End the connection after so many bytes of the body; -1 is before the headers."""
+    reset: bool = False
+    """End it by a reset instead of a proper close."""
+
+
+@frozen
+class Answer:
+    """A whole HTTP answer. `content-length` is the transports' business."""
+
+    status: int
+    headers: Headers = ()
+    body: bytes = field(default=b"", repr=False)
+    delivery: Delivery = Delivery()
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header."""
+        return next((value for other, value in self.headers if other.lower() == name), None)
+
+    def with_header(self, name: str, value: str) -> Answer:
+        """Return the answer with that header set."""
+        rest = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
+        return evolve(self, headers=(*rest, (name, value)))
+
+    def delivered(self, **changes: float | bool | None) -> Answer:
+        """Return the answer with another delivery."""
+        return evolve(self, delivery=evolve(self.delivery, **changes))
+
+
+JSON = "application/json; charset=utf-8"
+CSV = "text/csv; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+
+def json_answer(status: int, value: object, headers: Headers = ()) -> Answer:
+    """Answer with a JSON document."""
+    return Answer(status, (("content-type", JSON), *headers), to_json(value).encode())
+
+
+def error_answer(
+    status: int,
+    message: str,
+    headers: Headers = (),
+    *,
+    details: Mapping[str, Sequence[str]] | None = None,
+) -> Answer:
+    """Answer as the API reports errors; a 400 names each parameter twice over, as the wire does."""
+    document: dict[str, object] = {"error": message}
+    if details is not None:
+        nested: dict[str, object] = {"_errors": list(details.get("", ()))}
+        nested |= {name: {"_errors": list(texts)} for name, texts in details.items() if name}
+        document["details"] = nested
+        document["issues"] = [
+            {"code": "custom", "path": [name] if name else [], "message": text}
+            for name, texts in details.items()
+            for text in texts
+        ]
+    return json_answer(status, document, headers)

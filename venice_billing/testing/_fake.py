@@ -1,0 +1,245 @@
+"""FakeVenice: an account on a server that exists only here."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl
+
+import httpx
+from attrs import evolve
+
+from venice_billing.testing._answers import Answer, error_answer
+from venice_billing.testing._clock import VirtualClock
+from venice_billing.testing._ledger import Ledger
+from venice_billing.testing._quirks import Quirks, SeenRequest
+from venice_billing.testing._seed import seeded_charge, seeded_rows
+from venice_billing.testing._text import Row, format_instant, instant_of
+from venice_billing.testing._transport import mock_transport
+from venice_billing.testing._wire import ORIGINAL_LEDGER, PREFIX, Service, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from venice_billing import AsyncVeniceBilling, VeniceBilling
+    from venice_billing.testing.faults import Fault
+
+_FAILURES_ALLOWED = 20
+_FAILURE_WINDOW = 30.0
+_BLOCKED_FOR = 30.0
+_MINUTE = 60.0
+
+
+class FakeVenice:
+    """Stand in for Venice: one account, its ledger, and every quirk of the live service as a switch.
+
+    Args:
+        entries: How many ledger rows to make up, or the rows themselves: dicts by their wire names, with at least
+            a `timestamp`, whose numbers are `Decimal`, int or text.
+        days: The days before `now` that made-up rows cover.
+        seed: What the made-up rows, and all other chance, are drawn from.
+        now: The time at the start; the present if None.
+        admin_key: The key that may see the ledgers and the balance.
+        inference_key: The key that may only see analytics.
+        original: Whether `/billing/usage` answers 410, as it does since 2026-09-16, or still serves pages.
+        history: Whether `/billing/usage-history` exists yet.
+        quirks: What goes wrong; `fake.quirks` may be changed at any time.
+        clock: The clock to live by, if it is shared with others.
+    """
+
+    def __init__(
+        self,
+        entries: int | Iterable[Mapping[str, Any]] = 1000,
+        *,
+        days: float = 90,
+        seed: int = 0,
+        now: datetime | None = None,
+        admin_key: str = "fake-admin-key",
+        inference_key: str = "fake-inference-key",
+        original: Literal["retired", "alive"] = "retired",
+        history: bool = True,
+        quirks: Quirks | None = None,
+        clock: VirtualClock | None = None,
+    ) -> None:
+        self.admin_key = admin_key
+        self.inference_key = inference_key
+        self.clock = clock or VirtualClock(now)
+        self.quirks = quirks or Quirks()
+        self.requests: list[SeenRequest] = []
+        """Every request, in the order of arrival."""
+        start = datetime.fromtimestamp(self.clock.time(), UTC)
+        rows = seeded_rows(entries, days=days, seed=seed, now=start) if isinstance(entries, int) else entries
+        self._ledger = Ledger(rows)
+        self._wire = Wire(self._ledger, Service(original, history), admin_key)
+        self._rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self._lock = threading.RLock()
+        self._failures: deque[float] = deque(maxlen=_FAILURES_ALLOWED + 1)
+        self._blocked_until = 0.0
+        self._original_times: deque[float] = deque()
+        self._fault_list: tuple[object, int] = ((), 0)
+
+    @property
+    def ledger(self) -> list[Row]:
+        """The truth: every row by its wire names, in ascending order of time, stable at one instant."""
+        return self.rows()
+
+    def rows(
+        self,
+        *,
+        currency: str | None = None,
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+    ) -> list[Row]:
+        """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order."""
+        chosen = self._ledger.select(currency=currency, start=instant_of(start), end=instant_of(end))
+        return [entry.row for entry in chosen]
+
+    def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:
+        """Add a charge, also while walks run, and return it as it will be sent.
+
+        Args:
+            row: Its fields (those not given are made up); the time is now unless it says another.
+            late: How long ago the charge arose that is booked only now.
+        """
+        moment = round((self.clock.time() - late.total_seconds()) * 1000) * 1000
+        with self._lock:
+            made_up = {} if row else seeded_charge(self._rng)
+            return self._ledger.book({"timestamp": format_instant(moment), **made_up, **(row or {})})
+
+    @property
+    def balance(self) -> Row:
+        """The balance body: computed from the ledger, until it is set."""
+        return self._wire.balance_at(self.clock.time())
+
+    @balance.setter
+    def balance(self, document: Row | None) -> None:
+        self._wire.balance = document
+
+    def transport(self) -> httpx.MockTransport:
+        """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits pass on `clock` alone."""
+        return mock_transport(self._respond, self.clock)
+
+    def client(self, **options: Any) -> VeniceBilling:
+        """Return a `VeniceBilling` of this account, on the fake's transport and clock."""
+        from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake speaks the wire and needs no client
+
+        http_client = httpx.Client(transport=self.transport())
+        client = VeniceBilling(**self._client_options(options), http_client=http_client)
+        client._clock = self.clock  # noqa: SLF001
+        return client
+
+    def async_client(self, **options: Any) -> AsyncVeniceBilling:
+        """Return an `AsyncVeniceBilling` of this account, on the fake's transport and clock."""
+        from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - as in client()
+
+        http_client = httpx.AsyncClient(transport=self.transport())
+        client = AsyncVeniceBilling(**self._client_options(options), http_client=http_client)
+        client._clock = self.clock  # noqa: SLF001
+        return client
+
+    def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"api_key": self.admin_key, "base_url": f"https://api.venice.ai{PREFIX}", **options}
+
+    def _respond(self, request: httpx.Request) -> Answer:
+        return self.respond(
+            request.method, request.url.host, request.url.raw_path.decode("ascii"), dict(request.headers)
+        )
+
+    def respond(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> Answer:
+        """Answer one request: its target as in the request line, its headers by lower-case name."""
+        with self._lock:
+            request = self._seen(method, host, target, headers)
+            quirks = self.quirks
+            for row in quirks.arrivals(request) if quirks.arrivals else ():
+                self.book(row)
+            answer = self._refused(request) or self._wire.answer(request, quirks)
+            answer = self._compressed(request, self._delayed(answer))
+            fault = self._next_fault(request)
+            if fault is not None:
+                answer = fault.apply(answer)
+            self._note(request, answer)
+            return answer
+
+    def _seen(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> SeenRequest:
+        path, _, query = target.partition("?")
+        return SeenRequest(
+            number=len(self.requests) + 1,
+            method=method,
+            host=host,
+            path=path,
+            params=tuple(parse_qsl(query, keep_blank_values=True)),
+            headers={name: value for name, value in headers.items() if name != "authorization"},
+            key=self._key_kind(headers.get("authorization")),
+            time=self.clock.time(),
+        )
+
+    def _key_kind(self, authorization: str | None) -> Literal["admin", "inference", "wrong", "none"]:
+        if authorization is None:
+            return "none"
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return "wrong"
+        return {self.admin_key: "admin", self.inference_key: "inference"}.get(token.strip(), "wrong")  # type: ignore[return-value]
+
+    def _refused(self, request: SeenRequest) -> Answer | None:
+        """Return the 429 that comes before any look at the request, if one is due."""
+        quirks = self.quirks
+        if quirks.abuse_block and request.time < self._blocked_until:
+            return error_answer(429, "Too many failed requests: all requests are refused for 30 seconds")
+        if quirks.rate_limit_every is not None and request.number % quirks.rate_limit_every == 0:
+            return self._rate_limited(request, quirks.rate_limit_seconds)
+        if quirks.original_per_minute is not None and request.path == ORIGINAL_LEDGER:
+            return self._throttled(request, quirks.original_per_minute)
+        return None
+
+    def _throttled(self, request: SeenRequest, per_minute: int) -> Answer | None:
+        recent = self._original_times
+        while recent and recent[0] <= request.time - _MINUTE:
+            recent.popleft()
+        if len(recent) >= per_minute:
+            return self._rate_limited(request, recent[0] + _MINUTE - request.time)
+        recent.append(request.time)
+        return None
+
+    def _rate_limited(self, request: SeenRequest, seconds: float) -> Answer:
+        values = {
+            "retry-after": str(-int(-seconds // 1)),
+            "x-ratelimit-reset-requests": str(-int(-(request.time + seconds) // 1)),
+            "x-ratelimit-resets": str(round((request.time + seconds) * 1000)),
+        }
+        headers = tuple((name, values[name]) for name in self.quirks.rate_limit_headers)
+        return error_answer(429, "Rate limit exceeded", (("x-ratelimit-remaining-requests", "0"), *headers))
+
+    def _delayed(self, answer: Answer) -> Answer:
+        latency = self.quirks.latency
+        seconds = self._rng.uniform(*latency) if isinstance(latency, tuple) else latency
+        return answer.delivered(headers_wait=answer.delivery.headers_wait + seconds) if seconds else answer
+
+    def _compressed(self, request: SeenRequest, answer: Answer) -> Answer:
+        if not self.quirks.gzip or "gzip" not in request.headers.get("accept-encoding", ""):
+            return answer
+        packed = gzip.compress(answer.body, compresslevel=1, mtime=0)
+        return evolve(answer, body=packed).with_header("content-encoding", "gzip")
+
+    def _next_fault(self, request: SeenRequest) -> Fault | None:
+        faults = self.quirks.faults
+        if callable(faults):
+            return faults(request)
+        used = self._fault_list[1] if self._fault_list[0] is faults else 0
+        self._fault_list = (faults, used + 1)
+        return faults[used] if used < len(faults) else None
+
+    def _note(self, request: SeenRequest, answer: Answer) -> None:
+        never = answer.delivery.headers_wait == float("inf") or answer.delivery.connect_wait == float("inf")
+        self.requests.append(evolve(request, status=None if never else answer.status))
+        if answer.status < 300 or request.time < self._blocked_until:  # noqa: PLR2004 - 2xx
+            return
+        self._failures.append(request.time)
+        if len(self._failures) > _FAILURES_ALLOWED and request.time - self._failures[0] <= _FAILURE_WINDOW:
+            self._blocked_until = request.time + _BLOCKED_FOR
+            self._failures.clear()

@@ -1,0 +1,119 @@
+"""The ledger: rows in ascending time, stable at one instant, found by keyset."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+from venice_billing.testing._text import Row, parse_instant, to_csv_record, to_json
+
+Position = tuple[int, int]
+"""Where an entry stands: its instant in microseconds, and its number in the order of booking."""
+
+_NUMBERS = ("pricePerUnitUsd", "units", "amount")
+_POSITION = attrgetter("position")
+_DEFAULTS: Row = {
+    "sku": "zai-org-glm-5-1-llm-output-mtoken",
+    "pricePerUnitUsd": Decimal("2.8"),
+    "units": Decimal("0.000227"),
+    "amount": Decimal("-0.0006356"),
+    "currency": "USD",
+    "notes": "API Inference",
+    "inferenceDetails": None,
+    "apiKeyId": None,
+}
+
+
+class Entry:
+    """One booked row, with its wire texts made at first use."""
+
+    def __init__(self, position: Position, row: Row) -> None:
+        self.position = position
+        self.row = row
+
+    @cached_property
+    def json(self) -> bytes:
+        """The row as a JSON object."""
+        return to_json(self.row).encode()
+
+    @cached_property
+    def csv(self) -> bytes:
+        """The row as a CSV record, without a line break."""
+        return to_csv_record(self.row).encode()
+
+
+class Ledger:
+    """Every row that was ever booked.
+
+    A late booking takes its place in time but the latest number, so that whatever a walk has passed stays
+    as it was: the position of an entry never changes.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._lock = threading.Lock()
+        complete = [complete_row(row) for row in rows]
+        entries = [
+            Entry((parse_instant(row["timestamp"]), number), row) for number, row in enumerate(complete)
+        ]
+        entries.sort(key=_POSITION)
+        self._booked = len(entries)
+        self._entries = entries
+        self._by_currency: dict[str, list[Entry]] = {}
+        for entry in entries:
+            self._by_currency.setdefault(entry.row["currency"], []).append(entry)
+
+    def book(self, row: Mapping[str, Any]) -> Row:
+        """Add a row at its own timestamp and return it as it will be sent."""
+        complete = complete_row(row)
+        with self._lock:
+            entry = Entry((parse_instant(complete["timestamp"]), self._booked), complete)
+            self._booked += 1
+            insort(self._entries, entry, key=_POSITION)
+            insort(self._by_currency.setdefault(complete["currency"], []), entry, key=_POSITION)
+        return complete
+
+    def select(
+        self,
+        *,
+        currency: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        after: Position | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Entry]:
+        """Return the entries from `start` (inclusive) and beyond `after`, up to `end` (exclusive)."""
+        with self._lock:
+            entries = self._entries if currency is None else self._by_currency.get(currency, [])
+            low = 0 if start is None else bisect_left(entries, (start, -1), key=_POSITION)
+            if after is not None:
+                low = max(low, bisect_right(entries, after, key=_POSITION))
+            high = len(entries) if end is None else bisect_left(entries, (end, -1), key=_POSITION)
+            return entries[low : high if limit is None else min(high, low + limit)]
+
+
+def complete_row(row: Mapping[str, Any]) -> Row:
+    """Return the row with every wire field and its three numbers as `Decimal`s.
+
+    Raises:
+        TypeError: A number is a float, which could not be sent digit for digit.
+        ValueError: There is no timestamp.
+    """
+    if "timestamp" not in row:
+        raise ValueError("a ledger row needs a timestamp")
+    complete = {"timestamp": row["timestamp"], **_DEFAULTS, **row}
+    for name in _NUMBERS:
+        complete[name] = _exact(name, complete[name])
+    return complete
+
+
+def _exact(name: str, value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return Decimal(value)
+    raise TypeError(f"{name} must be a Decimal, an int or their text, not {type(value).__name__}")

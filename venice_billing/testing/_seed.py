@@ -1,0 +1,170 @@
+"""A ledger that looks like an account in use: the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from venice_billing.testing._catalogue import KEYS, MODELS, Model, sku_of
+from venice_billing.testing._text import DAY, Row, format_instant, instant_of
+
+_MILLION = Decimal(1_000_000)
+_NOTES = (
+    'API Inference, batch "nightly"',
+    "API Inference\nretried after a timeout",
+    "Inferência – équipe données",
+    "",
+)
+_LLMS = tuple(model for model in MODELS if model.kind == "LLM")
+_OTHERS = tuple(model for model in MODELS if model.kind != "LLM")
+
+
+def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> list[Row]:
+    """Return exactly `count` rows over the days before `now`, in ascending order of time."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    end = (instant_of(now) or 0) // 1000 * 1000
+    bundles = list(_bundles(rng, count))
+    start = end - int(days * DAY)
+    return [
+        {"timestamp": format_instant(instant), **_dated(row, (instant - start) / (end - start))}
+        for instant, bundle in zip(_instants(rng, len(bundles), start, end), bundles, strict=True)
+        for row in bundle
+    ]
+
+
+def seeded_charge(rng: random.Random) -> Row:
+    """Return one row of new usage, without its timestamp."""
+    return _image(rng, rng.choice(_OTHERS))[0]
+
+
+def _bundles(rng: random.Random, count: int) -> Iterator[list[Row]]:
+    """Yield what is booked at one instant each, until there are `count` rows."""
+    left = count
+    first = [_purchase(rng), _grant("BUNDLED_CREDITS", "50", "Bundled credits of the month")]
+    while left > 0:
+        bundle = first or _bundle(rng)
+        first = []
+        yield bundle[:left]
+        left -= len(bundle)
+
+
+def _bundle(rng: random.Random) -> list[Row]:
+    draw = rng.random()
+    if draw < 0.003:  # noqa: PLR2004 - the shares of a made-up account
+        return [_purchase(rng)]
+    if draw < 0.005:  # noqa: PLR2004
+        return [_grant("EARNED_CREDITS", f"{rng.randint(1, 9)}.5", "Referral reward")]
+    if draw < 0.007:  # noqa: PLR2004
+        return [_refund(rng)]
+    if draw < 0.70:  # noqa: PLR2004
+        return _llm_request(rng, rng.choice(_LLMS))
+    if draw < 0.73:  # noqa: PLR2004 - two requests that end in the same millisecond
+        return _llm_request(rng, rng.choice(_LLMS)) + _image(rng, rng.choice(_OTHERS))
+    return _image(rng, rng.choice(_OTHERS))
+
+
+def _instants(rng: random.Random, count: int, start: int, end: int) -> list[int]:
+    """Return ascending instants, in whole milliseconds: quiet nights, busy days, now and then a burst."""
+    span = (end - start) // 1000
+    chosen: list[int] = []
+    while len(chosen) < count:
+        instant = start + rng.randrange(span) * 1000
+        hour = instant % DAY / DAY * 24
+        if rng.random() < (0.15 if hour < 6 else 1.0):  # noqa: PLR2004 - the small hours
+            burst = rng.randint(20, 60) if rng.random() < 0.002 else 1  # noqa: PLR2004
+            chosen += [min(instant + 40_000 * step, end - 1000) for step in range(burst)]
+    return sorted(chosen[:count])
+
+
+def _dated(row: Row, age: float) -> Row:
+    """Return the row as the currencies of its time had it: what is DIEM now was VCU long ago."""
+    return {**row, "currency": "VCU"} if age < 0.04 and row["currency"] == "DIEM" else row  # noqa: PLR2004
+
+
+def _llm_request(rng: random.Random, model: Model) -> list[Row]:
+    prompt, completion = rng.randint(40, 9_000), rng.randint(5, 2_500)
+    details = _details(rng, prompt, completion)
+    common = {
+        "currency": _currency(rng),
+        "notes": _note(rng),
+        "inferenceDetails": details,
+        "apiKeyId": _key(rng),
+    }
+    tokens = {"input": prompt, "output": completion}
+    if rng.random() < 0.35:  # noqa: PLR2004
+        tokens["cache-read"] = rng.randint(1, prompt)
+    rows = [_charge(model, variant, Decimal(number) / _MILLION, common) for variant, number in tokens.items()]
+    if rng.random() < 0.08:  # noqa: PLR2004
+        search = {"sku": "web-search-unit", "pricePerUnitUsd": Decimal("0.01"), "units": Decimal(1)}
+        rows.append({**search, "amount": Decimal("-0.01"), **common})
+    return rows
+
+
+def _image(rng: random.Random, model: Model) -> list[Row]:
+    """One charge for each image of a request (equal to the digit), or one for a stretch of speech."""
+    variant = next(iter(model.prices))
+    common = {
+        "currency": _currency(rng),
+        "notes": _note(rng),
+        "inferenceDetails": None if rng.random() < 0.1 else _details(rng, None, None),  # noqa: PLR2004
+        "apiKeyId": _key(rng),
+    }
+    if model.kind != "IMAGE":
+        return [_charge(model, variant, Decimal(rng.randint(3, 4_000)), common)]
+    return [_charge(model, variant, Decimal(1), common)] * rng.choice((1, 1, 1, 2, 4))
+
+
+def _charge(model: Model, variant: str, units: Decimal, common: Row) -> Row:
+    price = model.prices[variant]
+    amount = -(units * price).normalize()
+    return {
+        "sku": sku_of(model, variant),
+        "pricePerUnitUsd": price,
+        "units": units,
+        "amount": amount,
+        **common,
+    }
+
+
+def _details(rng: random.Random, prompt: int | None, completion: int | None) -> Row:
+    return {
+        "requestId": f"{'chatcmpl' if prompt else 'generate'}-{rng.getrandbits(128):032x}",
+        "promptTokens": prompt,
+        "completionTokens": completion,
+        "inferenceExecutionTime": None if rng.random() < 0.02 else rng.randint(80, 60_000),  # noqa: PLR2004
+    }
+
+
+def _purchase(rng: random.Random) -> Row:
+    return _grant("USD", rng.choice(("25", "50", "100")), "Credit purchase, card")
+
+
+def _refund(rng: random.Random) -> Row:
+    return _grant("USD", f"0.{rng.randint(1, 99):02d}", "Refund of a failed generation")
+
+
+def _grant(currency: str, amount: str, notes: str) -> Row:
+    return {
+        "sku": "account-credit",
+        "pricePerUnitUsd": Decimal(1),
+        "units": Decimal(amount),
+        "amount": Decimal(amount),
+        "currency": currency,
+        "notes": notes,
+        "inferenceDetails": None,
+        "apiKeyId": None,
+    }
+
+
+def _currency(rng: random.Random) -> str:
+    return rng.choices(("DIEM", "USD", "BUNDLED_CREDITS", "EARNED_CREDITS"), (50, 35, 14.5, 0.5))[0]
+
+
+def _key(rng: random.Random) -> str | None:
+    return rng.choice((*KEYS, None))
+
+
+def _note(rng: random.Random) -> str:
+    return rng.choice(_NOTES) if rng.random() < 0.03 else "API Inference"  # noqa: PLR2004

@@ -1,0 +1,111 @@
+"""Act answers out on a virtual clock, under the public httpx interface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NoReturn
+
+import httpx
+
+from venice_billing.testing._answers import Answer, Delivery
+from venice_billing.testing._clock import VirtualClock
+
+_CHUNK = 65_536
+_FOREVER = 3_600.0
+"""What waiting without a timeout comes to."""
+
+
+def mock_transport(respond: Callable[[httpx.Request], Answer], clock: VirtualClock) -> httpx.MockTransport:
+    """Return a transport for either client whose waits pass on the clock alone."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        timeouts = _Timeouts(request)
+        answer = respond(request)
+        delivery = answer.delivery
+        timeouts.wait(clock, delivery.connect_wait, "connect")
+        timeouts.wait(clock, delivery.headers_wait, "read")
+        if delivery.headers_rate:
+            # A driver that bounds the whole call gives its time left as the read timeout; what it does to each
+            # read of a real socket is one wait here.
+            size = sum(len(name) + len(value) + 4 for name, value in answer.headers) + 20
+            timeouts.wait(clock, size / delivery.headers_rate, "read")
+        if delivery.cut_at is not None and delivery.cut_at < 0:
+            _break(request, delivery)
+        headers = [*answer.headers, ("content-length", str(len(answer.body)))]
+        if delivery == Delivery() and answer.header("content-encoding") is None:
+            return httpx.Response(answer.status, headers=headers, content=answer.body)
+        return httpx.Response(answer.status, headers=headers, stream=_Body(answer, request, timeouts, clock))
+
+    return httpx.MockTransport(handle)
+
+
+class _Timeouts:
+    """The limits that httpx puts on single operations."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        self._request = request
+        self._limits: dict[str, float | None] = request.extensions.get("timeout", {})
+
+    def wait(self, clock: VirtualClock, seconds: float, phase: str) -> None:
+        limit = self._limits.get(phase)
+        if seconds > (math.inf if limit is None else limit):
+            clock.advance(limit or 0.0)
+            self._expire(phase)
+        if math.isinf(seconds):
+            clock.advance(_FOREVER)
+            self._expire(phase)
+        clock.advance(seconds)
+
+    def _expire(self, phase: str) -> NoReturn:
+        error = httpx.ConnectTimeout if phase == "connect" else httpx.ReadTimeout
+        raise error("timed out", request=self._request)
+
+
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that arrives in time, or does not; for both flavours."""
+
+    def __init__(
+        self, answer: Answer, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock
+    ) -> None:
+        self._body = answer.body
+        self._delivery = answer.delivery
+        self._request = request
+        self._timeouts = timeouts
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[bytes]:
+        delivery, sent = self._delivery, 0
+        for end in self._ends():
+            chunk = self._body[sent:end]
+            if delivery.body_rate:
+                self._timeouts.wait(self._clock, len(chunk) / delivery.body_rate, "read")
+            yield chunk
+            sent = end
+            if sent == delivery.stall_at:
+                self._timeouts.wait(self._clock, delivery.stall_wait, "read")
+            if sent == delivery.cut_at:
+                _break(self._request, delivery)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
+
+    def _ends(self) -> list[int]:
+        """Where each chunk ends: single bytes where they trickle, and at the places where something happens."""
+        size = len(self._body)
+        step = 1 if self._delivery.body_rate else _CHUNK
+        marks = {
+            mark
+            for mark in (self._delivery.stall_at, self._delivery.cut_at)
+            if mark is not None and mark <= size
+        }
+        return sorted({*range(step, size, step), size, *marks})
+
+
+def _break(request: httpx.Request, delivery: Delivery) -> NoReturn:
+    if delivery.reset:
+        raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
+    raise httpx.RemoteProtocolError(
+        "peer closed connection without sending complete message body", request=request
+    )

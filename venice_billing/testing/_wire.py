@@ -1,0 +1,257 @@
+"""The server's part of the contract: a request in, an answer out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from venice_billing.testing._analytics import analytics_document
+from venice_billing.testing._answers import CSV, JSON, Answer, Headers, error_answer, json_answer
+from venice_billing.testing._cursor import Cursor, CursorMint, CursorRefusedError
+from venice_billing.testing._ledger import Entry, Ledger
+from venice_billing.testing._parameters import (
+    HistoryQuery,
+    QueryRefusedError,
+    UsageQuery,
+    read_analytics_query,
+    read_balance_query,
+    read_history_query,
+    read_usage_query,
+)
+from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant
+
+PREFIX = "/api/v1"
+ORIGINAL_LEDGER = f"{PREFIX}/billing/usage"
+NEVER = float("inf")
+
+_RETIRED_HEADERS: Headers = (
+    ("link", '</api/v1/billing/usage-history>; rel="successor-version"'),
+    ("deprecation", "@1783555200"),
+    ("sunset", "Wed, 16 Sep 2026 00:00:00 GMT"),
+)
+_NARROW = 15 * 60 * 1_000_000
+_ANALYTICS_CACHE_SECONDS = 600
+_CSV_ACCEPTED = re.compile(r"(^|,)\s*text/csv\s*(;(?!\s*q=0(\.0*)?\s*(,|$))[^,]*)?(,|$)", re.IGNORECASE)
+
+
+@frozen
+class Service:
+    """Which operations this Venice still has."""
+
+    original: Literal["retired", "alive"]
+    history: bool
+
+
+class Wire:
+    """Answer requests out of a ledger."""
+
+    def __init__(self, ledger: Ledger, service: Service, account: str) -> None:
+        self.balance: Row | None = None
+        self._ledger = ledger
+        self._service = service
+        self._mint = CursorMint(account)
+        self._analytics_cache: dict[str, tuple[float, Answer]] = {}
+        self._csv_answers = 0
+
+    def answer(self, request: SeenRequest, quirks: Quirks) -> Answer:
+        """Return what the API says, before any fault or wait."""
+        routes = {
+            f"{PREFIX}/billing/balance": self._balance,
+            f"{PREFIX}/billing/usage-analytics": self._analytics,
+            ORIGINAL_LEDGER: self._usage,
+        }
+        if self._service.history:
+            routes[f"{PREFIX}/billing/usage-history"] = self._history
+        route = routes.get(request.path)
+        if route is None:
+            return error_answer(404, "Not found")
+        if request.method != "GET":
+            return error_answer(405, "Method not allowed", (("allow", "GET"),))
+        try:
+            return self._retired(request) or _unauthorized(request) or route(request, quirks)
+        except QueryRefusedError as refusal:
+            details: dict[str, list[str]] = {}
+            for issue in refusal.issues:
+                details.setdefault(issue.parameter, []).append(issue.message)
+            return error_answer(400, "Invalid request parameters", details=details)
+        except CursorRefusedError as refusal:
+            return error_answer(400, str(refusal), details={"cursor": [str(refusal)]})
+
+    def _retired(self, request: SeenRequest) -> Answer | None:
+        if request.path != ORIGINAL_LEDGER or self._service.original == "alive":
+            return None
+        message = (
+            "This endpoint was retired on 2026-09-16. Use GET /api/v1/billing/usage-history with pageSize and cursor "
+            "for limit and page, startTimestamp and endTimestamp for startDate and endDate."
+        )
+        return error_answer(410, message, _RETIRED_HEADERS)
+
+    def _balance(self, request: SeenRequest, _: Quirks) -> Answer:
+        read_balance_query(request.params)
+        return json_answer(200, self.balance_at(request.time))
+
+    def balance_at(self, time: float) -> Row:
+        """Return the balance: USD is what the ledger leaves, DIEM what is left of today's epoch allocation."""
+        if self.balance is not None:
+            return self.balance
+        today = round(time) * 1_000_000 // DAY * DAY
+        spent = sum((e.row["amount"] for e in self._ledger.select(currency="DIEM", start=today)), Decimal(0))
+        usd = sum((e.row["amount"] for e in self._ledger.select(currency="USD")), Decimal(0))
+        allocation = Decimal(100)
+        diem = max(Decimal(0), allocation + min(Decimal(0), spent))
+        return {
+            "canConsume": diem > 0 or usd > 0,
+            "consumptionCurrency": "DIEM" if diem > 0 else "USD" if usd > 0 else None,
+            "balances": {"diem": diem, "usd": usd},
+            "diemEpochAllocation": allocation,
+        }
+
+    def _analytics(self, request: SeenRequest, quirks: Quirks) -> Answer:
+        query = read_analytics_query(request.params, _instant(request))
+        cached = self._analytics_cache.get(query.lookback)
+        if quirks.analytics_cached and cached and request.time < cached[0] + _ANALYTICS_CACHE_SECONDS:
+            return cached[1]
+        rows = [entry.row for entry in self._ledger.select(start=query.start, end=query.end)]
+        answer = json_answer(200, {"lookback": query.lookback, **analytics_document(rows)})
+        self._analytics_cache[query.lookback] = (request.time, answer)
+        return answer
+
+    def _usage(self, request: SeenRequest, quirks: Quirks) -> Answer:
+        query = read_usage_query(request.params)
+        entries = self._ledger.select(currency=query.currency, start=query.start, end=query.end)
+        if _never_answered(query.start, query.end, entries, request, quirks):
+            return Answer(200).delivered(headers_wait=NEVER)
+        skip = (query.page - 1) * query.limit
+        if query.descending:
+            chosen = entries[max(0, len(entries) - skip - query.limit) : max(0, len(entries) - skip)][::-1]
+        else:
+            chosen = entries[skip : skip + query.limit]
+        return self._usage_answer(request, query, chosen, len(entries), quirks)
+
+    def _usage_answer(
+        self, request: SeenRequest, query: UsageQuery, chosen: Sequence[Entry], total: int, quirks: Quirks
+    ) -> Answer:
+        pages = -(-total // query.limit)
+        numbers = {"limit": query.limit, "page": query.page, "total": total, "totalPages": pages}
+        headers: Headers = (
+            ("x-pagination-limit", str(query.limit)),
+            ("x-pagination-page", str(query.page)),
+            ("x-pagination-total", str(total)),
+            ("x-pagination-total-pages", str(pages)),
+        )
+        if _wants_csv(request):
+            return self._csv_answer(chosen, "billing_usage.csv", headers, quirks)
+        pagination = ",".join(f'"{name}":{number}' for name, number in numbers.items()).encode()
+        return _rows_answer(chosen, b'"pagination":{' + pagination + b"}", headers)
+
+    def _history(self, request: SeenRequest, quirks: Quirks) -> Answer:
+        query = read_history_query(request.params)
+        walk = self._walk(query, request, quirks)
+        if walk.page and _is_dead(walk, quirks):
+            return error_answer(500, "An unknown error occurred").delivered(
+                headers_wait=quirks.dead_cursor_hang
+            )
+        more = self._ledger.select(
+            currency=walk.currency,
+            start=None if walk.page else query.start,
+            end=walk.end,
+            after=walk.after if walk.page else None,
+            limit=walk.page_size + 1,
+        )
+        if not walk.page and _never_answered(query.start, query.end, more, request, quirks):
+            return Answer(200).delivered(headers_wait=NEVER)
+        entries = more[: walk.page_size]
+        token = None
+        if len(more) > len(entries):
+            token = self._mint.write(evolve(walk, page=walk.page + 1, after=entries[-1].position))
+            if query.cursor and _nth(walk.page + 1, quirks.repeat_cursor_every):
+                token = query.cursor
+        return self._history_answer(request, entries, token, quirks)
+
+    def _walk(self, query: HistoryQuery, request: SeenRequest, quirks: Quirks) -> Cursor:
+        """Return where the walk stands; its `issued` fields are those of the cursor this answer may carry."""
+        if query.cursor is None:
+            start = Cursor(0, (0, 0), query.end, query.currency, query.page_size, 0.0, 0)
+            return evolve(start, issued_at=request.time, issued_by=request.number)
+        cursor = self._mint.read(query.cursor)
+        age, requests = request.time - cursor.issued_at, request.number - cursor.issued_by
+        if (quirks.cursor_lives_seconds is not None and age > quirks.cursor_lives_seconds) or (
+            quirks.cursor_lives_requests is not None and requests > quirks.cursor_lives_requests
+        ):
+            raise CursorRefusedError("Cursor expired")
+        return evolve(cursor, issued_at=request.time, issued_by=request.number)
+
+    def _history_answer(
+        self, request: SeenRequest, entries: Sequence[Entry], token: str | None, quirks: Quirks
+    ) -> Answer:
+        if not _wants_csv(request):
+            cursor = b"null" if token is None else b'"' + token.encode() + b'"'
+            return _rows_answer(entries, b'"nextCursor":' + cursor)
+        stamp = re.sub("[-:.]", "", format_instant(_instant(request) // 1000 * 1000))
+        headers = () if token is None else (("x-next-cursor", token),)
+        return self._csv_answer(entries, f"billing-usage-history-{stamp}.csv", headers, quirks)
+
+    def _csv_answer(
+        self, entries: Sequence[Entry], filename: str, headers: Headers, quirks: Quirks
+    ) -> Answer:
+        layout = quirks.csv_layouts[self._csv_answers % len(quirks.csv_layouts)]
+        self._csv_answers += 1
+        disposition = ("content-disposition", f"attachment; filename={filename}")
+        return Answer(200, (("content-type", CSV), disposition, *headers), _csv_document(entries, layout))
+
+
+def _unauthorized(request: SeenRequest) -> Answer | None:
+    if request.key in ("none", "wrong"):
+        return error_answer(401, "Authentication failed")
+    if request.key == "inference" and not request.path.endswith("/usage-analytics"):
+        return error_answer(401, "Admin API key required")
+    return None
+
+
+def _never_answered(
+    start: int | None, end: int | None, entries: Sequence[Entry], request: SeenRequest, quirks: Quirks
+) -> bool:
+    """Tell whether this is one of the ledger requests that the live service leaves hanging."""
+    if quirks.empty_result_hangs and not entries:
+        return True
+    until = _instant(request) if end is None else end
+    return quirks.narrow_window_hangs and start is not None and until - start < _NARROW
+
+
+def _is_dead(cursor: Cursor, quirks: Quirks) -> bool:
+    if _nth(cursor.page, quirks.dead_cursor_every):
+        return True
+    place = CursorPlace(cursor.page, format_instant(cursor.after[0]), cursor.after[1])
+    return quirks.dead_cursors is not None and quirks.dead_cursors(place)
+
+
+def _nth(number: int, every: int | None) -> bool:
+    return every is not None and number % every == 0
+
+
+def _wants_csv(request: SeenRequest) -> bool:
+    """Tell whether `text/csv` is named in the Accept header: naming it beside others is enough."""
+    return _CSV_ACCEPTED.search(request.headers.get("accept", "")) is not None
+
+
+def _rows_answer(entries: Sequence[Entry], tail: bytes, headers: Headers = ()) -> Answer:
+    body = b'{"data":[' + b",".join([entry.json for entry in entries]) + b"]," + tail + b"}"
+    return Answer(200, (("content-type", JSON), *headers), body)
+
+
+def _csv_document(entries: Sequence[Entry], layout: CsvLayout) -> bytes:
+    line_break = layout.line_break.encode()
+    header = (layout.header or ",".join(CSV_COLUMNS)).encode()
+    document = line_break.join([header, *(entry.csv for entry in entries)])
+    return (
+        (b"\xef\xbb\xbf" if layout.bom else b"") + document + (line_break if layout.final_line_break else b"")
+    )
+
+
+def _instant(request: SeenRequest) -> int:
+    return round(request.time * 1_000_000)
