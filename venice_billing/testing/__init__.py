@@ -4,11 +4,13 @@ from venice_billing.testing import faults
 from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._fake import FakeVenice
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing._server import FakeServer
 from venice_billing.testing.faults import Fault
 
 __all__ = [
     "CsvLayout",
     "CursorPlace",
+    "FakeServer",
     "FakeVenice",
     "Fault",
     "Quirks",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import field, frozen
 
 from venice_billing.testing._catalogue import KEYS, WEB_APP, Product, product_of
 from venice_billing.testing._text import Row, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 _Key = TypeVar("_Key")
 _TOP = 8

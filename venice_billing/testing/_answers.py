@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
 from venice_billing.testing._text import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -16,7 +19,7 @@ class Delivery:
     """How an answer reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
 
     connect_wait: float = 0.0
-    """Before the connection is there. A served fake, whose kernel has accepted already, waits before the headers."""
+    """Before the connection is there. Served, where the kernel has accepted already, before the headers."""
     headers_wait: float = 0.0
     headers_rate: float | None = None
     """Bytes per second at which the headers trickle."""
@@ -48,7 +51,7 @@ class Answer:
         rest = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return evolve(self, headers=(*rest, (name, value)))
 
-    def delivered(self, **changes: float | bool | None) -> Answer:
+    def delivered(self, **changes: Any) -> Answer:
         """Return the answer with another delivery."""
         return evolve(self, delivery=evolve(self.delivery, **changes))
 

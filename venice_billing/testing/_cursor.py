@@ -7,10 +7,12 @@ import hmac
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing.testing._ledger import Position
+if TYPE_CHECKING:
+    from venice_billing.testing._ledger import Position
 
 _LAYOUT = struct.Struct(">BHIqqqdI")
 _SIGNATURE_BYTES = 16

@@ -6,7 +6,6 @@ import gzip
 import random
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
@@ -19,12 +18,13 @@ from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._ledger import Ledger
 from venice_billing.testing._quirks import Quirks, SeenRequest
 from venice_billing.testing._seed import seeded_charge, seeded_rows
+from venice_billing.testing._server import FakeServer
 from venice_billing.testing._text import Row, format_instant, instant_of
 from venice_billing.testing._transport import mock_transport
 from venice_billing.testing._wire import ORIGINAL_LEDGER, PREFIX, Service, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping
 
     from venice_billing import AsyncVeniceBilling, VeniceBilling
     from venice_billing.testing.faults import Fault
@@ -39,8 +39,8 @@ class FakeVenice:
     """Stand in for Venice: one account, its ledger, and every quirk of the live service as a switch.
 
     Args:
-        entries: How many ledger rows to make up, or the rows themselves: dicts by their wire names, with at least
-            a `timestamp`, whose numbers are `Decimal`, int or text.
+        entries: How many ledger rows to make up, or the rows themselves: dicts by their wire names, with at
+            least a `timestamp`, whose numbers are `Decimal`, int or text.
         days: The days before `now` that made-up rows cover.
         seed: What the made-up rows, and all other chance, are drawn from.
         now: The time at the start; the present if None.
@@ -123,6 +123,13 @@ class FakeVenice:
     def transport(self) -> httpx.MockTransport:
         """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits pass on `clock` alone."""
         return mock_transport(self._respond, self.clock)
+
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> FakeServer:
+        """Return a context manager that serves the account over real sockets, at its `base_url`.
+
+        Hangs and trickles take real time there, and `clock` runs with the wall.
+        """
+        return FakeServer(self.respond, self.clock, host, port, PREFIX)
 
     def client(self, **options: Any) -> VeniceBilling:
         """Return a `VeniceBilling` of this account, on the fake's transport and clock."""

@@ -1,13 +1,15 @@
-"""The known faults of the live service, as switches. All are off by default and may be turned while calls run."""
+"""The known faults of the live service, as switches: all off by default, to be turned at any time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import define, frozen
 
-from venice_billing.testing.faults import Fault
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from venice_billing.testing.faults import Fault
 
 RateLimitHeader = Literal["retry-after", "x-ratelimit-reset-requests", "x-ratelimit-resets"]
 
@@ -74,12 +76,12 @@ class Quirks:
     """A ledger request without a result is never answered."""
 
     dead_cursor_every: int | None = None
-    """Each n-th page boundary of a walk is dead: its cursor hangs for 30 seconds, then answers 500, for ever."""
+    """Each n-th page boundary of a walk is dead: its cursor hangs 30 seconds, then answers 500, for ever."""
     dead_cursors: Callable[[CursorPlace], bool] | None = None
     """The page boundaries that are dead, by predicate."""
     dead_cursor_hang: float = 30.0
     repeat_cursor_every: int | None = None
-    """Each n-th page of a walk names its own cursor as the next one (a page reached without a cursor cannot)."""
+    """Each n-th page of a walk names its own cursor as the next one (the first page has none to name)."""
     cursor_lives_seconds: float | None = None
     """A cursor is rejected when it is older."""
     cursor_lives_requests: int | None = None
@@ -101,6 +103,6 @@ class Quirks:
     """Taken in turns by the CSV answers."""
 
     faults: Callable[[SeenRequest], Fault | None] | Sequence[Fault | None] = ()
-    """What befalls each request (its `status` is not known yet): a callable, or one item per request from now."""
+    """What befalls each request: a callable (`status` is not known yet), or one item per request from now."""
     arrivals: Callable[[SeenRequest], Iterable[Mapping[str, Any]]] | None = None
     """Rows to book just before a request is answered: usage that goes on during a walk, late bookings."""

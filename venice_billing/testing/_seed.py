@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from venice_billing.testing._catalogue import KEYS, MODELS, Model, sku_of
 from venice_billing.testing._text import DAY, Row, format_instant, instant_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
 
 _MILLION = Decimal(1_000_000)
 _NOTES = (
     'API Inference, batch "nightly"',
     "API Inference\nretried after a timeout",
-    "Inferência – équipe données",
+    "Inférence, équipe données",
     "",
 )
 _LLMS = tuple(model for model in MODELS if model.kind == "LLM")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
-from venice_billing.testing._answers import Answer, Delivery
-from venice_billing.testing._clock import VirtualClock
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from venice_billing.testing._answers import Answer, Delivery
+    from venice_billing.testing._clock import VirtualClock
 
 _CHUNK = 65_536
 _FOREVER = 3_600.0
@@ -26,15 +28,13 @@ def mock_transport(respond: Callable[[httpx.Request], Answer], clock: VirtualClo
         timeouts.wait(clock, delivery.connect_wait, "connect")
         timeouts.wait(clock, delivery.headers_wait, "read")
         if delivery.headers_rate:
-            # A driver that bounds the whole call gives its time left as the read timeout; what it does to each
-            # read of a real socket is one wait here.
+            # Who bounds the whole call gives its time left as the read timeout: so one wait stands here for
+            # the many reads of a real socket.
             size = sum(len(name) + len(value) + 4 for name, value in answer.headers) + 20
             timeouts.wait(clock, size / delivery.headers_rate, "read")
         if delivery.cut_at is not None and delivery.cut_at < 0:
             _break(request, delivery)
         headers = [*answer.headers, ("content-length", str(len(answer.body)))]
-        if delivery == Delivery() and answer.header("content-encoding") is None:
-            return httpx.Response(answer.status, headers=headers, content=answer.body)
         return httpx.Response(answer.status, headers=headers, stream=_Body(answer, request, timeouts, clock))
 
     return httpx.MockTransport(handle)
@@ -87,12 +87,11 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             if sent == delivery.cut_at:
                 _break(self._request, delivery)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self:
-            yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _AsyncChunks(iter(self))
 
     def _ends(self) -> list[int]:
-        """Where each chunk ends: single bytes where they trickle, and at the places where something happens."""
+        """Where chunks end: after each byte where they trickle, and where something happens."""
         size = len(self._body)
         step = 1 if self._delivery.body_rate else _CHUNK
         marks = {
@@ -101,6 +100,21 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             if mark is not None and mark <= size
         }
         return sorted({*range(step, size, step), size, *marks})
+
+
+class _AsyncChunks:
+    """Not an async generator: one that is left half-way would have to be closed by its event loop."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 def _break(request: httpx.Request, delivery: Delivery) -> NoReturn:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, frozen
 
 from venice_billing.testing._analytics import analytics_document
 from venice_billing.testing._answers import CSV, JSON, Answer, Headers, error_answer, json_answer
 from venice_billing.testing._cursor import Cursor, CursorMint, CursorRefusedError
-from venice_billing.testing._ledger import Entry, Ledger
 from venice_billing.testing._parameters import (
     HistoryQuery,
     QueryRefusedError,
@@ -24,6 +22,11 @@ from venice_billing.testing._parameters import (
 )
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
 from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from venice_billing.testing._ledger import Entry, Ledger
 
 PREFIX = "/api/v1"
 ORIGINAL_LEDGER = f"{PREFIX}/billing/usage"
@@ -86,8 +89,8 @@ class Wire:
         if request.path != ORIGINAL_LEDGER or self._service.original == "alive":
             return None
         message = (
-            "This endpoint was retired on 2026-09-16. Use GET /api/v1/billing/usage-history with pageSize and cursor "
-            "for limit and page, startTimestamp and endTimestamp for startDate and endDate."
+            "Retired on 2026-09-16. Use GET /api/v1/billing/usage-history, with pageSize and "
+            "cursor for limit and page, startTimestamp and endTimestamp for startDate and endDate."
         )
         return error_answer(410, message, _RETIRED_HEADERS)
 
@@ -96,7 +99,7 @@ class Wire:
         return json_answer(200, self.balance_at(request.time))
 
     def balance_at(self, time: float) -> Row:
-        """Return the balance: USD is what the ledger leaves, DIEM what is left of today's epoch allocation."""
+        """Return the balance: in USD what the ledger leaves, in DIEM what is left of today's allocation."""
         if self.balance is not None:
             return self.balance
         today = round(time) * 1_000_000 // DAY * DAY

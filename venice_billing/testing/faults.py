@@ -8,15 +8,19 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import struct
 import zlib
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
 from venice_billing.testing._answers import HTML, Answer, Headers, error_answer
 from venice_billing.testing._text import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HTML_ERROR = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Error</h1>"
@@ -56,7 +60,10 @@ def hang(seconds: float = math.inf) -> Fault:
 
 def body_hang(at: int = 10, seconds: float = math.inf) -> Fault:
     """Stop after so many bytes of the body."""
-    return Fault("body hang", lambda answer: answer.delivered(stall_at=at, stall_wait=seconds))
+    return Fault(
+        "body hang",
+        lambda answer: answer.delivered(stall_at=min(at, len(answer.body) - 1), stall_wait=seconds),
+    )
 
 
 def trickle_headers(bytes_per_second: float = 5.0) -> Fault:
@@ -71,7 +78,7 @@ def trickle_body(bytes_per_second: float = 5.0) -> Fault:
 
 def reset(at: int = -1) -> Fault:
     """Reset the connection: before the headers, or after so many bytes of the body."""
-    return Fault("reset", lambda answer: answer.delivered(cut_at=at, reset=True))
+    return Fault("reset", lambda answer: answer.delivered(cut_at=min(at, len(answer.body) - 1), reset=True))
 
 
 def truncated(at: int = 100) -> Fault:
@@ -89,17 +96,27 @@ def truncated_gzip() -> Fault:
     return Fault("truncated gzip", change)
 
 
-def gzip_bomb(size: int = 1 << 30) -> Fault:
-    """Send a small gzip stream that unpacks to `size` bytes of white space before the body."""
+def gzip_bomb(size: int = 1 << 28) -> Fault:
+    """Send a small gzip stream that unpacks to `size` bytes of white space and an empty object."""
+    return Fault(
+        "gzip bomb",
+        lambda answer: evolve(answer, body=_bomb(size)).with_header("content-encoding", "gzip"),
+    )
 
-    def change(answer: Answer) -> Answer:
-        packer = zlib.compressobj(9, wbits=31)
-        block = b" " * (1 << 20)
-        parts = [packer.compress(block) for _ in range(size // len(block))]
-        parts += [packer.compress(answer.body), packer.flush()]
-        return evolve(answer, body=b"".join(parts)).with_header("content-encoding", "gzip")
 
-    return Fault("gzip bomb", change)
+@cache
+def _bomb(size: int) -> bytes:
+    block = b" " * (1 << 20)
+    count = size // len(block)
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    # A full flush ends a block so that it may be repeated as it stands.
+    packed_block = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = packed_block * count + packer.compress(b"{}") + packer.flush()
+    checksum = 0
+    for _ in range(count):
+        checksum = zlib.crc32(block, checksum)
+    trailer = struct.pack("<II", zlib.crc32(b"{}", checksum), (count * len(block) + 2) & 0xFFFFFFFF)
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff" + packed + trailer
 
 
 def body(content: bytes, *, content_type: str | None = None, name: str = "body") -> Fault:

@@ -1,0 +1,194 @@
+"""Act answers out on real sockets: a small HTTP/1.1 server on loopback, in daemon threads."""
+
+from __future__ import annotations
+
+import math
+import select
+import socket
+import struct
+import threading
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from attrs import frozen
+
+from venice_billing.testing._answers import Answer, Delivery, error_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+    from venice_billing.testing._clock import VirtualClock
+
+_LONGEST_LINE = 65_536
+_JOIN_SECONDS = 2.0
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class _GoneError(Exception):
+    """The connection is to end here."""
+
+
+class FakeServer:
+    """Serve answers while the context is open; hangs end at once when it closes."""
+
+    def __init__(
+        self,
+        respond: Callable[[str, str, str, dict[str, str]], Answer],
+        clock: VirtualClock,
+        host: str,
+        port: int,
+        prefix: str,
+    ) -> None:
+        self._respond = respond
+        self._clock = clock
+        self._prefix = prefix
+        self._listener = socket.create_server((host, port), backlog=128)
+        self._wake, self._waker = socket.socketpair()
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._acceptor = threading.Thread(target=self._accept, name="fake-venice", daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for clients."""
+        host, port = self._listener.getsockname()[:2]
+        return f"http://{host}:{port}{self._prefix}"
+
+    def __enter__(self) -> Self:
+        """Start answering; the fake's clock runs with the wall."""
+        self._clock.run()
+        self._acceptor.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection, whatever it waits for."""
+        self._closing.set()
+        self._waker.close()
+        self._acceptor.join(_JOIN_SECONDS)
+        self._listener.close()
+        self._wake.close()
+        with self._lock:
+            remaining = dict(self._open)
+        for connection in remaining:
+            _shut(connection)
+        for thread in remaining.values():
+            thread.join(_JOIN_SECONDS)
+        self._clock.stop()
+
+    def _accept(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._listener, self._wake], [], [])
+            if self._wake in ready:
+                return
+            connection, _ = self._listener.accept()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            with self._lock:
+                self._open[connection] = thread
+            thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        # The client may leave, and an answer may be meant to break off.
+        with suppress(OSError, _GoneError), connection, connection.makefile("rb") as stream:
+            while (request := _read_request(stream)) is not None:
+                answer = self._answer(request)
+                self._deliver(connection, answer, with_body=request.method != "HEAD")
+                if not request.keeps_alive:
+                    break
+        with self._lock:
+            del self._open[connection]
+
+    def _answer(self, request: _Request) -> Answer:
+        if not request.target.startswith("/"):
+            return error_answer(400, "Malformed request")
+        return self._respond(request.method, request.headers.get("host", ""), request.target, request.headers)
+
+    def _deliver(self, connection: socket.socket, answer: Answer, *, with_body: bool) -> None:
+        delivery, body = answer.delivery, answer.body if with_body else b""
+        head = _head(answer)
+        if delivery == Delivery():
+            connection.sendall(head + body)
+            return
+        self._wait(delivery.connect_wait + delivery.headers_wait)
+        if delivery.cut_at is not None and delivery.cut_at < 0:
+            _end(connection, delivery)
+        self._send(connection, head, delivery.headers_rate)
+        sent = 0
+        for mark in sorted({*_marks(delivery), len(body)}):
+            self._send(connection, body[sent:mark], delivery.body_rate)
+            sent = mark
+            if mark == delivery.stall_at:
+                self._wait(delivery.stall_wait)
+            if mark == delivery.cut_at:
+                _end(connection, delivery)
+
+    def _send(self, connection: socket.socket, content: bytes, rate: float | None) -> None:
+        if rate is None:
+            connection.sendall(content)
+            return
+        for index in range(len(content)):
+            self._wait(1 / rate)
+            connection.sendall(content[index : index + 1])
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0 and self._closing.wait(None if math.isinf(seconds) else seconds):
+            raise _GoneError
+
+
+@frozen
+class _Request:
+    method: str
+    target: str
+    headers: dict[str, str]
+    keeps_alive: bool
+
+
+def _read_request(stream: BinaryIO) -> _Request | None:
+    """Return the next request of a connection, its body thrown away; None where there is none to come."""
+    words = stream.readline(_LONGEST_LINE).decode("latin-1").split()
+    if len(words) != 3:  # noqa: PLR2004 - method, target, version
+        return None
+    headers: dict[str, str] = {}
+    for line in iter(lambda: stream.readline(_LONGEST_LINE), b""):
+        name, colon, value = line.decode("latin-1").partition(":")
+        if not colon:
+            break
+        headers[name.strip().lower()] = value.strip()
+    length = headers.get("content-length", "0")
+    stream.read(int(length) if length.isdecimal() else 0)
+    # A chunked body is left unread, so the connection cannot be used again.
+    keeps_alive = headers.get("connection", "").lower() != "close" and "transfer-encoding" not in headers
+    return _Request(words[0], words[1], headers, keeps_alive)
+
+
+def _head(answer: Answer) -> bytes:
+    try:
+        reason = HTTPStatus(answer.status).phrase
+    except ValueError:
+        reason = ""
+    lines = [f"HTTP/1.1 {answer.status} {reason}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers]
+    lines += [f"content-length: {len(answer.body)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+def _marks(delivery: Delivery) -> Iterator[int]:
+    for mark in (delivery.stall_at, delivery.cut_at):
+        if mark is not None:
+            yield mark
+
+
+def _end(connection: socket.socket, delivery: Delivery) -> None:
+    if delivery.reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    raise _GoneError
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # its thread has closed it already
+        connection.shutdown(socket.SHUT_RDWR)
