@@ -1,0 +1,141 @@
+"""Bring a contract into its one canonical form, so that the same meaning is always the same bytes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+from _cut import schema_references
+from _documents import Document
+from _structure import Kind, rebuild
+
+_OMITTED_IF_EMPTY = ("parameters", "components", "schemas", "securitySchemes")
+_KEY_ORDER = (
+    "openapi info title version servers security tags paths components".split(),
+    "operationId name in url $ref summary description deprecated required tags parameters requestBody".split(),
+    "type format nullable enum default minimum maximum minLength maxLength pattern headers content schema".split(),
+    "properties items additionalProperties allOf anyOf oneOf example".split(),
+)
+_RANK = {key: rank for rank, key in enumerate(key for group in _KEY_ORDER for key in group)}
+# Objects whose keys are names, not words of OpenAPI: sorted as they are.
+_NAMED_CHILDREN = ("paths", "schemas", "securitySchemes", "properties", "responses", "headers", "content")
+# What is data, whatever the names in it: only its keys are sorted.
+_DATA = ("example", "enum", "default")
+
+
+def canonical(document: Document) -> Document:
+    """Return the document with nothing unused, nothing invalid and everything in canonical order."""
+    pruned = _without_unused_schemas(document)
+    finished = rebuild(pruned, lambda kind, node: _finished(kind, node, pruned))
+    ordered: Document = _ordered(finished)
+    return ordered
+
+
+def dump(document: Document, head: str) -> str:
+    """Return the document as YAML text under a head of comment lines."""
+    text = yaml.dump(
+        document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
+    )
+    return "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines()) + text
+
+
+def json_schema(schema: Any, document: Document) -> Document:
+    """Return an OpenAPI 3.0 schema of the document as a self-contained JSON Schema (2020-12)."""
+    components = {name: _as_json_schema(one) for name, one in document["components"].get("schemas", {}).items()}
+    return {"components": {"schemas": components}, "allOf": [_as_json_schema(schema)]}
+
+
+class _PlainDumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - every reader, human or not, is spared `*id001`
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
+        super().increase_indent(flow, False)
+
+
+def _without_unused_schemas(document: Document) -> Document:
+    schemas = document["components"].get("schemas", {})
+    bare = {key: value for key, value in document.items() if key != "components"}
+    used: set[str] = set()
+    wanted = schema_references(bare)
+    while new := wanted - used:
+        used |= new
+        for name in sorted(new & schemas.keys()):
+            wanted |= schema_references(schemas[name], "schema")
+    kept = {name: schema for name, schema in schemas.items() if name in used}
+    return {**document, "components": {**document["components"], "schemas": kept}}
+
+
+def _finished(kind: Kind, node: Document, document: Document) -> Document:
+    if kind == "operation":
+        responses = node.get("responses", {}).items()
+        return {**node, "responses": {str(status): _described(status, response) for status, response in responses}}
+    if "example" in node and not _is_valid_example(kind, node, document):
+        return {key: value for key, value in node.items() if key != "example"}
+    return node
+
+
+def _described(status: str, response: Document) -> Document:
+    if response.get("description"):
+        return response
+    try:
+        return {**response, "description": HTTPStatus(int(status)).phrase}
+    except ValueError:
+        return {**response, "description": "Any other answer"}
+
+
+def _is_valid_example(kind: Kind, node: Document, document: Document) -> bool:
+    schema = node if kind == "schema" else node.get("schema", {})
+    bare = {key: value for key, value in schema.items() if key != "example"}
+    return jsonschema_rs.Draft202012Validator(json_schema(bare, document), validate_formats=True).is_valid(
+        node["example"]
+    )
+
+
+def _as_json_schema(schema: Any) -> Any:
+    return rebuild(schema, _without_nullable, "schema")
+
+
+def _without_nullable(_kind: Kind, schema: Document) -> Document:
+    converted = {key: value for key, value in schema.items() if key not in {"nullable", "example"}}
+    for bound in ("minimum", "maximum"):
+        exclusive = "exclusive" + bound.capitalize()
+        if converted.get(exclusive) is True:
+            converted[exclusive] = converted.pop(bound, 0)
+        elif converted.get(exclusive) is False:
+            del converted[exclusive]
+    if schema.get("nullable") is True and isinstance(schema.get("type"), str):
+        converted["type"] = [schema["type"], "null"]
+    return converted
+
+
+def _ordered(node: Any, under: str = "") -> Any:
+    """Return a node of the document in canonical order; `under` is the OpenAPI word it stands under."""
+    if under in _DATA or under.startswith("x-"):
+        return _sorted_data(node)
+    if isinstance(node, list):
+        items = [_ordered(item, under) for item in node]
+        if under == "required":
+            return sorted(items)
+        return sorted(items, key=_parameter_key) if under == "parameters" else items
+    if not isinstance(node, dict):
+        return node
+    if under in _NAMED_CHILDREN:
+        return {str(name): _ordered(node[name]) for name in sorted(node, key=str)}
+    keys = sorted(node, key=lambda key: (_RANK.get(key, len(_RANK)), key))
+    return {key: _ordered(node[key], key) for key in keys if node[key] or key not in _OMITTED_IF_EMPTY}
+
+
+def _parameter_key(parameter: Document) -> tuple[str, str]:
+    return parameter["in"], parameter["name"]
+
+
+def _sorted_data(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_sorted_data(item) for item in node]
+    if isinstance(node, dict):
+        return {key: _sorted_data(node[key]) for key in sorted(node, key=str)}
+    return node

@@ -1,0 +1,132 @@
+"""Cut the billing operations out of a full upstream document, and leave upstream's prose behind."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from _documents import METHODS, Document, UnreadableDocumentError, is_billing_path
+from _structure import Kind, objects, operations, rebuild
+
+SCHEMA_PREFIX = "#/components/schemas/"
+_TAG = "Billing"
+_PROSE_KEYS = frozenset({"description", "summary", "title", "externalDocs", "examples", "callbacks", "links"})
+_PROSE = re.compile(r"\b[a-z]+ [a-z]+\b")
+
+
+def cut_billing(upstream: Document) -> Document:
+    """Return the billing operations of a full document, with the schemas and security schemes they use.
+
+    References to anything but a schema are written out, so that each operation reads by itself.
+
+    Raises:
+        UnreadableDocumentError: There is no billing operation, or a reference leads nowhere.
+    """
+    paths = {path: _path_item(upstream, item) for path, item in upstream["paths"].items() if is_billing_path(path)}
+    document: Document = {
+        "openapi": str(upstream.get("openapi", "3.0.0")),
+        "info": {"title": "", "version": str(_mapping(upstream.get("info")).get("version", "unknown"))},
+        "paths": {path: item for path, item in paths.items() if item},
+        **{key: upstream[key] for key in ("servers", "security") if key in upstream},
+    }
+    if not any(True for _ in operations(document)):
+        raise UnreadableDocumentError("the document has no billing operation: there is nothing to generate")
+    document["components"] = {
+        "schemas": _reachable_schemas(upstream, document),
+        "securitySchemes": _used_security_schemes(upstream, document),
+    }
+    return document
+
+
+def strip_prose(document: Document) -> Document:
+    """Return the document without upstream's words: descriptions, titles, extensions, sentences in data."""
+    stripped: Document = rebuild(document, _without_prose)
+    return stripped
+
+
+def schema_references(node: Any, kind: Kind = "document") -> set[str]:
+    """Return the names of the component schemas that `node` refers to."""
+    references = (found.get("$ref") for _, found in objects(node, kind))
+    return {str(ref).removeprefix(SCHEMA_PREFIX) for ref in references if ref is not None}
+
+
+def _path_item(upstream: Document, item: Any) -> Document:
+    """Return the operations of a path, each with the path's own parameters folded in."""
+    item = _written_out(upstream, item)
+    shared = item.get("parameters", [])
+    found = {method: dict(item[method]) for method in METHODS if isinstance(item.get(method), dict)}
+    for operation in found.values():
+        operation["parameters"] = _with_shared(operation.get("parameters", []), shared)
+        operation["tags"] = [_TAG]
+    return found
+
+
+def _with_shared(own: list[Document], shared: list[Document]) -> list[Document]:
+    named = {(parameter.get("name"), parameter.get("in")) for parameter in own}
+    return [*own, *(one for one in shared if (one.get("name"), one.get("in")) not in named)]
+
+
+def _written_out(upstream: Document, node: Any, trail: tuple[str, ...] = ()) -> Any:
+    """Return `node` with every reference replaced by its target, those to schemas excepted."""
+    if isinstance(node, list):
+        return [_written_out(upstream, item, trail) for item in node]
+    if not isinstance(node, dict):
+        return node
+    reference = node.get("$ref")
+    if isinstance(reference, str) and not reference.startswith(SCHEMA_PREFIX):
+        if reference in trail:
+            raise UnreadableDocumentError(f"the reference {reference} leads back to itself")
+        return _written_out(upstream, _target(upstream, reference), (*trail, reference))
+    return {key: _written_out(upstream, value, trail) for key, value in node.items()}
+
+
+def _target(upstream: Document, reference: str) -> Any:
+    node: Any = upstream
+    for part in reference.removeprefix("#/").split("/"):
+        node = _mapping(node).get(part.replace("~1", "/").replace("~0", "~"))
+    if node is None:
+        raise UnreadableDocumentError(f"the reference {reference} leads nowhere")
+    return node
+
+
+def _reachable_schemas(upstream: Document, document: Document) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    wanted = schema_references(document)
+    while missing := sorted(wanted - found.keys()):
+        for name in missing:
+            found[name] = _written_out(upstream, _target(upstream, SCHEMA_PREFIX + name))
+            wanted |= schema_references(found[name], "schema")
+    return found
+
+
+def _used_security_schemes(upstream: Document, document: Document) -> dict[str, Any]:
+    requirements = [*document.get("security", [])]
+    for _, _, operation in operations(document):
+        requirements += operation.get("security", [])
+    used = {name for requirement in requirements for name in requirement}
+    schemes = _mapping(_mapping(upstream.get("components")).get("securitySchemes"))
+    return {name: _written_out(upstream, scheme) for name, scheme in schemes.items() if name in used}
+
+
+def _without_prose(kind: Kind, node: Document) -> Document:
+    if kind == "info":
+        return {"title": "", "version": node["version"]}
+    kept = {key: value for key, value in node.items() if key not in _PROSE_KEYS and not key.startswith("x-")}
+    if _holds_prose(kept.get("example")):
+        del kept["example"]
+    if kind == "schema" and any(isinstance(value, str) and " " in value for value in kept.get("enum", ())):
+        del kept["enum"]  # one revision pins a whole deprecation notice as the only value of a text
+    return kept
+
+
+def _holds_prose(example: Any) -> bool:
+    """Tell whether an example carries a sentence: two plain lower-case words in a row, as no name or date has."""
+    if isinstance(example, dict):
+        return any(_holds_prose(value) for value in example.values())
+    if isinstance(example, list):
+        return any(_holds_prose(value) for value in example)
+    return isinstance(example, str) and _PROSE.search(example) is not None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

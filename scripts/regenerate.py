@@ -1,0 +1,160 @@
+"""Regenerate the contract and the client: `openapi/venice-billing.yaml` -> `generated/`.
+
+With `--upstream` the contract itself is made anew from a full upstream document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from _canonical import canonical, dump
+from _cut import cut_billing, strip_prose
+from _documents import Document, UnreadableDocumentError, parse_document, read_source
+from _generator import PACKAGE, GenerationError, generate_package
+from _hoist import hoist_schemas
+from _overlay import Outcome, Status, apply_overlay, load_overlay
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OPENAPI = _ROOT / "openapi"
+_CONTRACT = Path("openapi/venice-billing.yaml")
+_PACKAGE = Path("generated") / PACKAGE
+_HEAD = """\
+The contract of Venice.ai's billing API, as this project promises to speak it.
+Made by `scripts/regenerate.py --upstream` from Venice's published document, corrections.yaml and
+descriptions.yaml; change those, not this file.
+Upstream version: {version}
+Upstream sha256:  {digest}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status: 0, 1 (differences, with --check) or 2 (not possible)."""
+    options = _parser().parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            made = _make(options.upstream, options.output, Path(scratch))
+            if options.check:
+                return _report_differences(made, options.output)
+            _put_in_place(made, options.output)
+    except (UnreadableDocumentError, GenerationError, OSError, subprocess.CalledProcessError) as error:
+        print(f"regenerate: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def contract_from(upstream: bytes, source: str) -> tuple[str, list[Outcome]]:
+    """Return the text of the contract made of a full upstream document, and what became of the corrections."""
+    document = hoist_schemas(strip_prose(cut_billing(parse_document(upstream, source))))
+    corrected, outcomes = apply_overlay(document, load_overlay(_OPENAPI / "corrections.yaml"))
+    described, _ = apply_overlay(corrected, load_overlay(_OPENAPI / "descriptions.yaml"))
+    head = _HEAD.format(version=document["info"]["version"], digest=hashlib.sha256(upstream).hexdigest())
+    return dump(canonical(described), head), outcomes
+
+
+@frozen
+class _Made:
+    """What a run has made: the contract's text (None if it was only read) and the folder of the package."""
+
+    contract: str | None
+    package: Path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--upstream", metavar="PATH_OR_URL", help="make the contract from a full upstream document")
+    parser.add_argument("--output", metavar="DIR", type=Path, default=_ROOT, help="write below DIR, not here")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
+    return parser
+
+
+def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
+    if upstream is None:
+        text, contract = None, (_ROOT / _CONTRACT).read_bytes()
+        if output != _ROOT:
+            text = contract.decode()
+    else:
+        text, outcomes = contract_from(read_source(upstream), upstream)
+        contract = text.encode()
+        _report_corrections(outcomes)
+    package = scratch / PACKAGE
+    for warning in generate_package(_parsed(contract), _OPENAPI, package):
+        print(f"warning: {' '.join(warning.split())}", file=sys.stderr)
+    return _Made(text, package)
+
+
+def _parsed(contract: bytes) -> Document:
+    return parse_document(contract, str(_CONTRACT))
+
+
+def _report_corrections(outcomes: list[Outcome]) -> None:
+    for status in Status:
+        found = [outcome.action for outcome in outcomes if outcome.status is status]
+        print(f"corrections, {status.value}: {len(found)}", file=sys.stderr)
+        for action in found if status is not Status.APPLIED else ():
+            print(f"  {action.target}: {action.description}", file=sys.stderr)
+
+
+def _report_differences(made: _Made, output: Path) -> int:
+    """Print what would change; return 1 if anything would."""
+    differences = _package_differences(made.package, output / _PACKAGE)
+    if made.contract is not None and _bytes_of(output / _CONTRACT) != made.contract.encode():
+        differences.append(str(_CONTRACT))
+    for difference in sorted(differences):
+        print(f"differs: {difference}")
+    return 1 if differences else 0
+
+
+def _package_differences(new: Path, old: Path) -> list[str]:
+    """Return the files that differ, are missing, or are orphans anywhere in the folder of generated code."""
+    wanted = {Path(PACKAGE) / name: content for name, content in _files(new).items()}
+    present = _files(old.parent)
+    return [
+        str(Path("generated") / name)
+        for name in wanted.keys() | present.keys()
+        if wanted.get(name) != present.get(name)
+    ]
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _put_in_place(made: _Made, output: Path) -> None:
+    """Swap the new package for the old one, then the contract: whoever looks sees the old or the new."""
+    package = output / _PACKAGE
+    package.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=package.parent, prefix=".new-") as beside:
+        new, old = Path(beside) / "new", Path(beside) / "old"
+        shutil.copytree(made.package, new)
+        if package.exists():
+            package.rename(old)
+        new.rename(package)
+        if made.contract is not None:
+            _write(output / _CONTRACT, made.contract, Path(beside) / "contract")
+
+
+def _write(path: Path, text: str, beside: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
