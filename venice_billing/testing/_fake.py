@@ -97,7 +97,7 @@ class FakeVenice:
     ) -> list[Row]:
         """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order."""
         chosen = self._ledger.select(currency=currency, start=instant_of(start), end=instant_of(end))
-        return [entry.row for entry in chosen]
+        return [dict(entry.row) for entry in chosen]
 
     def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:
         """Add a charge, also while walks run, and return it as it will be sent.

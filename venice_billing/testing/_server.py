@@ -66,10 +66,17 @@ class FakeServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close every connection, whatever it waits for."""
+        """Close."""
+        self.close()
+
+    def close(self) -> None:
+        """End every connection, whatever it waits for; a second time does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._waker.close()
-        self._acceptor.join(_JOIN_SECONDS)
+        if self._acceptor.ident is not None:
+            self._acceptor.join(_JOIN_SECONDS)
         self._listener.close()
         self._wake.close()
         with self._lock:
