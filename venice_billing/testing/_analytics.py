@@ -46,9 +46,7 @@ class _Sum:
 def analytics_document(rows: Iterable[Row]) -> dict[str, object]:
     """Return the analytics body (without `lookback`) of the rows of a period."""
     charges = [
-        _charge(row)
-        for row in rows
-        if row["amount"] < 0 and row["currency"] in ("USD", "BUNDLED_CREDITS", "DIEM")
+        _charge(row) for row in rows if row["amount"] < 0 and row["currency"] in ("USD", "BUNDLED_CREDITS", "DIEM")
     ]
     by_day = _group(charges, lambda charge: charge.day)
     by_model = _ranked(_group(charges, lambda charge: charge.product.model_name))
@@ -57,8 +55,7 @@ def analytics_document(rows: Iterable[Row]) -> dict[str, object]:
     keys = [_key_name(key) for key in list(by_key)[:_TOP]]
     return {
         "byDate": [
-            {"date": day, "USD": by_day[day].usd, "DIEM": by_day[day].diem}
-            for day in sorted(by_day, reverse=True)
+            {"date": day, "USD": by_day[day].usd, "DIEM": by_day[day].diem} for day in sorted(by_day, reverse=True)
         ],
         "byModel": [_model_usage(name, total) for name, total in by_model.items()],
         "byModelDaily": _daily(by_day, models, _model_name, "diem"),

@@ -45,9 +45,7 @@ KEYS: dict[str, str] = {
 """Descriptions, as the account holder wrote them, by key id."""
 
 WEB_APP = "Web App"
-_BY_HABIT = re.compile(
-    r"(?P<model>.+)-(?P<service>llm|image|tts|asr|video)(?:-(?P<variant>.+?))?(?:-mtoken|-unit)?"
-)
+_BY_HABIT = re.compile(r"(?P<model>.+)-(?P<service>llm|image|tts|asr|video)(?:-(?P<variant>.+?))?(?:-mtoken|-unit)?")
 _UNIT_TYPES = {"LLM": "tokens", "IMAGE": "images", "TTS": "chars", "ASR": "seconds", "VIDEO": "seconds"}
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from venice_billing import AsyncVeniceBilling, VeniceBilling
+    from venice_billing._configuration import Configuration
     from venice_billing.testing.faults import Fault
 
 _FAILURES_ALLOWED = 20
@@ -137,7 +138,8 @@ class FakeVenice:
 
         http_client = httpx.Client(transport=self.transport())
         client = VeniceBilling(**self._client_options(options), http_client=http_client)
-        client._clock = self.clock  # noqa: SLF001
+        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
+        client._owned = True  # noqa: SLF001
         return client
 
     def async_client(self, **options: Any) -> AsyncVeniceBilling:
@@ -146,11 +148,17 @@ class FakeVenice:
 
         http_client = httpx.AsyncClient(transport=self.transport())
         client = AsyncVeniceBilling(**self._client_options(options), http_client=http_client)
-        client._clock = self.clock  # noqa: SLF001
+        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
+        client._owned = True  # noqa: SLF001
         return client
 
     def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"api_key": self.admin_key, "base_url": f"https://api.venice.ai{PREFIX}", **options}
+
+    def _bound(self, configuration: Configuration) -> Configuration:
+        """Return the configuration with our time and repeatable jitter, which its user has no business to set."""
+        jitter = random.Random(0).random  # noqa: S311 - repeatable, not secret
+        return evolve(configuration, policy=evolve(configuration.policy, clock=self.clock, jitter=jitter))
 
     def _respond(self, request: httpx.Request) -> Answer:
         return self.respond(

@@ -59,9 +59,7 @@ class Ledger:
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
         self._lock = threading.Lock()
         complete = [complete_row(row) for row in rows]
-        entries = [
-            Entry((parse_instant(row["timestamp"]), number), row) for number, row in enumerate(complete)
-        ]
+        entries = [Entry((parse_instant(row["timestamp"]), number), row) for number, row in enumerate(complete)]
         entries.sort(key=_POSITION)
         self._booked = len(entries)
         self._entries = entries

@@ -203,9 +203,7 @@ def _lookback(text: str) -> str:
         raise ValueError("must be a number of days like 7d")
     # The wire says nothing when more is asked for than it answers for.
     days = text[:-1]
-    return (
-        text if len(days) <= len(str(_MAX_LOOKBACK)) and int(days) <= _MAX_LOOKBACK else f"{_MAX_LOOKBACK}d"
-    )
+    return text if len(days) <= len(str(_MAX_LOOKBACK)) and int(days) <= _MAX_LOOKBACK else f"{_MAX_LOOKBACK}d"
 
 
 def _day(text: str) -> int:

@@ -48,9 +48,7 @@ def to_json(value: object) -> str:
     if isinstance(value, Decimal | int):
         return str(value)
     if isinstance(value, Mapping):
-        return (
-            "{" + ",".join(f"{encode_basestring(key)}:{to_json(item)}" for key, item in value.items()) + "}"
-        )
+        return "{" + ",".join(f"{encode_basestring(key)}:{to_json(item)}" for key, item in value.items()) + "}"
     if isinstance(value, Iterable):
         return "[" + ",".join(map(to_json, value)) + "]"
     raise TypeError(f"not exact JSON: {type(value).__name__}")

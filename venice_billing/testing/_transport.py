@@ -65,9 +65,7 @@ class _Timeouts:
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body that arrives in time, or does not; for both flavours."""
 
-    def __init__(
-        self, answer: Answer, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock
-    ) -> None:
+    def __init__(self, answer: Answer, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
         self._body = answer.body
         self._delivery = answer.delivery
         self._request = request
@@ -94,11 +92,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         """Where chunks end: after each byte where they trickle, and where something happens."""
         size = len(self._body)
         step = 1 if self._delivery.body_rate else _CHUNK
-        marks = {
-            mark
-            for mark in (self._delivery.stall_at, self._delivery.cut_at)
-            if mark is not None and mark <= size
-        }
+        marks = {mark for mark in (self._delivery.stall_at, self._delivery.cut_at) if mark is not None and mark <= size}
         return sorted({*range(step, size, step), size, *marks})
 
 
@@ -120,6 +114,4 @@ class _AsyncChunks:
 def _break(request: httpx.Request, delivery: Delivery) -> NoReturn:
     if delivery.reset:
         raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-    raise httpx.RemoteProtocolError(
-        "peer closed connection without sending complete message body", request=request
-    )
+    raise httpx.RemoteProtocolError("peer closed connection without sending complete message body", request=request)

@@ -156,9 +156,7 @@ class Wire:
         query = read_history_query(request.params)
         walk = self._walk(query, request, quirks)
         if walk.page and _is_dead(walk, quirks):
-            return error_answer(500, "An unknown error occurred").delivered(
-                headers_wait=quirks.dead_cursor_hang
-            )
+            return error_answer(500, "An unknown error occurred").delivered(headers_wait=quirks.dead_cursor_hang)
         more = self._ledger.select(
             currency=walk.currency,
             start=None if walk.page else query.start,
@@ -199,9 +197,7 @@ class Wire:
         headers = () if token is None else (("x-next-cursor", token),)
         return self._csv_answer(entries, f"billing-usage-history-{stamp}.csv", headers, quirks)
 
-    def _csv_answer(
-        self, entries: Sequence[Entry], filename: str, headers: Headers, quirks: Quirks
-    ) -> Answer:
+    def _csv_answer(self, entries: Sequence[Entry], filename: str, headers: Headers, quirks: Quirks) -> Answer:
         layout = quirks.csv_layouts[self._csv_answers % len(quirks.csv_layouts)]
         self._csv_answers += 1
         disposition = ("content-disposition", f"attachment; filename={filename}")
@@ -251,9 +247,7 @@ def _csv_document(entries: Sequence[Entry], layout: CsvLayout) -> bytes:
     line_break = layout.line_break.encode()
     header = (layout.header or ",".join(CSV_COLUMNS)).encode()
     document = line_break.join([header, *(entry.csv for entry in entries)])
-    return (
-        (b"\xef\xbb\xbf" if layout.bom else b"") + document + (line_break if layout.final_line_break else b"")
-    )
+    return (b"\xef\xbb\xbf" if layout.bom else b"") + document + (line_break if layout.final_line_break else b"")
 
 
 def _instant(request: SeenRequest) -> int:

@@ -1,0 +1,85 @@
+"""A typed client for the Venice.ai billing API: what your usage costs, every charge once, to the last digit.
+
+Start with `VeniceBilling`, or with `AsyncVeniceBilling` for asyncio and trio.
+"""
+
+from venice_billing._version import __version__
+from venice_billing.client import AsyncVeniceBilling, VeniceBilling
+from venice_billing.csv_export import CsvExport
+from venice_billing.errors import (
+    AdminKeyRequiredError,
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
+    BillingTimeoutError,
+    CursorRejectedError,
+    EndpointRetiredError,
+    ExportError,
+    InsufficientBalanceError,
+    InvalidParameterError,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseValidationError,
+    ServerError,
+    VeniceError,
+)
+from venice_billing.models import (
+    ApiKeyUsage,
+    Balance,
+    Balances,
+    Currency,
+    DailyUsage,
+    InferenceDetails,
+    ModelUsage,
+    ModelUsageBreakdown,
+    Pagination,
+    UsageAnalytics,
+    UsageCsv,
+    UsageEntry,
+    UsageHistoryPage,
+    UsagePage,
+)
+from venice_billing.walks import AsyncUsageWalk, EntryPage, UsageWalk
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "AdminKeyRequiredError",
+    "ApiKeyUsage",
+    "AsyncUsageWalk",
+    "AsyncVeniceBilling",
+    "AuthenticationError",
+    "Balance",
+    "Balances",
+    "BillingTimeoutError",
+    "CsvExport",
+    "Currency",
+    "CursorRejectedError",
+    "DailyUsage",
+    "EndpointRetiredError",
+    "EntryPage",
+    "ExportError",
+    "InferenceDetails",
+    "InsufficientBalanceError",
+    "InvalidParameterError",
+    "InvalidRequestError",
+    "ModelUsage",
+    "ModelUsageBreakdown",
+    "NotFoundError",
+    "Pagination",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ResponseValidationError",
+    "ServerError",
+    "UsageAnalytics",
+    "UsageCsv",
+    "UsageEntry",
+    "UsageHistoryPage",
+    "UsagePage",
+    "UsageWalk",
+    "VeniceBilling",
+    "VeniceError",
+    "__version__",
+]

@@ -1,0 +1,177 @@
+"""Arguments as users give them -> values as the contract wants them, or `InvalidParameterError`. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from venice_billing.errors import InvalidParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Moment = datetime | date | str
+"""An instant as users give it: an aware datetime, a date (its midnight, UTC), or ISO 8601 text of either."""
+
+PAGE_SIZES = (10, 1000)  # of the ledger; the original endpoint takes 1 to 500
+LIMITS = (1, 500)
+CONCURRENCY = (1, 16)
+RETRIES = (0, 10)
+LOOKBACK_DAYS = 90  # the wire silently clamps more, so that the caller would get other days than asked for
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")
+_MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset or Z"
+
+
+def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Return a whole number within bounds."""
+    allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
+    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+        raise InvalidParameterError(name, value, allowed)
+    return value
+
+
+def optional_integer(name: str, value: object, low: int, high: int | None = None) -> int | None:
+    """Return None, or a whole number within bounds."""
+    return None if value is None else integer(name, value, low, high)
+
+
+def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+    """Return the text of one of the allowed values; an enum member counts as its text."""
+    options = list(allowed)
+    if not isinstance(value, str) or value not in options:
+        raise InvalidParameterError(name, value, "one of " + ", ".join(map(repr, options)))
+    return options[options.index(value)]
+
+
+def seconds(name: str, value: object) -> float:
+    """Return a positive, finite number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24 * 3600:
+        raise InvalidParameterError(name, value, "a number of seconds above 0, at most 86400")
+    return float(value)
+
+
+def instant(name: str, value: object) -> datetime:
+    """Return an aware datetime in UTC."""
+    if isinstance(value, str):
+        value = _from_text(name, value)
+    if isinstance(value, datetime):
+        if value.tzinfo is None or value.utcoffset() is None:
+            raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise InvalidParameterError(name, value, "a time within the years 1 to 9999 in UTC") from None
+    if isinstance(value, date):
+        return datetime.combine(value, time(), UTC)
+    raise InvalidParameterError(name, value, _MOMENT_ALLOWED)
+
+
+def window(start_name: str, start: object, end_name: str, end: object) -> tuple[datetime | None, datetime | None]:
+    """Return the bounds of a window, in UTC: start inclusive, end exclusive, start before end."""
+    first = None if start is None else instant(start_name, start)
+    last = None if end is None else instant(end_name, end)
+    if first is not None and last is not None and first >= last:
+        raise InvalidParameterError(start_name, start, f"earlier than {end_name} ({last.isoformat()})")
+    return first, last
+
+
+def day(name: str, value: object) -> str:
+    """Return a whole day as the text YYYY-MM-DD."""
+    moment = instant(name, value)
+    if moment.time() != time():
+        raise InvalidParameterError(name, value, "a whole day: a date, or midnight UTC")
+    return moment.date().isoformat()
+
+
+def days(start: object, end: object) -> tuple[str, str] | None:
+    """Return the first and the last day of a range of days, both or neither."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        missing, given = ("start_date", "end_date") if start is None else ("end_date", "start_date")
+        raise InvalidParameterError(missing, None, f"given together with {given}, or both left out")
+    first, last = day("start_date", start), day("end_date", end)
+    if first > last:
+        raise InvalidParameterError("start_date", start, f"no later than end_date ({last})")
+    return first, last
+
+
+def lookback(value: object) -> str:
+    """Return a lookback such as '7d'."""
+    valid = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", value) is not None
+    if not isinstance(value, str) or not valid or int(value[:-1]) > LOOKBACK_DAYS:
+        raise InvalidParameterError("lookback", value, f"a number of days from '1d' to '{LOOKBACK_DAYS}d'")
+    return value
+
+
+def cursor(value: object, **filters: object) -> str:
+    """Return a cursor that comes alone: the API refuses any filter beside one."""
+    if not isinstance(value, str) or not _CURSOR.fullmatch(value):
+        raise InvalidParameterError("cursor", value, "1 to 512 letters, digits, '_' or '-', from a previous page")
+    for name, given in filters.items():
+        if given is not None:
+            raise InvalidParameterError(
+                name, given, "left out beside a cursor: the cursor carries the filters of its walk"
+            )
+    return value
+
+
+def api_key(value: object) -> str:
+    """Return a key that fits into a header; its text is never repeated."""
+    if not isinstance(value, str):
+        raise InvalidParameterError("api_key", type(value), "text")
+    if not value.strip():
+        raise InvalidParameterError("api_key", value, "a Venice API key, not empty and not white space")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise InvalidParameterError("api_key", _Hidden(), "printable ASCII without white space")
+    return value
+
+
+def base_url(value: object) -> str:
+    """Return the base URL without its final slash; plain http is for loopback only, as the key travels along."""
+    if not isinstance(value, str):
+        raise InvalidParameterError("base_url", value, "an https URL")
+    try:
+        url = httpx.URL(value.strip())
+    except httpx.InvalidURL:
+        raise InvalidParameterError("base_url", value, "an https URL") from None
+    if url.userinfo:
+        raise InvalidParameterError("base_url", _Hidden(), "a URL without user and password")
+    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
+        raise InvalidParameterError("base_url", value, "an https URL without query or fragment")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise InvalidParameterError(
+            "base_url", value, "an https URL: plain http would show the key, and is for loopback only"
+        )
+    return str(url).rstrip("/")
+
+
+class _Hidden:
+    """Stands in an error for a value that must not be shown."""
+
+    def __repr__(self) -> str:
+        return "a value that is not shown here"
+
+
+def _from_text(name: str, text: str) -> datetime | date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidParameterError(name, text, _MOMENT_ALLOWED) from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,114 @@
+"""A walk's place as a text, and back. Pure.
+
+The text names the filters and the place, nothing that expires: no cursor, no key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from venice_billing._walk import Bounds, Order, Place
+from venice_billing.errors import InvalidParameterError
+
+_PREFIX = "vb1."
+_CHECK_BYTES = 6
+_LARGEST = 64 * 1024 * 1024
+_ALLOWED = "the text of a walk's checkpoint, whole and unaltered"
+
+
+@frozen
+class Filters:
+    """What a walk was asked for."""
+
+    currency: str | None
+    bounds: Bounds
+    order: Order
+
+
+def encode(filters: Filters, place: Place) -> str:
+    """Return the checkpoint of a walk that stands at `place`."""
+    document = {
+        "currency": filters.currency,
+        "start": _text(filters.bounds.start),
+        "end": _text(filters.bounds.end),
+        "order": filters.order,
+        "at": _text(place.at),
+        "seen": dict(sorted(place.seen.items())),
+    }
+    packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
+    return _PREFIX + base64.urlsafe_b64encode(_check(packed) + packed).decode().rstrip("=")
+
+
+def decode(text: object) -> tuple[Filters, Place]:
+    """Return what a checkpoint names.
+
+    Raises:
+        InvalidParameterError: It is no checkpoint, or was cut or altered on its way.
+    """
+    if not isinstance(text, str) or not text.startswith(_PREFIX):
+        raise InvalidParameterError("checkpoint", text, _ALLOWED)
+    try:
+        raw = base64.b64decode(text.removeprefix(_PREFIX) + "===", altchars=b"-_", validate=True)
+        if raw[:_CHECK_BYTES] != _check(raw[_CHECK_BYTES:]):
+            raise ValueError("the check bytes differ")
+        document = json.loads(zlib.decompressobj().decompress(raw[_CHECK_BYTES:], _LARGEST))
+        return _filters(document), Place(_moment(document["at"]), _counts(document["seen"]))
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error):
+        raise InvalidParameterError("checkpoint", text, _ALLOWED) from None
+
+
+def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filters, Place]:
+    """Return what a checkpoint names, after comparing it with filters that were given again.
+
+    Args:
+        text: The checkpoint.
+        given: The filters beside it; None and the default order stand for "not given".
+        names: What the bounds are called where they were given.
+
+    Raises:
+        InvalidParameterError: It is no checkpoint, or one of a walk with other filters.
+    """
+    filters, place = decode(text)
+    pairs: list[tuple[str, Any, Any]] = [
+        ("currency", given.currency, filters.currency),
+        (names[0], given.bounds.start, filters.bounds.start),
+        (names[1], given.bounds.end, filters.bounds.end),
+    ]
+    for name, value, stored in pairs:
+        if value is not None and value != stored:
+            said = "left out" if stored is None else f"left out or {stored}"
+            raise InvalidParameterError(name, str(value), f"{said}, as in the walk the checkpoint comes from")
+    return filters, place
+
+
+def _check(packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=_CHECK_BYTES).digest()
+
+
+def _filters(document: dict[str, Any]) -> Filters:
+    order, currency = document["order"], document["currency"]
+    if order not in ("asc", "desc") or not isinstance(currency, str | None):
+        raise ValueError("not the filters of a walk")
+    return Filters(currency, Bounds(_moment(document["start"]), _moment(document["end"])), order)
+
+
+def _counts(seen: dict[str, Any]) -> dict[str, int]:
+    if not all(isinstance(count, int) and count > 0 for count in seen.values()):
+        raise ValueError("not counts of rows")
+    return seen
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

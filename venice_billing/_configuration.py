@@ -1,0 +1,69 @@
+"""What a client is made with: arguments and environment -> one frozen value. Nothing is sent."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from venice_billing import _arguments as arguments
+from venice_billing._budget import FailureBudget
+from venice_billing._call import Clock, Policy
+from venice_billing._secret import Secret
+from venice_billing.errors import AuthenticationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BASE_URL = "https://api.venice.ai/api/v1"
+
+
+@frozen
+class Configuration:
+    """Where to, as whom, and how."""
+
+    base_url: str
+    key: Secret
+    policy: Policy
+
+    def changed(self, timeout: float | None, max_retries: int | None) -> Configuration:
+        """Return the configuration with another timeout or another number of retries; the budget stays shared."""
+        policy = self.policy
+        if timeout is not None:
+            policy = evolve(policy, timeout=arguments.seconds("timeout", timeout))
+        if max_retries is not None:
+            policy = evolve(policy, max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES))
+        return evolve(self, policy=policy)
+
+
+def configure(
+    api_key: str | None,
+    base_url: str | None,
+    timeout: float,
+    max_retries: int,
+    clock: Clock,
+    environment: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """Return the configuration of a new client.
+
+    Raises:
+        AuthenticationError: There is no key, neither as an argument nor in `VENICE_API_KEY`.
+        InvalidParameterError: An argument or a variable is not what it must be.
+    """
+    if api_key is None:
+        api_key = environment.get("VENICE_API_KEY") or None
+    if api_key is None:
+        raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")
+    if base_url is None:
+        base_url = environment.get("VENICE_BASE_URL") or BASE_URL
+    return Configuration(
+        base_url=arguments.base_url(base_url),
+        key=Secret(arguments.api_key(api_key)),
+        policy=Policy(
+            timeout=arguments.seconds("timeout", timeout),
+            max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES),
+            budget=FailureBudget(),
+            clock=clock,
+        ),
+    )

@@ -1,0 +1,122 @@
+"""CSV documents as the ledger sends them: one header, then records whose bytes are kept as sent. Pure."""
+
+from __future__ import annotations
+
+import csv
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from venice_billing.errors import ResponseValidationError
+from venice_billing_api.codec import parse_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+_BOM = b"\xef\xbb\xbf"
+_TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
+
+
+@frozen
+class CsvDocument:
+    """A CSV document taken apart at its record borders.
+
+    Attributes:
+        header: The first record without its line break and without a byte order mark.
+        records: The other records, each with its line break as sent; the last may lack it.
+    """
+
+    header: bytes
+    records: list[bytes]
+
+    @property
+    def newline(self) -> bytes:
+        """The line break of the document: the first record's, or LF."""
+        return b"\r\n" if self.records and self.records[0].endswith(b"\r\n") else b"\n"
+
+
+def take_apart(document: bytes) -> CsvDocument:
+    """Return the header and the records of a CSV document; quoted line breaks stay inside their record.
+
+    Raises:
+        ResponseValidationError: There is no header, or a quoted field is never closed.
+    """
+    records = [record for record in _records(document.removeprefix(_BOM)) if record not in (b"\n", b"\r\n")]
+    if not records:
+        raise ResponseValidationError("no CSV: a page has a header row at least", field="header row")
+    return CsvDocument(without_newline(records[0]), records[1:])
+
+
+def without_newline(record: bytes) -> bytes:
+    """Return a record without the line break that ends it."""
+    return record.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def fields(record: bytes) -> list[str]:
+    """Return the fields of one record.
+
+    Raises:
+        ResponseValidationError: The record is not UTF-8.
+    """
+    try:
+        return next(csv.reader([without_newline(record).decode("utf-8")]))
+    except UnicodeDecodeError:
+        raise ResponseValidationError("not UTF-8", field="record") from None
+    except (csv.Error, StopIteration):
+        raise ResponseValidationError("not a CSV record", field="record") from None
+
+
+class TimeColumn:
+    """Finds the timestamp of a record; where the contract is silent about the columns, the header tells."""
+
+    def __init__(self, header: bytes) -> None:
+        self.names = fields(header)
+        plain = [re.sub(r"[^a-z]", "", name.lower()) for name in self.names]
+        known = [plain.index(name) for name in _TIME_COLUMNS if name in plain]
+        if not known:
+            raise ResponseValidationError(f"no timestamp column among {self.names}", field="header row")
+        self._index = known[0]
+
+    def of(self, record: bytes) -> datetime:
+        """Return the timestamp of a record, in UTC.
+
+        Raises:
+            ResponseValidationError: The record has no timestamp there.
+        """
+        values = fields(record)
+        try:
+            return parse_datetime(values[self._index])
+        except (IndexError, ValueError):
+            problem = f"no timestamp: {values[self._index]!r}" if self._index < len(values) else "too few columns"
+            raise ResponseValidationError(problem, field=self.names[self._index]) from None
+
+
+def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the records that lines make up, leaving out one at the end whose quotes are still open.
+
+    A line break inside quotes belongs to its field; it is outside where the quotes so far are even in number.
+    """
+    open_lines: list[bytes] = []
+    quoted = False
+    for line in lines:
+        quoted ^= line.count(b'"') % 2 == 1
+        if quoted or open_lines:
+            open_lines.append(line)
+            if not quoted:
+                yield b"".join(open_lines)
+                open_lines.clear()
+        else:
+            yield line
+
+
+def _records(document: bytes) -> list[bytes]:
+    lines = BytesIO(document).readlines()
+    if b'"' not in document:
+        return lines
+    records = list(closed_records(lines))
+    if sum(map(len, records)) < len(document):
+        raise ResponseValidationError("a quoted field is never closed: the page was cut short", field="records")
+    return records

@@ -1,0 +1,227 @@
+"""Arguments -> request, response -> value, through the generated codec. Pure: nothing here sends anything."""
+
+from __future__ import annotations
+
+import re
+from email.message import Message
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from venice_billing import _arguments as arguments
+from venice_billing._call import Operation, Reply, Request
+from venice_billing._drift import note_drift
+from venice_billing.errors import InvalidParameterError, ResponseValidationError
+from venice_billing.models import UsageCsv
+from venice_billing_api.api.billing import (
+    get_billing_balance,
+    get_billing_usage,
+    get_billing_usage_analytics,
+    get_billing_usage_history,
+)
+from venice_billing_api.models import (
+    Balance,
+    HistoryCurrency,
+    LegacyCurrency,
+    Pagination,
+    SortOrder,
+    UsageAnalytics,
+    UsageHistoryPage,
+    UsagePage,
+)
+from venice_billing_api.types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from venice_billing._arguments import Moment
+
+T = TypeVar("T")
+Format = Literal["json", "csv"]
+_MEDIA_TYPES: dict[str, Literal["application/json", "text/csv"]] = {
+    "json": "application/json",
+    "csv": "text/csv",
+}
+
+HISTORY_CURRENCIES = tuple(currency.value for currency in HistoryCurrency)
+LEGACY_CURRENCIES = tuple(currency.value for currency in LegacyCurrency)
+SORT_ORDERS = tuple(order.value for order in SortOrder)
+
+
+def balance() -> Operation[Balance]:
+    """`getBillingBalance`."""
+    request = get_billing_balance.build_request()
+    return Operation(_request("getBillingBalance", request), _reader(get_billing_balance.parse_response, Balance))
+
+
+def usage(
+    *,
+    format: str = "json",
+    currency: str | None = None,
+    start_date: Moment | None = None,
+    end_date: Moment | None = None,
+    limit: int | None = None,
+    page: int | None = None,
+    sort_order: str | None = None,
+) -> Operation[UsagePage | UsageCsv]:
+    """`getBillingUsage`: the original ledger."""
+    media_type = _media_type(format)
+    start, end = arguments.window("start_date", start_date, "end_date", end_date)
+    request = get_billing_usage.build_request(
+        currency=UNSET
+        if currency is None
+        else LegacyCurrency(arguments.choice("currency", currency, LEGACY_CURRENCIES)),
+        start_date=_given(start),
+        end_date=_given(end),
+        limit=_given(arguments.optional_integer("limit", limit, *arguments.LIMITS)),
+        page=_given(arguments.optional_integer("page", page, 1)),
+        sort_order=UNSET if sort_order is None else SortOrder(arguments.choice("sort_order", sort_order, SORT_ORDERS)),
+        accept=media_type,
+    )
+    return Operation(
+        _request("getBillingUsage", request),
+        _page_reader(get_billing_usage.parse_response, UsagePage, media_type),
+    )
+
+
+def usage_history(
+    *,
+    format: str = "json",
+    currency: str | None = None,
+    start_timestamp: Moment | None = None,
+    end_timestamp: Moment | None = None,
+    page_size: int | None = None,
+    cursor: str | None = None,
+) -> Operation[UsageHistoryPage | UsageCsv]:
+    """`getBillingUsageHistory`: a first page by filters, or a continuation by its cursor alone."""
+    media_type = _media_type(format)
+    if cursor is not None:
+        arguments.cursor(
+            cursor,
+            currency=currency,
+            start_timestamp=start_timestamp,
+            end_timestamp=end_timestamp,
+            page_size=page_size,
+        )
+    start, end = arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp)
+    request = get_billing_usage_history.build_request(
+        currency=UNSET
+        if currency is None
+        else HistoryCurrency(arguments.choice("currency", currency, HISTORY_CURRENCIES)),
+        start_timestamp=_given(start),
+        end_timestamp=_given(end),
+        page_size=_given(arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)),
+        cursor=_given(cursor),
+        accept=media_type,
+    )
+    return Operation(
+        _request("getBillingUsageHistory", request),
+        _page_reader(get_billing_usage_history.parse_response, UsageHistoryPage, media_type),
+    )
+
+
+def usage_analytics(
+    *,
+    lookback: str | None = None,
+    start_date: Moment | None = None,
+    end_date: Moment | None = None,
+) -> Operation[UsageAnalytics]:
+    """`getBillingUsageAnalytics`: by a lookback, or by two days, both included."""
+    days = arguments.days(start_date, end_date)
+    if lookback is not None:
+        lookback = arguments.lookback(lookback)
+        if days is not None:
+            raise InvalidParameterError("lookback", lookback, "left out beside start_date and end_date")
+    request = get_billing_usage_analytics.build_request(
+        lookback=_given(lookback),
+        start_date=_given(days[0] if days else None),
+        end_date=_given(days[1] if days else None),
+    )
+    return Operation(
+        _request("getBillingUsageAnalytics", request),
+        _reader(get_billing_usage_analytics.parse_response, UsageAnalytics),
+    )
+
+
+def _media_type(format: str) -> Literal["application/json", "text/csv"]:
+    return _MEDIA_TYPES[arguments.choice("format", format, _MEDIA_TYPES)]
+
+
+def _given(value: T | None) -> T | Unset:
+    return UNSET if value is None else value
+
+
+def _request(operation: str, kwargs: Mapping[str, Any]) -> Request:
+    return Request(
+        operation=operation,
+        method=kwargs["method"].upper(),
+        path=kwargs["url"],
+        params=kwargs.get("params", {}),
+        headers=kwargs.get("headers", {}),
+    )
+
+
+def _parsed(parse_response: Callable[..., object], kind: type[T], reply: Reply) -> T:
+    value = parse_response(status_code=reply.status, headers=reply.headers, content=reply.body)
+    if not isinstance(value, kind):
+        sent = reply.headers.get("content-type", "no content type")
+        raise ResponseValidationError(f"status {reply.status} with {sent[:80]!r} is not what the contract promises")
+    return value
+
+
+def _reader(parse_response: Callable[..., object], kind: type[T]) -> Callable[[Reply], T]:
+    def read(reply: Reply) -> T:
+        value = _parsed(parse_response, kind, reply)
+        note_drift(value)
+        return value
+
+    return read
+
+
+def _page_reader(
+    parse_response: Callable[..., object], kind: type[T], media_type: str
+) -> Callable[[Reply], T | UsageCsv]:
+    def read_csv(reply: Reply) -> T | UsageCsv:
+        content = _parsed(parse_response, bytes, reply)
+        return UsageCsv(
+            content,
+            next_cursor=_next_cursor(reply.headers),
+            pagination=_pagination(reply.headers),
+            filename=_filename(reply.headers),
+        )
+
+    return read_csv if media_type == "text/csv" else _reader(parse_response, kind)
+
+
+def _next_cursor(headers: Mapping[str, str]) -> str | None:
+    cursor = headers.get("x-next-cursor")
+    if cursor is None:
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,512}", cursor):
+        raise ResponseValidationError(f"not a cursor: {cursor[:80]!r}", field="x-next-cursor")
+    return cursor
+
+
+def _pagination(headers: Mapping[str, str]) -> Pagination | None:
+    """Return the page information of a CSV page of the original ledger: its headers are all there is of it."""
+    if not any(name.startswith("x-pagination-") for name in headers):
+        return None
+    return Pagination(
+        limit=_whole_number(headers, "x-pagination-limit"),
+        page=_whole_number(headers, "x-pagination-page"),
+        total=_whole_number(headers, "x-pagination-total"),
+        total_pages=_whole_number(headers, "x-pagination-total-pages"),
+    )
+
+
+def _whole_number(headers: Mapping[str, str], name: str) -> int:
+    text = headers.get(name, "")
+    if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", text):
+        raise ResponseValidationError(f"not a whole number: {text[:80]!r}", field=name)
+    return int(text.partition(".")[0])
+
+
+def _filename(headers: Mapping[str, str]) -> str | None:
+    if "content-disposition" not in headers:
+        return None
+    message = Message()
+    message["content-disposition"] = headers["content-disposition"]
+    return message.get_filename()

@@ -1,0 +1,128 @@
+"""Arguments of the walks -> the walk: filters, the place to continue at, which ledger, which order. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from venice_billing import _arguments as arguments
+from venice_billing import _operations as operations
+from venice_billing._checkpoint import Filters, resumed
+from venice_billing._ledgers import HistoryLedger, OriginalLedger
+from venice_billing._walk import Bounds, Order, Place, Walk, descending, sequential, whichever
+from venice_billing.errors import InvalidParameterError
+from venice_billing.walks import Plan
+
+if TYPE_CHECKING:
+    from venice_billing._arguments import Moment
+    from venice_billing._call import Policy
+    from venice_billing.models import UsageEntry
+
+T = TypeVar("T")
+_PAGE_SIZE = 1000
+
+
+def usage(
+    policy: Policy,
+    *,
+    page_size: int | None,
+    max_items: int | None,
+    currency: str | None,
+    start_date: Moment | None,
+    end_date: Moment | None,
+    sort_order: str | None,
+    checkpoint: str | None,
+    concurrency: int,
+) -> Plan:
+    """Plan a walk through whichever ledger is alive: the history, or the original one where a server still has it."""
+    filters, place = _start(
+        checkpoint, currency, ("start_date", start_date), ("end_date", end_date), sort_order, "desc"
+    )
+    size = _sizes(page_size, max_items, concurrency)
+
+    def begin() -> Walk[UsageEntry]:
+        history = partial(_history_walk, policy, filters, page_size=size)
+        original = OriginalLedger(policy, filters.currency)
+        return whichever([history, lambda at: sequential(original, filters.bounds, filters.order, at, size)], place)
+
+    return Plan(filters, place, begin, max_items)
+
+
+def usage_history(
+    policy: Policy,
+    *,
+    page_size: int | None,
+    max_items: int | None,
+    currency: str | None,
+    start_timestamp: Moment | None,
+    end_timestamp: Moment | None,
+    sort_order: str,
+    checkpoint: str | None,
+    concurrency: int,
+) -> Plan:
+    """Plan a walk through the history."""
+    filters, place = _start(
+        checkpoint,
+        currency,
+        ("start_timestamp", start_timestamp),
+        ("end_timestamp", end_timestamp),
+        None if sort_order == "asc" else sort_order,  # the default cannot be told from a wish
+        "asc",
+    )
+    size = _sizes(page_size, max_items, concurrency)
+    return Plan(filters, place, lambda: _history_walk(policy, filters, place, page_size=size), max_items)
+
+
+def csv_filters(currency: str | None, start_timestamp: Moment | None, end_timestamp: Moment | None) -> Filters:
+    """Return the filters of an export."""
+    return _filters(currency, ("start_timestamp", start_timestamp), ("end_timestamp", end_timestamp), "asc")
+
+
+def check_sizes(page_size: int | None, concurrency: int) -> int | None:
+    """Return the page size of an export after checking it, and the concurrency beside it."""
+    arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
+    return arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)
+
+
+def _sizes(page_size: int | None, max_items: int | None, concurrency: int) -> int | None:
+    arguments.optional_integer("max_items", max_items, 1)
+    return check_sizes(page_size, concurrency)
+
+
+def _history_walk(policy: Policy, filters: Filters, place: Place, *, page_size: int | None) -> Walk[UsageEntry]:
+    ledger = HistoryLedger(policy, filters.currency)
+    if filters.order == "asc":
+        return sequential(ledger, filters.bounds, "asc", place, page_size)
+    now = datetime.fromtimestamp(policy.clock.time(), UTC)
+    return descending(ledger, filters.bounds, place, now, page_size or _PAGE_SIZE)
+
+
+def _start(
+    checkpoint: str | None,
+    currency: str | None,
+    start: tuple[str, Moment | None],
+    end: tuple[str, Moment | None],
+    sort_order: str | None,
+    default_order: Order,
+) -> tuple[Filters, Place]:
+    given = _filters(currency, start, end, sort_order or default_order)
+    if checkpoint is None:
+        return given, Place()
+    filters, place = resumed(checkpoint, given, (start[0], end[0]))
+    if sort_order is not None and sort_order != filters.order:
+        raise InvalidParameterError(
+            "sort_order",
+            sort_order,
+            f"left out or {filters.order!r}, as in the walk the checkpoint comes from",
+        )
+    return filters, place
+
+
+def _filters(
+    currency: str | None, start: tuple[str, Moment | None], end: tuple[str, Moment | None], sort_order: str
+) -> Filters:
+    if currency is not None:
+        currency = arguments.choice("currency", currency, operations.HISTORY_CURRENCIES)
+    order = cast("Order", arguments.choice("sort_order", sort_order, operations.SORT_ORDERS))
+    return Filters(currency, Bounds(*arguments.window(*start, *end)), order)

@@ -1,0 +1,396 @@
+"""Pages -> the next request: order, places, reopening, windows. Pure: steps out, outcomes in, as in `_call`.
+
+A walk yields `Send`, `Wait` and `Deliver`. It never trusts a cursor with its place: the place is the timestamp of
+the last row delivered and, as a multiset, the rows delivered at that instant. From there a walk goes on exactly,
+in another process and after every cursor has died. There is no row id: two identical rows are two charges, so
+rows are counted, never merely recognised.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from attrs import Factory, field, frozen
+
+from venice_billing._call import Outcome, Send, Steps, Wait
+from venice_billing.errors import (
+    BillingTimeoutError,
+    CursorRejectedError,
+    EndpointRetiredError,
+    NotFoundError,
+    ResponseValidationError,
+    ServerError,
+    VeniceError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Row = TypeVar("Row")
+Order: TypeAlias = Literal["asc", "desc"]
+
+MILLISECOND = timedelta(milliseconds=1)
+NARROWEST = timedelta(minutes=15)
+"""The ledger is known to hang on windows under this width, so no walk asks for one of its own accord."""
+DAY = timedelta(days=1)
+_REOPENINGS = 3
+"""How often a walk reopens the ledger at one place without a new row before it gives up."""
+
+
+@frozen
+class Bounds:
+    """A range of time: start inclusive, end exclusive; None is open."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def contain(self, moment: datetime) -> bool:
+        """Tell whether `moment` lies in the range."""
+        return (self.start is None or moment >= self.start) and (self.end is None or moment < self.end)
+
+
+@frozen
+class Page(Generic[Row]):
+    """A page as a ledger gives it.
+
+    Attributes:
+        rows: In the order of the walk.
+        following: What names the next page; None on the last.
+        state: What the ledger wants to remember from page to page.
+    """
+
+    rows: Sequence[Row]
+    following: str | None
+    state: object = None
+
+
+class Ledger(Protocol[Row]):
+    """Where rows come from. `open` and `follow` are calls of their own, retries and all."""
+
+    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+        """Fetch the first page of a range."""
+
+    def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
+        """Fetch the page after `page`."""
+
+    def stamp(self, row: Row) -> datetime:
+        """Return the timestamp of a row."""
+
+    def identity(self, row: Row) -> str:
+        """Return a short text that is the same for the same charge, in every process."""
+
+
+@frozen
+class Place:
+    """What was received: everything before `at`, and of the rows at that instant as many as `seen` says."""
+
+    at: datetime | None = None
+    seen: Mapping[str, int] = Factory(dict)
+
+    def after(self, rows: Sequence[Row], ledger: Ledger[Row]) -> Place:
+        """Return the place once `rows` were received too."""
+        if not rows:
+            return self
+        at = ledger.stamp(rows[-1])
+        seen: Counter[str] = Counter()
+        for row in reversed(rows):
+            if ledger.stamp(row) != at:
+                break
+            seen[ledger.identity(row)] += 1
+        if self.at == at:
+            seen.update(self.seen)
+        return Place(at, dict(seen))
+
+
+@frozen
+class Deliver(Generic[Row]):
+    """Step: hand these rows to whoever walks; `place` is where the walk stood before them."""
+
+    rows: Sequence[Row]
+    place: Place
+    ledger: Ledger[Row] = field(repr=False)
+
+
+Walk: TypeAlias = Generator[Send | Wait | Deliver[Row], Outcome | None, None]
+
+
+class LostThreadError(Exception):
+    """The pages no longer lead on: a cursor came twice, or pages shifted. The place is still good."""
+
+
+def sequential(
+    ledger: Ledger[Row], bounds: Bounds, order: Order, place: Place, page_size: int | None = None
+) -> Walk[Row]:
+    """Walk in the order in which the ledger gives its pages, reopening at the place whenever their thread is lost.
+
+    Raises:
+        ServerError: The ledger cannot be read past the place, although it was reopened there.
+    """
+    fruitless = 0
+    while True:
+        before = place
+        try:
+            page = yield from ledger.open(_rest(bounds, order, place), order, _varied(page_size, fruitless))
+            thread = _Thread(ledger, bounds, order, place)
+            while True:
+                if rows := thread.take(page):
+                    yield Deliver(rows, place, ledger)
+                    place = place.after(rows, ledger)
+                if page.following is None or thread.done:
+                    thread.check_all_seen()
+                    return
+                page = yield from _follow(ledger, page, thread)
+        except LostThreadError as lost:
+            fruitless = fruitless + 1 if place == before else 0
+            if fruitless > _REOPENINGS:
+                raise _unreadable(place, lost) from None
+
+
+def descending(ledger: Ledger[Row], bounds: Bounds, place: Place, now: datetime, page_size: int) -> Walk[Row]:
+    """Walk an ascending ledger newest first: windows from the end backwards, each read whole and turned round.
+
+    One small probe finds the first entry, so that no window reaches into the silence before it. What is booked
+    after `now` is left to a later walk. A window that holds too much is cut at a row that was read, so that in
+    the worst case every row is read twice; memory is that of one window.
+    """
+    end = _up_to(place.at + MILLISECOND) if place.at else bounds.end or _up_to(now)
+    probe = yield from ledger.open(Bounds(bounds.start, end), "asc", 10)
+    if not probe.rows:
+        return
+    oldest = _down_to(ledger.stamp(probe.rows[0]))
+    if bounds.start is not None:
+        oldest = max(oldest, _down_to(bounds.start))
+    plan = _Backwards(oldest, end, enough=2 * page_size)
+    received = place  # of an earlier walk: only the first window can hold any of it again
+    while plan.end > oldest:
+        try:
+            rows = yield from _whole_window(ledger, plan, page_size)
+        except BillingTimeoutError:
+            if not plan.widen():
+                raise
+            continue
+        if rows is None:
+            continue
+        plan.advance(len(rows))
+        rows = _fresh(ledger, rows, bounds, received)
+        rows.reverse()
+        received = Place()
+        for first in range(0, len(rows), page_size):
+            part = rows[first : first + page_size]
+            yield Deliver(part, place, ledger)
+            place = place.after(part, ledger)
+
+
+def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Walk[Row]:
+    """Walk the first ledger that is alive; when it is retired on the way, go on in the next at the same place."""
+    refusal: VeniceError | None = None
+    for begin in walks:
+        steps = begin(place)
+        outcome: Outcome | None = None
+        try:
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration:
+                    return
+                outcome = yield step
+                if isinstance(step, Deliver):
+                    place = place.after(step.rows, step.ledger)
+        except (EndpointRetiredError, NotFoundError) as error:
+            refusal = refusal or error
+        finally:
+            steps.close()
+    if refusal is not None:
+        raise refusal
+
+
+class _Thread(Generic[Row]):
+    """Follows the pages of one opening: what is fresh in them, and whether they still lead on."""
+
+    def __init__(self, ledger: Ledger[Row], bounds: Bounds, order: Order, place: Place) -> None:
+        self._ledger = ledger
+        self._bounds = bounds
+        self._ahead = 1 if order == "asc" else -1
+        self._place = place
+        self._unseen_again = Counter(place.seen)
+        self._reached: datetime | None = None
+        self._used: set[str] = set()
+        self.done = False
+
+    def take(self, page: Page[Row]) -> Sequence[Row]:
+        """Return the rows of a page that were not received before and lie in the bounds."""
+        if not page.rows:
+            return page.rows
+        first, last = self._ledger.stamp(page.rows[0]), self._ledger.stamp(page.rows[-1])
+        if self._reached is not None and self._is_ahead(self._reached, first):
+            raise LostThreadError("a page went back in time")
+        if self._reached != last:
+            self._used.clear()
+        self._reached = last
+        if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_place(first):
+            self.check_all_seen()
+            return page.rows
+        rows = [row for row in page.rows if self.is_fresh(row)]
+        outer = self._bounds.end if self._ahead > 0 else self._bounds.start
+        self.done = outer is not None and not self._bounds.contain(last) and not self._is_ahead(outer, last)
+        return rows
+
+    def use(self, cursor: str) -> None:
+        """Note that a cursor is used; none is used twice, or the walk might go round for ever."""
+        if cursor in self._used:
+            raise LostThreadError("a cursor came twice")
+        self._used.add(cursor)
+
+    def check_all_seen(self) -> None:
+        """Refuse to go on where rows that were received are no longer there: the rest would not be exact."""
+        if self._unseen_again.total() and self._place.at is not None:
+            raise ResponseValidationError(
+                f"{self._unseen_again.total()} entries received before, at {self._place.at.isoformat()}, are no "
+                "longer in the ledger; start the walk anew, and check that the key is the same account's",
+                field="checkpoint",
+            )
+
+    def is_fresh(self, row: Row) -> bool:
+        """Tell whether a row lies in the bounds and was not received before."""
+        moment = self._ledger.stamp(row)
+        if not self._bounds.contain(moment):
+            return False
+        if self._place.at is None or self._is_beyond_place(moment):
+            return True
+        if moment != self._place.at:
+            return False
+        identity = self._ledger.identity(row)
+        if self._unseen_again[identity] > 0:
+            self._unseen_again[identity] -= 1
+            return False
+        return True
+
+    def _is_beyond_place(self, moment: datetime) -> bool:
+        return self._place.at is None or self._is_ahead(moment, self._place.at)
+
+    def _is_ahead(self, moment: datetime, other: datetime) -> bool:
+        return moment > other if self._ahead > 0 else moment < other
+
+
+class _Backwards:
+    """Plans windows from the end of a range back to its oldest entry, after the density it meets."""
+
+    def __init__(self, oldest: datetime, end: datetime, enough: int) -> None:
+        self._oldest = oldest
+        self._enough = enough
+        self._width = DAY
+        self._held: list[datetime] = []  # starts of windows that were cut, outermost first
+        self.end = end
+        self.start = self._next_start()
+
+    @property
+    def too_many(self) -> int:
+        """How many rows of one window are worth holding before it is cut."""
+        return 2 * self._enough
+
+    def cut(self, moment: datetime) -> bool:
+        """Let the window begin at a row that is known to be there, and take the part before it later."""
+        start = min(_down_to(moment), self.end - NARROWEST)
+        if start <= self.start:
+            return False
+        self._held.append(self.start)
+        self.start = start
+        return True
+
+    def widen(self) -> bool:
+        """Reach further back, as the ledger may hang on a window in which there is nothing."""
+        if self._held or self.start <= self._oldest:
+            return False
+        self._width = max(4 * (self.end - self.start), DAY)
+        self.start = self._next_start()
+        return True
+
+    def advance(self, rows: int) -> None:
+        """Go on to the window before, sized after the density of the one just read."""
+        span = self.end - self.start
+        self._width = max(NARROWEST, min(8 * span, span * (self._enough / rows) if rows else 8 * span))
+        self.end = self.start
+        self.start = min(self._held.pop(), self.end - NARROWEST) if self._held else self._next_start()
+        while self._held and self._held[-1] >= self.start:
+            self._held.pop()
+
+    def _next_start(self) -> datetime:
+        span = min(max(self._width, NARROWEST), self.end - self._oldest)
+        start = _down_to(self.end - span)
+        if start - self._oldest < NARROWEST:  # leave no narrow remainder
+            start = self._oldest
+        return min(start, self.end - NARROWEST)
+
+
+def _whole_window(
+    ledger: Ledger[Row], plan: _Backwards, page_size: int
+) -> Generator[Send | Wait, Outcome | None, list[Row] | None]:
+    """Return the rows of the planned window, or None after cutting it because it holds too many."""
+    rows: list[Row] = []
+    steps = sequential(ledger, Bounds(plan.start, plan.end), "asc", Place(), page_size)
+    outcome: Outcome | None = None
+    try:
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration:
+                return rows
+            if not isinstance(step, Deliver):
+                outcome = yield step
+                continue
+            outcome = None
+            rows.extend(step.rows)
+            if len(rows) > plan.too_many and plan.cut(ledger.stamp(rows[-1])):
+                return None
+    finally:
+        steps.close()
+
+
+def _fresh(ledger: Ledger[Row], rows: Sequence[Row], bounds: Bounds, place: Place) -> list[Row]:
+    """Return the rows of a window, oldest first, without those received before when walking backwards."""
+    thread = _Thread(ledger, bounds, "desc", place)
+    fresh = [row for row in rows if thread.is_fresh(row)]
+    thread.check_all_seen()
+    return fresh
+
+
+def _follow(ledger: Ledger[Row], page: Page[Row], thread: _Thread[Row]) -> Steps[Page[Row]]:
+    thread.use(str(page.following))
+    try:
+        return (yield from ledger.follow(page))
+    except (CursorRejectedError, ServerError, BillingTimeoutError) as error:
+        # Rejected, or dead for good: such a cursor hangs, then answers 500, each time it is used.
+        raise LostThreadError(str(error)) from None
+
+
+def _rest(bounds: Bounds, order: Order, place: Place) -> Bounds:
+    """Return the range to ask for, in whole milliseconds: finer bounds are kept here, never trusted to the wire."""
+    start, end = bounds.start, bounds.end
+    if place.at is not None:
+        start, end = (place.at, end) if order == "asc" else (start, place.at + MILLISECOND)
+    return Bounds(None if start is None else _down_to(start), None if end is None else _up_to(end))
+
+
+def _varied(page_size: int | None, fruitless: int) -> int | None:
+    """Return another page size for each fruitless reopening: it puts the page borders, and so the cursors, elsewhere."""
+    if not fruitless:
+        return page_size
+    size = page_size or 1000
+    return size - 7 * fruitless if size > 500 else size + 7 * fruitless  # noqa: PLR2004 - away from either bound
+
+
+def _unreadable(place: Place, lost: LostThreadError) -> ServerError:
+    where = f"past {place.at.isoformat()}" if place.at else "from its beginning"
+    return ServerError(f"the ledger cannot be read on {where}, after {_REOPENINGS} reopenings there: {lost}")
+
+
+def _down_to(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _up_to(moment: datetime) -> datetime:
+    down = _down_to(moment)
+    return down if down == moment else down + MILLISECOND

@@ -1,0 +1,801 @@
+"""The public clients, side by side: `VeniceBilling` and `AsyncVeniceBilling`. Every decision is made elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, closing
+from functools import partial
+from typing import TYPE_CHECKING, Literal, overload
+
+import httpx
+from attrs import evolve
+
+from venice_billing import _operations as operations
+from venice_billing import _plans as plans
+from venice_billing._call import call
+from venice_billing._configuration import Configuration, configure
+from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
+from venice_billing._ledgers import history_page
+from venice_billing._walk import sequential
+from venice_billing.csv_export import CsvExport, CsvFile
+from venice_billing.errors import InvalidParameterError
+from venice_billing.walks import AsyncUsageWalk, UsageWalk
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+    from typing import Self
+
+    from venice_billing._arguments import Moment
+    from venice_billing.models import (
+        Balance,
+        UsageAnalytics,
+        UsageCsv,
+        UsageHistoryPage,
+        UsagePage,
+    )
+
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+
+
+class VeniceBilling:
+    """A synchronous client of the Venice.ai billing API. It may be shared between threads.
+
+    Use it as a context manager, or call `close()`.
+
+    Args:
+        api_key: An ADMIN key; by default `VENICE_API_KEY`. An inference key is enough for the analytics only.
+        base_url: Where the API is; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
+        timeout: Seconds for one request as a whole, from connecting to the last byte.
+        max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
+        http_client: An `httpx.Client` of your own (proxies, certificates, a mock transport). It stays yours to close.
+
+    Raises:
+        AuthenticationError: There is no key.
+        InvalidParameterError: An argument is not what it must be.
+
+    Example:
+        >>> with VeniceBilling() as client:
+        ...     print(client.get_balance().can_consume)
+        True
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 10.0,
+        max_retries: int = 2,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        if http_client is not None and not isinstance(http_client, httpx.Client):
+            raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
+        clock = SystemClock()
+        configuration = configure(api_key, base_url, timeout, max_retries, clock)
+        self._owned = http_client is None
+        self._connect(configuration, http_client or httpx.Client(limits=_LIMITS), clock)
+
+    def _connect(self, configuration: Configuration, http_client: httpx.Client, clock: Pace) -> None:
+        self._configuration = configuration
+        self._policy = configuration.policy
+        self._driver = Driver(http_client, configuration.base_url, configuration.key, clock)
+
+    def _on_clock(self, clock: Pace) -> None:
+        """Take the time from elsewhere: how a fake lets hours pass at once."""
+        configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
+        self._connect(configuration, self._driver.client, clock)
+
+    def get_balance(self) -> Balance:
+        """Fetch the present balance.
+
+        `balances.usd` is in US dollars, `balances.diem` in DIEM of the present epoch (None: not staking);
+        `diem_epoch_allocation` is what the epoch began with. `can_consume` leaves bundled credits out of account.
+
+        Raises:
+            AdminKeyRequiredError: The key is for inference only.
+            VeniceError: Any other failure; see `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/balance
+
+        Example:
+            >>> client.get_balance().balances.usd
+            Decimal('25.5')
+        """
+        return self._driver.run(call(operations.balance(), self._policy))
+
+    @overload
+    def get_usage(
+        self,
+        *,
+        format: Literal["json"] = "json",
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsagePage: ...
+    @overload
+    def get_usage(
+        self,
+        *,
+        format: Literal["csv"],
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsageCsv: ...
+    def get_usage(
+        self,
+        *,
+        format: Literal["json", "csv"] = "json",
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsagePage | UsageCsv:
+        """Fetch a page of the original ledger. Retired: since 2026-09-16 the live API answers 410 to all of it.
+
+        `iter_usage` takes the same filters and answers today; `get_usage_history` is the successor, page by page.
+
+        Args:
+            format: "json" for entries, "csv" for the page as CSV, whose `pagination` comes from its headers.
+            currency: USD, VCU, DIEM or BUNDLED_CREDITS only.
+            start_date: From this time on (UTC; a date is its midnight).
+            end_date: Up to this time (UTC).
+            limit: Entries of a page, 1 to 500; the API's default is 200.
+            page: The number of the page, from 1.
+            sort_order: By time, "desc" (the API's default) or "asc".
+
+        Raises:
+            EndpointRetiredError: The endpoint is gone; `.successor` names its replacement.
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: Any other failure; see `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage
+
+        Example:
+            >>> try:
+            ...     client.get_usage(limit=10)
+            ... except EndpointRetiredError as error:
+            ...     print(error.successor)
+            /api/v1/billing/usage-history
+        """
+        return self._driver.run(
+            call(
+                operations.usage(
+                    format=format,
+                    currency=currency,
+                    start_date=start_date,
+                    end_date=end_date,
+                    limit=limit,
+                    page=page,
+                    sort_order=sort_order,
+                ),
+                self._policy,
+            )
+        )
+
+    def iter_usage(
+        self,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        checkpoint: str | None = None,
+        concurrency: int = 1,
+    ) -> UsageWalk:
+        """Walk the charges of the account, newest first, through whichever ledger is alive.
+
+        That is the history, or the original ledger where a server still has it; nothing is fetched before the
+        first entry is asked for. A debit is negative; purchases, grants and refunds are positive. Add up amounts of
+        one currency only. Memory is that of a few pages, whatever the length of the ledger.
+
+        Args:
+            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            max_items: Entries after which the walk ends.
+            currency: USD, DIEM or BUNDLED_CREDITS only.
+            start_date: From this time on, included (UTC; a date is its midnight).
+            end_date: Up to this time, excluded, so that the months of a year tile it.
+            sort_order: By time, "desc" (the default) or "asc".
+            checkpoint: Of an earlier walk: go on with exactly the rest of it, with its filters and its order.
+            concurrency: How many requests may be under way at once, 1 to 16.
+
+        Raises:
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: On the way; its `.checkpoint` continues the walk. See `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> for entry in client.iter_usage(max_items=2, currency="USD"):
+            ...     print(entry.timestamp.date(), entry.sku, entry.amount)
+            2026-09-30 zai-org-glm-5-1-llm-output-mtoken -0.0006356
+            2026-09-30 zai-org-glm-5-1-llm-input-mtoken -0.0003390
+        """
+        return UsageWalk(
+            plans.usage(
+                self._policy,
+                page_size=page_size,
+                max_items=max_items,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                sort_order=sort_order,
+                checkpoint=checkpoint,
+                concurrency=concurrency,
+            ),
+            self._driver,
+        )
+
+    @overload
+    def get_usage_history(
+        self,
+        *,
+        format: Literal["json"] = "json",
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageHistoryPage: ...
+    @overload
+    def get_usage_history(
+        self,
+        *,
+        format: Literal["csv"],
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageCsv: ...
+    def get_usage_history(
+        self,
+        *,
+        format: Literal["json", "csv"] = "json",
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageHistoryPage | UsageCsv:
+        """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
+
+        Ask for a day or more: the API is known never to answer for windows under 15 minutes and for empty ones.
+        A window under a day that gets no answer is asked for once more as part of a whole day; its entries then
+        come as one page, however many, without a cursor.
+
+        Args:
+            format: "json" for entries, "csv" for the page as CSV.
+            currency: USD, DIEM or BUNDLED_CREDITS only.
+            start_timestamp: From this time on, included (UTC; a date is its midnight).
+            end_timestamp: Up to this time, excluded: windows that share a bound leave no gap and no overlap.
+            page_size: Entries of a page, 10 to 1000; the API's default is 1000.
+            cursor: The `next_cursor` of the page before; it carries the filters, so none may stand beside it.
+
+        Raises:
+            CursorRejectedError: The cursor has expired, was altered, or is another account's.
+            BillingTimeoutError: No answer within `timeout` seconds.
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: Any other failure; see `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> page = client.get_usage_history(start_timestamp="2026-09-01", end_timestamp="2026-10-01", page_size=10)
+            >>> len(page.data), page.next_cursor is None
+            (10, False)
+        """
+        return self._driver.run(
+            history_page(
+                self._policy,
+                format=format,
+                currency=currency,
+                start_timestamp=start_timestamp,
+                end_timestamp=end_timestamp,
+                page_size=page_size,
+                cursor=cursor,
+            )
+        )
+
+    def iter_usage_history(
+        self,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        sort_order: Literal["asc", "desc"] = "asc",
+        checkpoint: str | None = None,
+        concurrency: int = 1,
+    ) -> UsageWalk:
+        """Walk the ledger, oldest first, or newest first on request, which the API itself cannot do.
+
+        Signs, currencies and memory are as in `iter_usage`.
+
+        Args:
+            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            max_items: Entries after which the walk ends.
+            currency: USD, DIEM or BUNDLED_CREDITS only.
+            start_timestamp: From this time on, included (UTC; a date is its midnight).
+            end_timestamp: Up to this time, excluded.
+            sort_order: By time, "asc" or "desc".
+            checkpoint: Of an earlier walk: go on with exactly the rest of it, with its filters and its order.
+            concurrency: How many requests may be under way at once, 1 to 16.
+
+        Raises:
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: On the way; its `.checkpoint` continues the walk. See `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> walk = client.iter_usage_history(start_timestamp="2026-09-01", end_timestamp="2026-10-01")
+            >>> first = next(iter(walk))
+            >>> rest = client.iter_usage_history(checkpoint=walk.checkpoint)
+            >>> len(list(rest)) + 1 == len(list(walk))
+            True
+        """
+        return UsageWalk(
+            plans.usage_history(
+                self._policy,
+                page_size=page_size,
+                max_items=max_items,
+                currency=currency,
+                start_timestamp=start_timestamp,
+                end_timestamp=end_timestamp,
+                sort_order=sort_order,
+                checkpoint=checkpoint,
+                concurrency=concurrency,
+            ),
+            self._driver,
+        )
+
+    def get_usage_analytics(
+        self,
+        *,
+        lookback: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+    ) -> UsageAnalytics:
+        """Fetch the spend of some days by date, by model and by key: for overviews, not for accounts. Beta.
+
+        The API caches it for 10 minutes. USD totals are gross: dollars and bundled credits together, refunds not
+        netted. The `date` of a daily series is in Unix milliseconds.
+
+        Args:
+            lookback: "1d" to "90d"; the API's default is "7d".
+            start_date: The first day (UTC); together with end_date, and not beside a lookback.
+            end_date: The last day (UTC).
+
+        Raises:
+            BillingTimeoutError: The range is too long (504), or no answer came within `timeout` seconds.
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: Any other failure; see `venice_billing.errors`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-analytics
+
+        Example:
+            >>> client.get_usage_analytics(lookback="30d").lookback
+            '30d'
+        """
+        operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
+        return self._driver.run(call(operation, self._policy))
+
+    def export_usage_csv(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        concurrency: int = 1,
+        resume: bool = True,
+    ) -> CsvExport:
+        """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
+
+        The file is written beside the target and takes its place when it is whole; its mode is 0600. An export that
+        was cut short, by whatever, goes on where it stopped when the same call is made again.
+
+        Args:
+            path: The file to write; one that exists is replaced at the end.
+            currency: USD, DIEM or BUNDLED_CREDITS only.
+            start_timestamp: From this time on, included (UTC; a date is its midnight).
+            end_timestamp: Up to this time, excluded.
+            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            concurrency: How many requests may be under way at once, 1 to 16.
+            resume: Whether to go on with a partial file of the same export; otherwise it starts anew.
+
+        Raises:
+            ExportError: The file cannot be written.
+            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            VeniceError: On the way; the same call goes on.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> client.export_usage_csv("usage.csv", start_timestamp="2026-09-01", end_timestamp="2026-10-01").rows
+            345
+        """
+        size = plans.check_sizes(page_size, concurrency)
+        filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
+        file = CsvFile(path, filters, self._policy, resume=resume)
+        with closing(file), file.errors():
+            for delivery in self._driver.walk(sequential(file.ledger, filters.bounds, "asc", file.place, size)):
+                file.append(delivery.rows)
+            return file.finish()
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> VeniceBilling:
+        """Return a client with another timeout (seconds) or number of retries, on the same connections.
+
+        What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
+
+        Example:
+            >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
+            True
+        """
+        changed = object.__new__(type(self))
+        changed._owned = False
+        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        return changed
+
+    def close(self) -> None:
+        """Close the connections, unless they are those of an `http_client` you passed."""
+        if self._owned:
+            self._driver.client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._configuration.base_url}>"
+
+
+class AsyncVeniceBilling:
+    """An asynchronous client of the Venice.ai billing API, for asyncio and trio.
+
+    Arguments, answers and errors are those of `VeniceBilling`; calls are awaited, walks are iterated by `async for`.
+    Use it as an async context manager, or call `aclose()`.
+
+    Raises:
+        AuthenticationError: There is no key.
+        InvalidParameterError: An argument is not what it must be.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with AsyncVeniceBilling() as client:
+        ...         print((await client.get_balance()).can_consume)
+        >>> asyncio.run(main())
+        True
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float = 10.0,
+        max_retries: int = 2,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+            raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
+        clock = SystemClock()
+        configuration = configure(api_key, base_url, timeout, max_retries, clock)
+        self._owned = http_client is None
+        self._connect(configuration, http_client or httpx.AsyncClient(limits=_LIMITS), clock)
+
+    def _connect(self, configuration: Configuration, http_client: httpx.AsyncClient, clock: Pace) -> None:
+        self._configuration = configuration
+        self._policy = configuration.policy
+        self._driver = AsyncDriver(http_client, configuration.base_url, configuration.key, clock)
+
+    def _on_clock(self, clock: Pace) -> None:
+        """Take the time from elsewhere: how a fake lets hours pass at once."""
+        configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
+        self._connect(configuration, self._driver.client, clock)
+
+    async def get_balance(self) -> Balance:
+        """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/balance
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print((await client.get_balance()).balances.usd)
+            >>> asyncio.run(main())
+            25.5
+        """
+        return await self._driver.run(call(operations.balance(), self._policy))
+
+    @overload
+    async def get_usage(
+        self,
+        *,
+        format: Literal["json"] = "json",
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsagePage: ...
+    @overload
+    async def get_usage(
+        self,
+        *,
+        format: Literal["csv"],
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsageCsv: ...
+    async def get_usage(
+        self,
+        *,
+        format: Literal["json", "csv"] = "json",
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        limit: int | None = None,
+        page: int | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+    ) -> UsagePage | UsageCsv:
+        """Fetch a page of the original ledger, retired since 2026-09-16; see `VeniceBilling.get_usage`.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         try:
+            ...             await client.get_usage(limit=10)
+            ...         except EndpointRetiredError as error:
+            ...             print(error.successor)
+            >>> asyncio.run(main())
+            /api/v1/billing/usage-history
+        """
+        return await self._driver.run(
+            call(
+                operations.usage(
+                    format=format,
+                    currency=currency,
+                    start_date=start_date,
+                    end_date=end_date,
+                    limit=limit,
+                    page=page,
+                    sort_order=sort_order,
+                ),
+                self._policy,
+            )
+        )
+
+    def iter_usage(
+        self,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        currency: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        checkpoint: str | None = None,
+        concurrency: int = 1,
+    ) -> AsyncUsageWalk:
+        """Walk the charges of the account, newest first; see `VeniceBilling.iter_usage` for arguments, signs and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print([str(entry.currency) async for entry in client.iter_usage(max_items=2, currency="USD")])
+            >>> asyncio.run(main())
+            ['USD', 'USD']
+        """
+        return AsyncUsageWalk(
+            plans.usage(
+                self._policy,
+                page_size=page_size,
+                max_items=max_items,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                sort_order=sort_order,
+                checkpoint=checkpoint,
+                concurrency=concurrency,
+            ),
+            self._driver,
+        )
+
+    @overload
+    async def get_usage_history(
+        self,
+        *,
+        format: Literal["json"] = "json",
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageHistoryPage: ...
+    @overload
+    async def get_usage_history(
+        self,
+        *,
+        format: Literal["csv"],
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageCsv: ...
+    async def get_usage_history(
+        self,
+        *,
+        format: Literal["json", "csv"] = "json",
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        cursor: str | None = None,
+    ) -> UsageHistoryPage | UsageCsv:
+        """Fetch a page of the ledger, oldest first; see `VeniceBilling.get_usage_history` for arguments and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print(len((await client.get_usage_history(start_timestamp="2026-09-01", page_size=10)).data))
+            >>> asyncio.run(main())
+            10
+        """
+        return await self._driver.run(
+            history_page(
+                self._policy,
+                format=format,
+                currency=currency,
+                start_timestamp=start_timestamp,
+                end_timestamp=end_timestamp,
+                page_size=page_size,
+                cursor=cursor,
+            )
+        )
+
+    def iter_usage_history(
+        self,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        sort_order: Literal["asc", "desc"] = "asc",
+        checkpoint: str | None = None,
+        concurrency: int = 1,
+    ) -> AsyncUsageWalk:
+        """Walk the ledger, oldest first or newest first; see `VeniceBilling.iter_usage_history` for arguments and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print(len([page async for page in client.iter_usage_history(start_timestamp="2026-09-30").pages()]))
+            >>> asyncio.run(main())
+            1
+        """
+        return AsyncUsageWalk(
+            plans.usage_history(
+                self._policy,
+                page_size=page_size,
+                max_items=max_items,
+                currency=currency,
+                start_timestamp=start_timestamp,
+                end_timestamp=end_timestamp,
+                sort_order=sort_order,
+                checkpoint=checkpoint,
+                concurrency=concurrency,
+            ),
+            self._driver,
+        )
+
+    async def get_usage_analytics(
+        self,
+        *,
+        lookback: str | None = None,
+        start_date: Moment | None = None,
+        end_date: Moment | None = None,
+    ) -> UsageAnalytics:
+        """Fetch the spend of some days for an overview; see `VeniceBilling.get_usage_analytics` for units and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-analytics
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print((await client.get_usage_analytics(lookback="30d")).lookback)
+            >>> asyncio.run(main())
+            30d
+        """
+        operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
+        return await self._driver.run(call(operation, self._policy))
+
+    async def export_usage_csv(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        currency: str | None = None,
+        start_timestamp: Moment | None = None,
+        end_timestamp: Moment | None = None,
+        page_size: int | None = None,
+        concurrency: int = 1,
+        resume: bool = True,
+    ) -> CsvExport:
+        """Save the ledger as one CSV file; see `VeniceBilling.export_usage_csv` for arguments, resuming and errors.
+
+        API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with AsyncVeniceBilling() as client:
+            ...         print((await client.export_usage_csv("usage.csv", start_timestamp="2026-09-30")).resumed_rows)
+            >>> asyncio.run(main())
+            0
+        """
+        size = plans.check_sizes(page_size, concurrency)
+        filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
+        file = await in_thread(partial(CsvFile, path, filters, self._policy, resume=resume))
+        with closing(file), file.errors():
+            steps = sequential(file.ledger, filters.bounds, "asc", file.place, size)
+            async with aclosing(self._driver.walk(steps)) as deliveries:
+                async for delivery in deliveries:
+                    await in_thread(file.append, delivery.rows)
+            return await in_thread(file.finish)
+
+    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncVeniceBilling:
+        """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
+
+        Example:
+            >>> AsyncVeniceBilling().with_options(timeout=30)
+            <AsyncVeniceBilling of https://api.venice.ai/api/v1>
+        """
+        changed = object.__new__(type(self))
+        changed._owned = False
+        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        return changed
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are those of an `http_client` you passed."""
+        if self._owned:
+            await self._driver.client.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._configuration.base_url}>"

@@ -1,0 +1,301 @@
+"""What can go wrong, as one hierarchy under `VeniceError`; `error_for` turns an HTTP answer into its error."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_MESSAGE_LIMIT = 500
+_VALUE_LIMIT = 80
+
+
+class VeniceError(Exception):
+    """Base of every error of this package; nothing else escapes a public call.
+
+    Attributes:
+        checkpoint: Inside a walk, the text that continues it with exactly the rest; otherwise None.
+    """
+
+    checkpoint: str | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., VeniceError], tuple[Any, ...]]:
+        """Pickle by class, arguments and attributes: keyword-only constructors do not survive the default."""
+        return _restore, (type(self), self.args, dict(self.__dict__))
+
+
+class APIError(VeniceError):
+    """The API refused the request, or the request was refused in its name before it was sent.
+
+    Attributes:
+        status_code: The HTTP status; None when nothing was sent.
+        message: What the API said, as one line of at most 500 characters.
+        details: The API's own account of the bad fields, if it gave one.
+        request_id: The API's name for the request, if it gave one.
+        headers: The response headers, names in lower case.
+        body: The response body as received.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        details: Any = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.message = bounded(message, _MESSAGE_LIMIT)
+        self.status_code = status_code
+        self.details = details
+        self.headers = {name.lower(): value for name, value in (headers or {}).items()}
+        self.body = body
+        super().__init__(self.message if status_code is None else f"HTTP {status_code}: {self.message}")
+
+    @property
+    def request_id(self) -> str | None:
+        """The API's name for the request: quote it to support."""
+        for name in ("x-request-id", "x-venice-request-id", "request-id", "cf-ray"):
+            if name in self.headers:
+                return self.headers[name]
+        return None
+
+
+class InvalidRequestError(APIError):
+    """The request is not one the API accepts (400, 413, 415, 422)."""
+
+
+class InvalidParameterError(InvalidRequestError, ValueError):
+    """An argument was refused before anything was sent.
+
+    Attributes:
+        parameter: The name of the argument.
+        value: The value given, as bounded text (never that of a key).
+        allowed: What would have been accepted.
+    """
+
+    def __init__(self, parameter: str, value: object, allowed: str) -> None:
+        self.parameter = parameter
+        self.value = bounded(repr(value), _VALUE_LIMIT)
+        self.allowed = allowed
+        super().__init__(f"{parameter} must be {allowed}; got {self.value}")
+
+
+class CursorRejectedError(InvalidRequestError):
+    """The cursor is not accepted (400): expired, altered, or another account's. Start again from a timestamp."""
+
+
+class AuthenticationError(APIError):
+    """There is no key, or the API does not accept it (401)."""
+
+
+class AdminKeyRequiredError(AuthenticationError):
+    """The key is good, but for inference only: balance and ledger want an ADMIN key (401)."""
+
+
+class InsufficientBalanceError(APIError):
+    """The balance, or the spend limit of the key, is used up (402)."""
+
+
+class PermissionDeniedError(APIError):
+    """The key may not do this (403)."""
+
+
+class NotFoundError(APIError):
+    """There is nothing at this address (404)."""
+
+
+class EndpointRetiredError(APIError):
+    """The endpoint is gone for good (410)."""
+
+    @property
+    def successor(self) -> str | None:
+        """The address of the replacement, from the `Link` header; None if the API names none."""
+        match = re.search(
+            r'<([^<>]*)>[^,]*;\s*rel\s*=\s*"?successor-version\b', self.headers.get("link", ""), re.IGNORECASE
+        )
+        return match[1] if match else None
+
+    @property
+    def sunset(self) -> datetime | None:
+        """When the endpoint stopped answering (UTC), from the `Sunset` header (RFC 8594); None if not sent."""
+        return _http_date(self.headers.get("sunset", ""))
+
+
+class RateLimitError(APIError):
+    """Too many requests (429).
+
+    Attributes:
+        retry_after: Seconds to wait, from `Retry-After` and the reset headers; None if the API names none.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(APIError):
+    """The API failed (5xx, except 504), or a part of the ledger cannot be had."""
+
+
+class APIConnectionError(VeniceError):
+    """The API was not reached, or the connection broke before the answer was whole."""
+
+
+class BillingTimeoutError(VeniceError):
+    """No whole answer within `timeout` seconds, or the API itself gave up waiting (504).
+
+    Attributes:
+        status_code: 504 when the API said so; None when the deadline passed here.
+    """
+
+    def __init__(self, message: str, *, status_code: int | None = None) -> None:
+        self.status_code = status_code
+        super().__init__(message)
+
+
+class ResponseValidationError(VeniceError):
+    """A 2xx answer breaks the contract.
+
+    Attributes:
+        field: Where, as in `data[3].amount`; empty for the answer as a whole.
+        problem: What is wrong there.
+    """
+
+    def __init__(self, problem: str, *, field: str = "") -> None:
+        self.field = field
+        self.problem = bounded(problem, _MESSAGE_LIMIT)
+        super().__init__(f"{field or 'the answer'}: {self.problem}")
+
+
+class ExportError(VeniceError):
+    """The file of an export cannot be written; `checkpoint` names the partial file, and the same call goes on."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    402: InsufficientBalanceError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    410: EndpointRetiredError,
+    413: InvalidRequestError,
+    415: InvalidRequestError,
+    422: InvalidRequestError,
+    429: RateLimitError,
+}
+
+
+def error_for(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    continuation: bool = False,
+    now: float | None = None,
+) -> APIError | BillingTimeoutError:
+    """Return the error that an HTTP answer outside 2xx stands for.
+
+    Args:
+        status: The HTTP status; any integer.
+        headers: The response headers.
+        body: The response body: JSON in any of the API's shapes, HTML of a proxy, or nothing.
+        continuation: The request carried a cursor and nothing else, so that a 400 is about the cursor.
+        now: The time in Unix seconds that reset headers are counted from; by default the present.
+    """
+    headers = {name.lower(): value for name, value in headers.items()}
+    message, details = _explanation(status, headers, body)
+    if status == HTTPStatus.GATEWAY_TIMEOUT:
+        return BillingTimeoutError(
+            bounded(f"HTTP 504: {message}; ask for a shorter range", _MESSAGE_LIMIT), status_code=status
+        )
+    kind = _BY_STATUS.get(status, ServerError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else APIError)
+    if kind is AuthenticationError and re.search(r"\badmin\b", message, re.IGNORECASE):
+        kind = AdminKeyRequiredError
+    if kind is InvalidRequestError and continuation and status == HTTPStatus.BAD_REQUEST:
+        kind = CursorRejectedError
+    error = kind(message, status_code=status, details=details, headers=headers, body=body)
+    if isinstance(error, RateLimitError):
+        error.retry_after = retry_after(headers, time.time() if now is None else now)
+    return error
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds the API asks to wait, counted from `now` (Unix seconds); None if it does not say.
+
+    The longest of `Retry-After` (seconds or a date), `x-ratelimit-reset-requests` (Unix seconds) and
+    `x-ratelimit-resets` (Unix milliseconds): each names a limit that is still in force until then.
+    """
+    waits = []
+    asked = headers.get("retry-after", "").strip()
+    if (seconds := _number(asked)) is not None:
+        waits.append(seconds)
+    elif (date := _http_date(asked)) is not None:
+        waits.append(date.timestamp() - now)
+    for name, unit in (("x-ratelimit-reset-requests", 1), ("x-ratelimit-resets", 1000)):
+        if (reset := _number(headers.get(name, ""))) is not None:
+            waits.append(reset / unit - now)
+    return max(0.0, *waits) if waits else None
+
+
+def bounded(text: str, limit: int) -> str:
+    """Return `text` as one line of at most `limit` characters."""
+    line = " ".join(text[: 4 * limit].split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, Any]) -> VeniceError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, Any]:
+    """Return the message and the details in an error body of any shape the API is known to send."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return _plain_explanation(status, headers, body), None
+    if not isinstance(document, dict):
+        return _plain_explanation(status, headers, body), None
+    error = document.get("error")
+    if isinstance(error, dict):  # the OpenAI-style envelope
+        return str(error.get("message") or _reason(status)), error
+    details = {key: document[key] for key in ("details", "issues") if document.get(key)}
+    message = error if isinstance(error, str) and error.strip() else str(document.get("message") or _reason(status))
+    return message, (details.get("details") if set(details) == {"details"} else details) or None
+
+
+def _plain_explanation(status: int, headers: Mapping[str, str], body: bytes) -> str:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return f"redirected to {headers.get('location', 'nowhere')!r}; redirects are not followed"
+    text = body[: 8 * _MESSAGE_LIMIT].decode("utf-8", "replace")
+    if "<" not in text:
+        return text.strip() or _reason(status)
+    title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+    return f"{(title[1].strip() if title else '') or _reason(status)} (an HTML page of {len(body)} bytes, no JSON)"
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # proxies answer codes outside the standard list: 520 to 526
+        return "no explanation given"
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", text.strip(), re.ASCII) else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

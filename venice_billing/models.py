@@ -1,0 +1,71 @@
+"""What the API answers with: the generated models under the names users type, and the CSV page."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from venice_billing_api.models import (
+    ApiKeyUsage,
+    Balance,
+    Balances,
+    Currency,
+    DailyUsage,
+    InferenceDetails,
+    ModelUsage,
+    ModelUsageBreakdown,
+    Pagination,
+    UsageAnalytics,
+    UsageEntry,
+    UsageHistoryPage,
+    UsagePage,
+)
+
+__all__ = [
+    "ApiKeyUsage",
+    "Balance",
+    "Balances",
+    "Currency",
+    "DailyUsage",
+    "InferenceDetails",
+    "ModelUsage",
+    "ModelUsageBreakdown",
+    "Pagination",
+    "UsageAnalytics",
+    "UsageCsv",
+    "UsageEntry",
+    "UsageHistoryPage",
+    "UsagePage",
+]
+
+
+class UsageCsv(bytes):
+    """A page of the ledger as CSV: the bytes exactly as sent, header row included.
+
+    Attributes:
+        next_cursor: What fetches the next page of the history; None on the last page.
+        pagination: The page information of the original ledger, from its headers; None for the history.
+        filename: The file name the API suggests; None if it suggests none.
+    """
+
+    next_cursor: str | None
+    pagination: Pagination | None
+    filename: str | None
+
+    def __new__(
+        cls,
+        content: bytes = b"",
+        *,
+        next_cursor: str | None = None,
+        pagination: Pagination | None = None,
+        filename: str | None = None,
+    ) -> Self:
+        """Make a page of its bytes and of what its headers said."""
+        page = super().__new__(cls, content)
+        page.next_cursor = next_cursor
+        page.pagination = pagination
+        page.filename = filename
+        return page
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """Pickle the bytes as bytes; the attributes travel beside them."""
+        return (bytes(self),)

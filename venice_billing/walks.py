@@ -1,0 +1,186 @@
+"""What `iter_usage` and `iter_usage_history` return: entries one by one, or by pages, with a checkpoint at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeAlias, overload
+
+from attrs import frozen
+
+from venice_billing._checkpoint import Filters, encode
+from venice_billing._walk import Deliver, Place, Walk
+from venice_billing.errors import VeniceError
+from venice_billing.models import UsageEntry
+
+if TYPE_CHECKING:
+    from venice_billing._drivers import AsyncDriver, Driver
+
+Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
+
+
+class EntryPage(Sequence[UsageEntry]):
+    """Some entries of a walk that came together, in its order.
+
+    Attributes:
+        data: The entries.
+    """
+
+    def __init__(self, data: Sequence[UsageEntry]) -> None:
+        self.data = list(data)
+
+    @overload
+    def __getitem__(self, index: int) -> UsageEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[UsageEntry]: ...
+    def __getitem__(self, index: int | slice) -> UsageEntry | list[UsageEntry]:
+        """Return an entry, or some."""
+        return self.data[index]
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        return f"<EntryPage of {len(self.data)} entries>"
+
+
+@frozen
+class Plan:
+    """Everything a walk starts from: its filters, the place it continues at, and where it ends by count."""
+
+    filters: Filters
+    place: Place
+    begin: Begin
+    max_items: int | None
+
+
+class _Progress:
+    """How far one iteration of a walk has come."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._delivery: Deliver[UsageEntry] | None = None
+        self._left = plan.max_items
+        self.received = 0
+        """How many entries of the latest delivery the consumer has."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The text that names exactly what the consumer has received."""
+        place = self._plan.place
+        if (delivery := self._delivery) is not None:
+            place = delivery.place.after(delivery.rows[: self.received], delivery.ledger)
+        return encode(self._plan.filters, place)
+
+    @property
+    def finished(self) -> bool:
+        """Whether `max_items` entries were received."""
+        return self._left == 0
+
+    def begin(self, delivery: Deliver[UsageEntry]) -> Sequence[UsageEntry]:
+        """Take up the next delivery, and return what of it is to be handed on."""
+        rows = delivery.rows if self._left is None else delivery.rows[: self._left]
+        if self._left is not None:
+            self._left -= len(rows)
+        self._delivery, self.received = delivery, 0
+        return rows
+
+
+class _BaseWalk:
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._latest = _Progress(plan)
+
+    @property
+    def checkpoint(self) -> str:
+        """The text that names exactly what was received from the iteration begun last.
+
+        Valid at any moment, also after an error and in another process: give it to the same method as
+        `checkpoint=` and that walk goes on with exactly the rest. It holds the filters and the place, no key.
+        """
+        return self._latest.checkpoint
+
+    def _progress(self) -> _Progress:
+        self._latest = _Progress(self._plan)
+        return self._latest
+
+    def __repr__(self) -> str:
+        filters = self._plan.filters
+        return f"<{type(self).__name__} {filters.order} from {filters.bounds.start} to {filters.bounds.end}>"
+
+
+class UsageWalk(_BaseWalk):
+    """A walk through the ledger: iterate it for entries; each `iter()` is a walk of its own from the start."""
+
+    def __init__(self, plan: Plan, driver: Driver) -> None:
+        super().__init__(plan)
+        self._driver = driver
+
+    def __iter__(self) -> Iterator[UsageEntry]:
+        """Iterate the entries."""
+        return self._entries(self._progress())
+
+    def pages(self) -> Iterator[EntryPage]:
+        """Iterate the entries page by page; a page counts as received once it is handed out."""
+        return self._pages(self._progress())
+
+    def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
+        for rows in self._rows(progress):
+            for received, row in enumerate(rows, 1):
+                progress.received = received
+                yield row
+
+    def _pages(self, progress: _Progress) -> Iterator[EntryPage]:
+        for rows in self._rows(progress):
+            progress.received = len(rows)
+            yield EntryPage(rows)
+
+    def _rows(self, progress: _Progress) -> Iterator[Sequence[UsageEntry]]:
+        try:
+            for delivery in self._driver.walk(self._plan.begin()):
+                yield progress.begin(delivery)
+                if progress.finished:
+                    return
+        except VeniceError as error:
+            error.checkpoint = progress.checkpoint
+            raise
+
+
+class AsyncUsageWalk(_BaseWalk):
+    """A walk through the ledger: `async for` it for entries; each iteration is a walk of its own from the start."""
+
+    def __init__(self, plan: Plan, driver: AsyncDriver) -> None:
+        super().__init__(plan)
+        self._driver = driver
+
+    def __aiter__(self) -> AsyncIterator[UsageEntry]:
+        """Iterate the entries."""
+        return self._entries(self._progress())
+
+    def pages(self) -> AsyncIterator[EntryPage]:
+        """Iterate the entries page by page; a page counts as received once it is handed out."""
+        return self._pages(self._progress())
+
+    async def _entries(self, progress: _Progress) -> AsyncGenerator[UsageEntry, None]:
+        async with aclosing(self._rows(progress)) as pages:
+            async for rows in pages:
+                for received, row in enumerate(rows, 1):
+                    progress.received = received
+                    yield row
+
+    async def _pages(self, progress: _Progress) -> AsyncGenerator[EntryPage, None]:
+        async with aclosing(self._rows(progress)) as pages:
+            async for rows in pages:
+                progress.received = len(rows)
+                yield EntryPage(rows)
+
+    async def _rows(self, progress: _Progress) -> AsyncGenerator[Sequence[UsageEntry], None]:
+        try:
+            async with aclosing(self._driver.walk(self._plan.begin())) as deliveries:
+                async for delivery in deliveries:
+                    yield progress.begin(delivery)
+                    if progress.finished:
+                        return
+        except VeniceError as error:
+            error.checkpoint = progress.checkpoint
+            raise
