@@ -15,8 +15,8 @@ from _structure import Kind, rebuild
 _OMITTED_IF_EMPTY = ("parameters", "components", "schemas", "securitySchemes")
 _KEY_ORDER = (
     "openapi info title version servers security tags paths components".split(),
-    "operationId name in url $ref summary description deprecated required tags parameters requestBody".split(),
-    "type format nullable enum default minimum maximum minLength maxLength pattern headers content schema".split(),
+    "operationId name in url $ref summary description deprecated tags parameters requestBody".split(),
+    "type format nullable enum default minimum maximum minLength maxLength pattern required headers content schema".split(),
     "properties items additionalProperties allOf anyOf oneOf example".split(),
 )
 _RANK = {key: rank for rank, key in enumerate(key for group in _KEY_ORDER for key in group)}

@@ -3,7 +3,7 @@
 Three refinements of the standard, each an extension or a stricter reading:
 
 - An array in an `update` appends only what is not there yet, so that applying twice changes nothing.
-- `x-fill: true` adds what is absent and leaves alone what is there.
+- `x-fill: true` adds the keys that are absent and leaves alone those that are there.
 - `x-upstream` is what upstream said at the target when the correction was written: `has` (a subset of it)
   and `lacks` (keys). When it says something else now, the correction still applies, and is reported.
 """
@@ -91,7 +91,7 @@ def _apply(document: Document, action: Action) -> Status:
 def _update_at(document: Document, parts: list[str | int], action: Action) -> bool:
     """Update one matched node in place; return whether that changed anything."""
     before = _at(document, parts)
-    after = _merged(before, deepcopy(action.update), fill=action.fill)
+    after = _filled(before, action.update) if action.fill else _merged(before, deepcopy(action.update))
     if after == before:
         return False
     if parts:
@@ -109,17 +109,18 @@ def _at(document: Any, parts: list[str | int]) -> Any:
     return node
 
 
-def _merged(old: Any, new: Any, *, fill: bool) -> Any:
+def _filled(old: Any, new: Document) -> Document:
+    return {**deepcopy(new), **old}
+
+
+def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
         if "$ref" in new:  # a reference stands alone: what is beside it would be ignored
-            return old if fill else new
-        merged = dict(old)
-        for key, value in new.items():
-            merged[key] = _merged(old[key], value, fill=fill) if key in old else value
-        return merged
-    if isinstance(old, list) and isinstance(new, list) and not fill:
+            return new
+        return {**old, **{key: _merged(old[key], value) if key in old else value for key, value in new.items()}}
+    if isinstance(old, list) and isinstance(new, list):
         return [*old, *(item for item in new if item not in old)]
-    return old if fill else new
+    return new
 
 
 def _is_as_expected(node: Any, upstream: Document) -> bool:

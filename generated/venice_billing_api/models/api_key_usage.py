@@ -13,14 +13,14 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class ApiKeyUsage:
-    """One object of the API.
+    """The usage of one API key.
 
     Attributes:
-        api_key_id: As sent.
-        description: As sent.
-        total_diem: As sent.
-        total_units: As sent.
-        total_usd: As sent.
+        api_key_id: The id of the key; null for the web app.
+        description: The name its owner gave the key.
+        total_diem: DIEM spent with it.
+        total_units: Units used with it.
+        total_usd: US dollars spent with it.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

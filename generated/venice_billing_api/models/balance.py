@@ -15,13 +15,13 @@ from ..models.currency import Currency
 
 @attrs.frozen(slots=True)
 class Balance:
-    """One object of the API.
+    """What an account has left to spend.
 
     Attributes:
-        balances: As sent.
-        can_consume: As sent.
-        consumption_currency: As sent.
-        diem_epoch_allocation: As sent.
+        balances: What is left, by currency. Amounts of two currencies must never be added.
+        can_consume: Whether a request would be paid for at all, bundled credits left out of account.
+        consumption_currency: The currency the next request is paid in; null if there is none.
+        diem_epoch_allocation: The DIEM granted for the current epoch by staking.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -13,11 +13,11 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class Balances:
-    """One object of the API.
+    """What is left, by currency. Amounts of two currencies must never be added.
 
     Attributes:
-        diem: As sent.
-        usd: As sent.
+        diem: DIEM left in this epoch; null for an account that stakes none.
+        usd: US dollars left; null where the account has no such balance.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

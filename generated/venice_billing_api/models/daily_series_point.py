@@ -13,10 +13,11 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class DailySeriesPoint:
-    """One object of the API.
+    """One day of a chart. Every key but `date` is a name (of a model, or one that the owner of a key chose)
+    and holds the amount of that day.
 
     Attributes:
-        date: As sent.
+        date: The start of the day in UTC, in milliseconds since 1970.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

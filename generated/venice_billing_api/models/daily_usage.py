@@ -13,12 +13,12 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class DailyUsage:
-    """One object of the API.
+    """The usage of one day.
 
     Attributes:
-        diem: As sent.
-        usd: As sent.
-        date: As sent.
+        diem: DIEM spent that day.
+        usd: US dollars spent that day.
+        date: The day as `YYYY-MM-DD`, in UTC; a server may write a full timestamp instead.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

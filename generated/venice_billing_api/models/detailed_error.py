@@ -15,12 +15,12 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class DetailedError:
-    """One object of the API.
+    """What was wrong with a request, and where.
 
     Attributes:
-        error: As sent.
-        details: As sent.
-        issues: As sent.
+        error: A text, or an object that holds one.
+        details: Problems by parameter, each an object of this form.
+        issues: The problems one by one, in no fixed form.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -13,10 +13,10 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class DetailedErrorDetails:
-    """One object of the API.
+    """Problems by parameter, each an object of this form.
 
     Attributes:
-        field_errors: As sent.
+        field_errors: Problems of the request as a whole.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -13,13 +13,13 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class ErrorObject:
-    """One object of the API.
+    """An error in the form of OpenAI's API.
 
     Attributes:
-        message: As sent.
-        code: As sent.
-        param: As sent.
-        type: As sent.
+        message: What went wrong.
+        code: A code, of any type.
+        param: The parameter at fault.
+        type: The kind of error.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -6,7 +6,7 @@ from typing import Self
 
 
 class HistoryCurrency(str, Enum):
-    """One of the values below, or one that no document names yet.
+    """A currency to filter by.
 
     An unknown value is a member too: it equals, hashes and prints as its text.
     """

@@ -12,13 +12,13 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class InferenceDetails:
-    """One object of the API.
+    """The request behind a booking.
 
     Attributes:
-        completion_tokens: As sent.
-        inference_execution_time: As sent.
-        prompt_tokens: As sent.
-        request_id: As sent.
+        completion_tokens: Tokens generated; null where it is no language model, or was not counted.
+        inference_execution_time: Milliseconds of computing; null where it was not measured.
+        prompt_tokens: Tokens read; null where it is no language model, or was not counted.
+        request_id: The id that the inference API gave the request; null on some old rows.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

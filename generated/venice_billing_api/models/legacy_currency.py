@@ -6,7 +6,7 @@ from typing import Self
 
 
 class LegacyCurrency(str, Enum):
-    """One of the values below, or one that no document names yet.
+    """A currency to filter the retired ledger by.
 
     An unknown value is a member too: it equals, hashes and prints as its text.
     """

@@ -15,16 +15,16 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class ModelUsage:
-    """One object of the API.
+    """The usage of one model.
 
     Attributes:
-        model_name: As sent.
-        model_type: As sent.
-        total_diem: As sent.
-        total_units: As sent.
-        total_usd: As sent.
-        unit_type: As sent.
-        breakdown: As sent.
+        model_name: The model's name for people, not its id.
+        model_type: What kind of model it is, like `LLM` or `IMAGE`; null if unknown.
+        total_diem: DIEM spent on it.
+        total_units: Units used of it.
+        total_usd: US dollars spent on it.
+        unit_type: What its units are, like tokens or images.
+        breakdown: The same by kind of token, where there is more than one kind.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

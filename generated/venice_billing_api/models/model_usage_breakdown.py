@@ -13,13 +13,13 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class ModelUsageBreakdown:
-    """One object of the API.
+    """One kind of token in the usage of a model.
 
     Attributes:
-        diem: As sent.
-        type: As sent.
-        units: As sent.
-        usd: As sent.
+        diem: DIEM spent on it.
+        type: The kind, like `Input` or `Cache Read`.
+        units: Units used of it.
+        usd: US dollars spent on it.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -12,13 +12,13 @@ from ..errors import DecodeError
 
 @attrs.frozen(slots=True)
 class Pagination:
-    """One object of the API.
+    """Where a page stands among all pages.
 
     Attributes:
-        limit: As sent.
-        page: As sent.
-        total: As sent.
-        total_pages: As sent.
+        limit: Entries per page.
+        page: This page, counted from 1.
+        total: Entries in all pages.
+        total_pages: How many pages there are.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

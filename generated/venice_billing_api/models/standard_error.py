@@ -13,10 +13,10 @@ from ..models.error_object import ErrorObject
 
 @attrs.frozen(slots=True)
 class StandardError:
-    """One object of the API.
+    """What went wrong.
 
     Attributes:
-        error: As sent.
+        error: A text, or an object that holds one.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

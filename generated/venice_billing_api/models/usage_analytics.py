@@ -17,19 +17,19 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class UsageAnalytics:
-    """One object of the API.
+    """Usage of a range, summed up in several ways.
 
     Attributes:
-        by_date: As sent.
-        by_key: As sent.
-        by_key_daily: As sent.
-        by_model: As sent.
-        by_model_daily: As sent.
-        lookback: As sent.
-        top_key_names: As sent.
-        top_models: As sent.
-        by_key_daily_usd: As sent.
-        by_model_daily_usd: As sent.
+        by_date: One total per day.
+        by_key: One total per API key, the dearest first.
+        by_key_daily: DIEM per day, of the keys used most.
+        by_model: One total per model, the dearest first.
+        by_model_daily: DIEM per day, of the models used most.
+        lookback: The range: a number of days like `7d`, or two dates with a colon between.
+        top_key_names: The names of the keys in the daily series.
+        top_models: The names of the models in the daily series.
+        by_key_daily_usd: US dollars per day, of the keys used most.
+        by_model_daily_usd: US dollars per day, of the models used most.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -17,18 +17,19 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class UsageEntry:
-    """One object of the API.
+    """One booking. There is no id: two equal entries are two bookings, and one request books several (input,
+    output, cache, search) that share a request id.
 
     Attributes:
-        amount: As sent.
-        currency: As sent.
-        inference_details: As sent.
-        notes: As sent.
-        price_per_unit_usd: As sent.
-        sku: As sent.
-        timestamp: As sent.
-        units: As sent.
-        api_key_id: As sent.
+        amount: What was booked, in `currency`: a debit is negative, a purchase, grant or refund positive.
+        currency: A currency that answers may name; there may be others.
+        inference_details: The request behind the booking; null if there is none.
+        notes: A remark of the service.
+        price_per_unit_usd: The price of one unit in US dollars, whatever the currency of the booking.
+        sku: What was sold: by habit `<model>-<service>-<variant>`, with `-mtoken` or `-unit`.
+        timestamp: When it was booked, in UTC. A late booking may carry a time hours in the past.
+        units: How many units; for language models these are millions of tokens.
+        api_key_id: The key that was used; null for the web app and for rows that are no usage.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -13,11 +13,11 @@ from ..models.usage_entry import UsageEntry
 
 @attrs.frozen(slots=True)
 class UsageHistoryPage:
-    """One object of the API.
+    """One page of the ledger.
 
     Attributes:
-        data: As sent.
-        next_cursor: As sent.
+        data: The entries of this page, in ascending order of time.
+        next_cursor: The cursor of the next page; null on the last one.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 

@@ -15,12 +15,12 @@ from ..types import UNSET, Unset
 
 @attrs.frozen(slots=True)
 class UsagePage:
-    """One object of the API.
+    """One page of the retired ledger.
 
     Attributes:
-        data: As sent.
-        pagination: As sent.
-        warning_message: As sent.
+        data: The entries of this page.
+        pagination: Where a page stands among all pages.
+        warning_message: A notice to the caller.
         additional_properties: What the server sent beside these, by its name on the wire.
     """
 
