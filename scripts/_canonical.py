@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import yaml
-
 from _cut import schema_references
-from _documents import Document
 from _structure import Kind, rebuild
 
+if TYPE_CHECKING:
+    from _documents import Document
+
 _OMITTED_IF_EMPTY = ("parameters", "components", "schemas", "securitySchemes")
-_KEY_ORDER = (
-    "openapi info title version servers security tags paths components".split(),
-    "operationId name in url $ref summary description deprecated tags parameters requestBody".split(),
-    "type format nullable enum default minimum maximum minLength maxLength pattern required headers content schema".split(),
-    "properties items additionalProperties allOf anyOf oneOf example".split(),
-)
-_RANK = {key: rank for rank, key in enumerate(key for group in _KEY_ORDER for key in group)}
+# The words of OpenAPI in the order in which one reads them; words not listed come after, by alphabet.
+_KEY_ORDER = """
+    openapi info title version servers security tags paths components
+    operationId name in url $ref summary description deprecated parameters requestBody
+    type format nullable enum default minimum maximum minLength maxLength pattern required headers content schema
+    properties items additionalProperties allOf anyOf oneOf example
+"""
+_RANK = {key: rank for rank, key in enumerate(_KEY_ORDER.split())}
 # Objects whose keys are names, not words of OpenAPI: sorted as they are.
 _NAMED_CHILDREN = ("paths", "schemas", "securitySchemes", "properties", "responses", "headers", "content")
 # What is data, whatever the names in it: only its keys are sorted.

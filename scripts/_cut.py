@@ -27,7 +27,7 @@ def cut_billing(upstream: Document) -> Document:
         "openapi": str(upstream.get("openapi", "3.0.0")),
         "info": {"title": "", "version": str(_mapping(upstream.get("info")).get("version", "unknown"))},
         "paths": {path: item for path, item in paths.items() if item},
-        **{key: upstream[key] for key in ("servers", "security") if key in upstream},
+        **{key: upstream[key] for key in ("servers", "security") if upstream.get(key)},
     }
     if not any(True for _ in operations(document)):
         raise UnreadableDocumentError("the document has no billing operation: there is nothing to generate")
@@ -52,11 +52,11 @@ def schema_references(node: Any, kind: Kind = "document") -> set[str]:
 
 def _path_item(upstream: Document, item: Any) -> Document:
     """Return the operations of a path, each with the path's own parameters folded in."""
-    item = _written_out(upstream, item)
-    shared = item.get("parameters", [])
+    item = _mapping(_written_out(upstream, item))
     found = {method: dict(item[method]) for method in METHODS if isinstance(item.get(method), dict)}
     for operation in found.values():
-        operation["parameters"] = _with_shared(operation.get("parameters", []), shared)
+        operation["parameters"] = _with_shared(operation.get("parameters") or [], item.get("parameters") or [])
+        operation["responses"] = _mapping(operation.get("responses"))
         operation["tags"] = [_TAG]
     return found
 
@@ -100,9 +100,9 @@ def _reachable_schemas(upstream: Document, document: Document) -> dict[str, Any]
 
 
 def _used_security_schemes(upstream: Document, document: Document) -> dict[str, Any]:
-    requirements = [*document.get("security", [])]
+    requirements = [*(document.get("security") or [])]
     for _, _, operation in operations(document):
-        requirements += operation.get("security", [])
+        requirements += operation.get("security") or []
     used = {name for requirement in requirements for name in requirement}
     schemes = _mapping(_mapping(upstream.get("components")).get("securitySchemes"))
     return {name: _written_out(upstream, scheme) for name, scheme in schemes.items() if name in used}

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _cut import SCHEMA_PREFIX
-from _documents import Document
 from _structure import operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _documents import Document
 
 # The four operations we know, by path: upstream has not always given them these ids.
 _OPERATION_IDS = {
@@ -190,9 +193,9 @@ def _name_after(place: str) -> str:
     elif inside[:1].isdigit() or inside == "default":
         inside = f"error {inside}"
     words = re.findall(r"[A-Za-z0-9]+", f"{base} {inside}".replace("[]", " item"))
-    return "".join(word[0].upper() + word[1:] for word in words)
+    return "".join(f"{word[0].upper()}{word[1:]}" for word in words)
 
 
 def _camel(text: str) -> str:
     first, *rest = re.findall(r"[A-Za-z0-9]+", text) or ["operation"]
-    return first[0].lower() + first[1:] + "".join(word[0].upper() + word[1:] for word in rest)
+    return f"{first[0].lower()}{first[1:]}" + "".join(f"{word[0].upper()}{word[1:]}" for word in rest)

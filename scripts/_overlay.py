@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from copy import deepcopy
 from enum import Enum
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonpath
 import yaml
 from attrs import field, frozen
 
-from _documents import Document
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from _documents import Document
 
 
 class Status(Enum):

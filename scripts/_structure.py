@@ -38,7 +38,7 @@ _CHILDREN: dict[Kind, dict[str, tuple[Kind, _Container]]] = {
         "requestBodies": ("request body", "map"),
         "securitySchemes": ("security scheme", "map"),
     },
-    "path": {"parameters": ("parameter", "list"), **{method: ("operation", "one") for method in METHODS}},
+    "path": {"parameters": ("parameter", "list"), **dict.fromkeys(METHODS, ("operation", "one"))},
     "operation": {
         "parameters": ("parameter", "list"),
         "requestBody": ("request body", "one"),

@@ -11,10 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-
-from attrs import frozen
+from typing import TYPE_CHECKING
 
 from _canonical import canonical, dump
 from _cut import cut_billing, strip_prose
@@ -22,6 +20,10 @@ from _documents import Document, UnreadableDocumentError, parse_document, read_s
 from _generator import PACKAGE, GenerationError, generate_package
 from _hoist import hoist_schemas
 from _overlay import Outcome, Status, apply_overlay, load_overlay
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OPENAPI = _ROOT / "openapi"
@@ -137,23 +139,29 @@ def _bytes_of(path: Path) -> bytes | None:
 
 
 def _put_in_place(made: _Made, output: Path) -> None:
-    """Swap the new package for the old one, then the contract: whoever looks sees the old or the new."""
-    package = output / _PACKAGE
+    """Make everything ready beside its place, then swap: whoever looks, and whatever fails, sees old or new."""
+    package, contract = output / _PACKAGE, output / _CONTRACT
     package.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=package.parent, prefix=".new-") as beside:
-        new, old = Path(beside) / "new", Path(beside) / "old"
-        shutil.copytree(made.package, new)
-        if package.exists():
-            package.rename(old)
-        new.rename(package)
+    contract.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=package.parent, prefix=".new-") as folder:
+        beside = Path(folder)
+        shutil.copytree(made.package, beside / "new")
         if made.contract is not None:
-            _write(output / _CONTRACT, made.contract, Path(beside) / "contract")
+            (beside / "contract").write_text(made.contract, encoding="utf-8")
+        _swap(beside / "new", package, beside / "old")
+        if made.contract is not None:
+            (beside / "contract").replace(contract)
 
 
-def _write(path: Path, text: str, beside: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+def _swap(new: Path, place: Path, aside: Path) -> None:
+    if place.exists():
+        place.rename(aside)
+    try:
+        new.rename(place)
+    except OSError:
+        if aside.exists():
+            aside.rename(place)
+        raise
 
 
 if __name__ == "__main__":
