@@ -109,9 +109,7 @@ def test_dead_cursors_can_be_chosen_by_their_place(fake: FakeVenice) -> None:
     walk = cursors(client)
     next(walk)
     assert client.get(HISTORY, params={"cursor": next(walk)}).status_code == 500
-    assert (
-        client.get(HISTORY, params={"startTimestamp": place, "pageSize": 10}).json()["nextCursor"] is not None
-    )
+    assert client.get(HISTORY, params={"startTimestamp": place, "pageSize": 10}).json()["nextCursor"] is not None
 
 
 def test_a_cursor_can_name_itself(fake: FakeVenice) -> None:
@@ -295,8 +293,8 @@ def test_a_body_can_trickle_by_the_byte(fake: FakeVenice) -> None:
     fake.quirks.faults = [faults.trickle_body(5)]
     with connect(fake).stream("GET", BALANCE) as response:
         arrived = [(len(chunk), fake.clock.monotonic()) for chunk in response.iter_raw()]
-    assert arrived[0] == (1, pytest.approx(0.2))
-    assert arrived[50] == (1, pytest.approx(10.2))
+    assert [size for size, _ in arrived[:51]] == [1] * 51
+    assert arrived[50][1] == pytest.approx(10.2)
 
 
 def broken(fault: faults.Fault, path: str = HISTORY) -> httpx.Response:

@@ -16,7 +16,7 @@ class Model:
     name: str
     kind: str
     prices: dict[str, Decimal]
-    """By variant, as the SKU spells it."""
+    """By variant, as the SKU spells it ("" where there is one thing to charge for)."""
 
 
 def _llm(id: str, name: str, read: str, write: str, cached: str) -> Model:
@@ -31,8 +31,8 @@ MODELS = (
     _llm("deepseek-v3-2", "DeepSeek V3.2", "0.4", "1.0", "0.0625"),
     _llm("llama-3-3-70b", "Llama 3.3 70B", "0.7", "2.8", "0.07"),
     _llm("venice-uncensored", "Venice Uncensored", "0.2", "0.9", "0.0225"),
-    Model("grok-imagine-image", "Grok Imagine", "IMAGE", {"image": Decimal("0.1")}),
-    Model("z-image-turbo", "Z-Image Turbo", "IMAGE", {"image": Decimal("0.01")}),
+    Model("grok-imagine-image", "Grok Imagine", "IMAGE", {"": Decimal("0.1")}),
+    Model("z-image-turbo", "Z-Image Turbo", "IMAGE", {"": Decimal("0.01")}),
     Model("tts-kokoro", "Kokoro", "TTS", {"chars": Decimal("0.0000035")}),
     Model("whisper-large-v3", "Whisper Large V3", "ASR", {"seconds": Decimal("0.0001")}),
 )
@@ -46,6 +46,7 @@ KEYS: dict[str, str] = {
 
 WEB_APP = "Web App"
 _BY_HABIT = re.compile(r"(?P<model>.+)-(?P<service>llm|image|tts|asr|video)(?:-(?P<variant>.+?))?(?:-mtoken|-unit)?")
+_UNIT = re.compile(r"(^|-)(mtoken|unit)$")
 _UNIT_TYPES = {"LLM": "tokens", "IMAGE": "images", "TTS": "chars", "ASR": "seconds", "VIDEO": "seconds"}
 
 
@@ -75,8 +76,9 @@ def product_of(sku: str) -> Product:
 
 def sku_of(model: Model, variant: str) -> str:
     """Return the SKU under which a model's variant is charged."""
-    return f"{model.id}-{model.kind.lower()}-{variant}-{'mtoken' if model.kind == 'LLM' else 'unit'}"
+    parts = (model.id, model.kind.lower(), variant, "mtoken" if model.kind == "LLM" else "unit")
+    return "-".join(filter(None, parts))
 
 
 def _title(variant: str) -> str:
-    return variant.removesuffix("-mtoken").removesuffix("-unit").replace("-", " ").title()
+    return _UNIT.sub("", variant).replace("-", " ").title()

@@ -115,7 +115,7 @@ def _image(rng: random.Random, model: Model) -> list[Row]:
         "apiKeyId": _key(rng),
     }
     if model.kind != "IMAGE":
-        return [_charge(model, variant, Decimal(rng.randint(3, 4_000)), common)]
+        return [_charge(model, variant, Decimal(rng.randint(3, 900)), common)]
     return [_charge(model, variant, Decimal(1), common)] * rng.choice((1, 1, 1, 2, 4))
 
 
