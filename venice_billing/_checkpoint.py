@@ -56,10 +56,7 @@ def decode(text: object) -> tuple[Filters, Place]:
     if not isinstance(text, str) or not text.startswith(_PREFIX):
         raise InvalidParameterError("checkpoint", text, _ALLOWED)
     try:
-        raw = base64.b64decode(text.removeprefix(_PREFIX) + "===", altchars=b"-_", validate=True)
-        if raw[:_CHECK_BYTES] != _check(raw[_CHECK_BYTES:]):
-            raise ValueError("the check bytes differ")
-        document = json.loads(zlib.decompressobj().decompress(raw[_CHECK_BYTES:], _LARGEST))
+        document = _unpacked(text.removeprefix(_PREFIX))
         return _filters(document), Place(_moment(document["at"]), _counts(document["seen"]))
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error):
         raise InvalidParameterError("checkpoint", text, _ALLOWED) from None
@@ -87,6 +84,15 @@ def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filte
             said = "left out" if stored is None else f"left out or {stored}"
             raise InvalidParameterError(name, str(value), f"{said}, as in the walk the checkpoint comes from")
     return filters, place
+
+
+def _unpacked(text: str) -> dict[str, Any]:
+    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    check, packed = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+    if check != _check(packed):
+        raise ValueError("the check bytes differ")
+    document: dict[str, Any] = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+    return document
 
 
 def _check(packed: bytes) -> bytes:
