@@ -56,17 +56,16 @@ def seconds(name: str, value: object) -> float:
 
 def instant(name: str, value: object) -> datetime:
     """Return an aware datetime in UTC."""
-    if isinstance(value, str):
-        value = _from_text(name, value)
-    if isinstance(value, datetime):
-        if value.tzinfo is None or value.utcoffset() is None:
+    moment = _from_text(name, value) if isinstance(value, str) else value
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None or moment.utcoffset() is None:
             raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
         try:
-            return value.astimezone(UTC)
+            return moment.astimezone(UTC)
         except OverflowError:
             raise InvalidParameterError(name, value, "a time within the years 1 to 9999 in UTC") from None
-    if isinstance(value, date):
-        return datetime.combine(value, time(), UTC)
+    if isinstance(moment, date):
+        return datetime.combine(moment, time(), UTC)
     raise InvalidParameterError(name, value, _MOMENT_ALLOWED)
 
 

@@ -1,0 +1,87 @@
+"""One face for both flavours of the client, so that a test is written once and proves both."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from venice_billing import UsageEntry, UsageWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from venice_billing.testing import FakeVenice
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+HISTORY, ORIGINAL = "/api/v1/billing/usage-history", "/api/v1/billing/usage"
+
+
+@frozen
+class Flavour:
+    """Sync or async."""
+
+    name: str
+
+    def connect(self, fake: FakeVenice, **options: Any) -> Face:
+        """Return a client of the fake, on its transport and clock."""
+        return Face(fake.client(**options) if self.name == "sync" else fake.async_client(**options))
+
+
+@frozen
+class Face:
+    """A client of either flavour whose calls are awaited."""
+
+    client: Any
+
+    async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method, and await it where that is due."""
+        result = getattr(self.client, method)(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self.call("close" if hasattr(self.client, "close") else "aclose")
+
+
+async def receive(walk: Any, count: int | None = None, *, pages: bool = False) -> list[Any]:
+    """Return the entries (or pages) of a walk of either flavour, at most `count`, and leave it there."""
+    received: list[Any] = []
+    if count == 0:
+        return received
+    if isinstance(walk, UsageWalk):
+        for item in walk.pages() if pages else walk:
+            received.append(item)
+            if len(received) == count:
+                break
+        return received
+    iterator = walk.pages() if pages else aiter(walk)
+    async with aclosing(iterator):
+        async for item in iterator:
+            received.append(item)
+            if len(received) == count:
+                break
+    return received
+
+
+def as_wire(entries: Sequence[UsageEntry]) -> list[dict[str, Any]]:
+    """Return entries as the fake's ledger holds its rows."""
+    return [entry.to_dict() for entry in entries]
+
+
+def row(timestamp: str, **fields: Any) -> Mapping[str, Any]:
+    """Return a ledger row of the fake."""
+    return {"timestamp": timestamp, **fields}
+
+
+def stamps(start: datetime, seconds: Sequence[float]) -> list[str]:
+    """Return instants so many seconds after `start`, as the wire spells them."""
+    return [
+        datetime.fromtimestamp(start.timestamp() + offset, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+        for offset in seconds
+    ]

@@ -1,0 +1,303 @@
+"""Bad arguments are refused before anything is sent, and good ones mean what they say."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flavours import NOW, Flavour
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venice_billing import (
+    AuthenticationError,
+    Currency,
+    InvalidParameterError,
+    InvalidRequestError,
+    VeniceBilling,
+)
+from venice_billing import _arguments as arguments
+from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+HISTORY_WALKS = ("get_usage_history", "iter_usage_history", "export_usage_csv")
+NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - the very thing that must be refused
+DAY = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+def refusals() -> list[Any]:
+    """Return (method, arguments, the parameter to be named, its value as shown, a word of what is allowed)."""
+    cases: list[tuple[str, dict[str, Any], str, str, str]] = []
+    for limit in (0, -1, 501, 2.0, True, "200"):
+        cases.append(("get_usage", {"limit": limit}, "limit", repr(limit), "from 1 to 500"))
+    for page in (0, -3, 1.5, False):
+        cases.append(("get_usage", {"page": page}, "page", repr(page), "at least 1"))
+    for method in (*HISTORY_WALKS, "iter_usage"):
+        for size in (9, 1001, 0, "10", True):
+            cases.append((method, {"page_size": size}, "page_size", repr(size), "from 10 to 1000"))
+        for currency in ("VCU", "EUR", "usd", "", 1):
+            cases.append((method, {"currency": currency}, "currency", repr(currency), "'DIEM', 'USD'"))
+    cases.append(("get_usage", {"currency": "EUR"}, "currency", "'EUR'", "'VCU'"))
+    for method in ("iter_usage", "iter_usage_history"):
+        for order in ("up", "DESC", ""):
+            cases.append((method, {"sort_order": order}, "sort_order", repr(order), "'asc', 'desc'"))
+        for count in (0, -1, 1.0):
+            cases.append((method, {"max_items": count}, "max_items", repr(count), "at least 1"))
+        for text in ("", "x", "vb1.", "vb1.AAAA", 5):
+            cases.append((method, {"checkpoint": text}, "checkpoint", repr(text), "whole and unaltered"))
+    for method in ("iter_usage", "iter_usage_history", "export_usage_csv"):
+        for number in (0, 17, 2.0):
+            cases.append((method, {"concurrency": number}, "concurrency", repr(number), "from 1 to 16"))
+    cases.append(("get_usage", {"sort_order": "newest"}, "sort_order", "'newest'", "'asc', 'desc'"))
+    for method in ("get_usage", "get_usage_history"):
+        for name in ("xml", "JSON", "text/csv", None):
+            cases.append((method, {"format": name}, "format", repr(name), "'json', 'csv'"))
+    for method in ("get_usage", "iter_usage"):
+        cases += bad_times(method, "start_date", "end_date")
+    for method in HISTORY_WALKS:
+        cases += bad_times(method, "start_timestamp", "end_timestamp")
+    for lookback in ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d"):
+        cases.append(("get_usage_analytics", {"lookback": lookback}, "lookback", repr(lookback), "'1d' to '90d'"))
+    both = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
+    cases += [
+        ("get_usage_analytics", {"start_date": "2026-09-01"}, "end_date", "None", "together with start_date"),
+        ("get_usage_analytics", {"end_date": "2026-09-01"}, "start_date", "None", "together with end_date"),
+        ("get_usage_analytics", {"lookback": "7d", **both}, "lookback", "'7d'", "left out beside"),
+        (
+            "get_usage_analytics",
+            {"start_date": "2026-09-02", "end_date": "2026-09-01"},
+            "start_date",
+            "'2026-09-02'",
+            "no later than end_date",
+        ),
+        (
+            "get_usage_analytics",
+            {**both, "end_date": "2026-09-02T01:00Z"},
+            "end_date",
+            "'2026-09-02T01:00Z'",
+            "a whole day",
+        ),
+    ]
+    for cursor in ("", " ", "a b", "a" * 513, "é", "abc\n", 5):
+        cases.append(("get_usage_history", {"cursor": cursor}, "cursor", "", "1 to 512"))
+    for name, value in (
+        ("currency", "USD"),
+        ("start_timestamp", DAY),
+        ("end_timestamp", DAY),
+        ("page_size", 100),
+    ):
+        cases.append(("get_usage_history", {"cursor": "abc", name: value}, name, repr(value), "beside a cursor"))
+    return [
+        pytest.param(*case, id=f"{case[0]}-{case[2]}-{str(case[1])[:50].encode('ascii', 'replace').decode()}")
+        for case in cases
+    ]
+
+
+def bad_times(method: str, start: str, end: str) -> list[tuple[str, dict[str, Any], str, str, str]]:
+    cases = []
+    for name in (start, end):
+        for value in (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01"):
+            cases.append((method, {name: value}, name, repr(value)[:40], "an aware datetime, a date, or ISO 8601"))
+    for first, last in ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01")):
+        cases.append((method, {start: first, end: last}, start, repr(first), f"earlier than {end}"))
+    return cases
+
+
+@pytest.mark.parametrize(("method", "given_", "parameter", "value", "allowed"), refusals())
+async def test_bad_arguments_are_refused_before_any_request(
+    method: str,
+    given_: dict[str, Any],
+    parameter: str,
+    value: str,
+    allowed: str,
+    flavour: Flavour,
+    tmp_path: Path,
+) -> None:
+    """The error names the parameter, the value and what would be accepted, and nothing reaches the server."""
+    fake = FakeVenice(0, now=NOW)
+    face = flavour.connect(fake)
+    path = (tmp_path / "usage.csv",) if method == "export_usage_csv" else ()
+    with pytest.raises(InvalidParameterError) as caught:
+        await face.call(method, *path, **given_)
+    await face.close()
+    error = caught.value
+    assert error.parameter == parameter
+    assert value in error.value
+    assert allowed in error.allowed
+    assert {parameter, error.value, error.allowed} <= set(re.split(r" must be |; got ", str(error)))
+    assert isinstance(error, ValueError)
+    assert isinstance(error, InvalidRequestError)
+    assert error.status_code is None
+    assert fake.requests == []
+    assert list(tmp_path.iterdir()) == [], "a refused export leaves no file"
+
+
+async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_path: Path) -> None:
+    fake = FakeVenice(0, now=NOW)
+    face = flavour.connect(fake)
+    for path in ("", "  ", 5, None, tmp_path, tmp_path / "missing" / "usage.csv"):
+        with pytest.raises(InvalidParameterError, match=r"^path must be"):
+            await face.call("export_usage_csv", path)
+    await face.close()
+    assert fake.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "parameter"),
+    [
+        ({"api_key": ""}, "api_key"),
+        ({"api_key": " \t\n"}, "api_key"),
+        ({"api_key": b"bytes"}, "api_key"),
+        ({"api_key": "in side"}, "api_key"),
+        ({"api_key": "line\nbreak"}, "api_key"),
+        ({"api_key": "ключ"}, "api_key"),
+        ({"base_url": "http://api.venice.ai/api/v1"}, "base_url"),
+        ({"base_url": "http://10.0.0.1/api"}, "base_url"),
+        ({"base_url": "http://localhost.example.com"}, "base_url"),
+        ({"base_url": "http://127.0.0.1.example.com"}, "base_url"),
+        ({"base_url": "http://localhost@example.com"}, "base_url"),
+        ({"base_url": "ftp://api.venice.ai"}, "base_url"),
+        ({"base_url": "api.venice.ai/api/v1"}, "base_url"),
+        ({"base_url": "https://"}, "base_url"),
+        ({"base_url": ""}, "base_url"),
+        ({"base_url": "https://api.venice.ai/api?x=1"}, "base_url"),
+        ({"base_url": "https://api.venice.ai/api#x"}, "base_url"),
+        ({"base_url": "https://user:pass@api.venice.ai"}, "base_url"),
+        ({"base_url": "https://[::1"}, "base_url"),
+        ({"base_url": 5}, "base_url"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": -1}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"timeout": float("inf")}, "timeout"),
+        ({"timeout": None}, "timeout"),
+        ({"timeout": True}, "timeout"),
+        ({"timeout": "10"}, "timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"max_retries": 11}, "max_retries"),
+        ({"max_retries": 1.0}, "max_retries"),
+        ({"http_client": object()}, "http_client"),
+    ],
+)
+def test_bad_options_are_refused_at_construction(
+    options: dict[str, Any], parameter: str, flavour: Flavour
+) -> None:
+    from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
+
+    kind = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    with pytest.raises(InvalidParameterError) as caught:
+        kind(**{"api_key": "good-key", **options})
+    assert caught.value.parameter == parameter
+
+
+@pytest.mark.parametrize("key", ["hush hush", "hüsh", "hush\n", "hush\u2028"])
+def test_a_refused_key_is_not_repeated(key: str) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        VeniceBilling(key)
+    assert not re.search("h[uü]sh", f"{caught.value!r} {vars(caught.value)}")
+
+
+def test_the_password_in_a_refused_base_url_is_not_repeated() -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        VeniceBilling("good-key", base_url="https://user:hunter2@api.venice.ai")
+    assert "hunter2" not in f"{caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_key_at_all_names_the_variable(
+    value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour
+) -> None:
+    """An unset and an empty variable are the same: there is no key."""
+    from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
+
+    if value is None:
+        monkeypatch.delenv("VENICE_API_KEY", raising=False)
+    else:
+        monkeypatch.setenv("VENICE_API_KEY", value)
+    with pytest.raises(AuthenticationError, match="VENICE_API_KEY"):
+        (VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling)()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.venice.ai/api/v1",
+        "https://api.venice.ai/api/v1/",
+        "http://localhost:8000/api/v1",
+        "http://127.0.0.1:8000",
+        "http://127.8.8.8",
+        "http://[::1]:8000/api/v1",
+        "HTTPS://API.VENICE.AI/api/v1",
+    ],
+)
+def test_https_anywhere_and_http_on_loopback_are_accepted(url: str) -> None:
+    assert arguments.base_url(url).lower() == url.lower().rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("given_", "meant"),
+    [
+        ("2026-09-01", datetime(2026, 9, 1, tzinfo=UTC)),
+        (date(2026, 9, 1), datetime(2026, 9, 1, tzinfo=UTC)),
+        ("2026-09-01T10:00Z", datetime(2026, 9, 1, 10, tzinfo=UTC)),
+        ("2026-09-01T10:00:00.123456Z", datetime(2026, 9, 1, 10, 0, 0, 123456, tzinfo=UTC)),
+        ("2026-09-01T10:00:00+02:00", datetime(2026, 9, 1, 8, tzinfo=UTC)),
+        ("20260901T100000Z", datetime(2026, 9, 1, 10, tzinfo=UTC)),
+        (datetime(2026, 9, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 8, 31, 23, tzinfo=UTC)),
+    ],
+)
+def test_times_in_every_accepted_form(given_: object, meant: datetime) -> None:
+    assert arguments.instant("start_timestamp", given_) == meant
+    assert arguments.instant("start_timestamp", given_).tzinfo is UTC
+
+
+@given(st.datetimes(timezones=st.timezones()))
+def test_any_aware_datetime_keeps_its_instant(moment: datetime) -> None:
+    try:
+        result = arguments.instant("x", moment)
+    except InvalidParameterError as error:
+        assert "1 to 9999" in error.allowed  # noqa: PT017 - at the edges only
+        return
+    assert result == moment
+    assert result.tzinfo is UTC
+
+
+@given(st.one_of(st.text(max_size=30), st.integers(), st.binary(max_size=5), st.floats(), st.none()))
+def test_whatever_is_given_as_a_time_is_a_time_or_refused_by_name(value: Any) -> None:
+    try:
+        assert arguments.instant("start_timestamp", value).tzinfo is UTC
+    except InvalidParameterError as error:
+        assert error.parameter == "start_timestamp"  # noqa: PT017 - the other way out
+
+
+@given(st.text(max_size=8))
+def test_a_lookback_is_one_to_ninety_days_and_nothing_else(text: str) -> None:
+    allowed = {f"{number}d" for number in range(1, 91)}
+    try:
+        assert arguments.lookback(text) in allowed
+    except InvalidParameterError:
+        assert text not in allowed  # noqa: PT017 - the other way out
+
+
+@pytest.mark.parametrize("number", [1, 7, 89, 90])
+def test_lookbacks_up_to_ninety_days_pass(number: int) -> None:
+    assert arguments.lookback(f"{number}d") == f"{number}d"
+
+
+def test_an_enum_member_counts_as_its_text() -> None:
+    chosen = arguments.choice("currency", Currency.USD, ["DIEM", "USD"])
+    assert (type(chosen), chosen) == (str, "USD")
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, list(range(5_000)), b"y" * 10_000])
+def test_refused_values_are_shown_in_bounded_length(value: Any) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        arguments.integer("limit", value, 1, 500)
+    assert len(caught.value.value) <= 80
+    assert len(str(caught.value)) <= 560
