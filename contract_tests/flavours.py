@@ -13,6 +13,7 @@ from venice_billing import UsageEntry, UsageWalk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from venice_billing.testing import FakeVenice
 
@@ -65,6 +66,11 @@ async def receive(walk: Any, count: int | None = None, *, pages: bool = False) -
             if len(received) == count:
                 break
     return received
+
+
+def files(folder: Path) -> list[str]:
+    """Return the names of the files in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def as_wire(entries: Sequence[UsageEntry]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flavours import NOW, Flavour
+from flavours import NOW, Flavour, files
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,98 +26,74 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-HISTORY_WALKS = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - the very thing that must be refused
 DAY = datetime(2026, 9, 1, tzinfo=UTC)
+BAD_TIMES = (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01")
+UP_TO_A_MOMENT = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01"))
+NO_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
+NO_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
+
+OF_WALKS = ("iter_usage", "iter_usage_history")
+OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
+
+# Which methods refuse which values of a parameter, and what they say is allowed instead.
+ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
+    (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200"), "from 1 to 500"),
+    (("get_usage",), "page", (0, -3, 1.5, False), "at least 1"),
+    (("get_usage",), "currency", ("EUR", "usd", "", 1), "'VCU'"),
+    (("get_usage",), "sort_order", ("newest", "DESC", ""), "'asc', 'desc'"),
+    (("get_usage", "get_usage_history"), "format", ("xml", "JSON", "text/csv", None), "'json', 'csv'"),
+    ((*OF_HISTORY, "iter_usage"), "page_size", (9, 1001, 0, "10", True), "from 10 to 1000"),
+    ((*OF_HISTORY, "iter_usage"), "currency", ("VCU", "EUR", "usd", "", 1), "'DIEM', 'USD'"),
+    (OF_WALKS, "sort_order", ("up", "DESC", ""), "'asc', 'desc'"),
+    (OF_WALKS, "max_items", (0, -1, 1.0), "at least 1"),
+    (OF_WALKS, "checkpoint", ("", "x", "vb1.", "vb1.AAAA", 5), "whole and unaltered"),
+    ((*OF_WALKS, "export_usage_csv"), "concurrency", (0, 17, 2.0), "from 1 to 16"),
+    (("get_usage", "iter_usage"), "start_date", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
+    (("get_usage", "iter_usage"), "end_date", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
+    (OF_HISTORY, "start_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
+    (OF_HISTORY, "end_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
+    (("get_usage_analytics",), "lookback", NO_LOOKBACKS, "'1d' to '90d'"),
+    (("get_usage_history",), "cursor", NO_CURSORS, "1 to 512"),
+]
+# Which arguments are refused for what stands, or does not stand, beside them.
+DAYS = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
+TOGETHER: list[tuple[str, dict[str, Any], str, str]] = [
+    ("get_usage_analytics", {"start_date": "2026-09-01"}, "end_date", "together with start_date"),
+    ("get_usage_analytics", {"end_date": "2026-09-01"}, "start_date", "together with end_date"),
+    ("get_usage_analytics", {"lookback": "7d", **DAYS}, "lookback", "left out beside"),
+    ("get_usage_analytics", {**DAYS, "start_date": "2026-09-03"}, "start_date", "no later than end_date"),
+    ("get_usage_analytics", {**DAYS, "end_date": "2026-09-02T01:00Z"}, "end_date", "a whole day"),
+    ("get_usage_history", {"cursor": "abc", "currency": "USD"}, "currency", "beside a cursor"),
+    ("get_usage_history", {"cursor": "abc", "start_timestamp": DAY}, "start_timestamp", "beside a cursor"),
+    ("get_usage_history", {"cursor": "abc", "end_timestamp": DAY}, "end_timestamp", "beside a cursor"),
+    ("get_usage_history", {"cursor": "abc", "page_size": 100}, "page_size", "beside a cursor"),
+]
+REFUSALS = [
+    *(
+        (method, {name: value}, name, text)
+        for methods, name, values, text in ALONE
+        for method in methods
+        for value in values
+    ),
+    *TOGETHER,
+    *(
+        (method, {f"start_{of}": start, f"end_{of}": end}, f"start_{of}", f"earlier than end_{of}")
+        for method, of in (
+            ("get_usage", "date"),
+            ("iter_usage", "date"),
+            *((method, "timestamp") for method in OF_HISTORY),
+        )
+        for start, end in UP_TO_A_MOMENT
+    ),
+]
 
 
-def refusals() -> list[Any]:
-    """Return (method, arguments, the parameter to be named, its value as shown, a word of what is allowed)."""
-    cases: list[tuple[str, dict[str, Any], str, str, str]] = []
-    for limit in (0, -1, 501, 2.0, True, "200"):
-        cases.append(("get_usage", {"limit": limit}, "limit", repr(limit), "from 1 to 500"))
-    for page in (0, -3, 1.5, False):
-        cases.append(("get_usage", {"page": page}, "page", repr(page), "at least 1"))
-    for method in (*HISTORY_WALKS, "iter_usage"):
-        for size in (9, 1001, 0, "10", True):
-            cases.append((method, {"page_size": size}, "page_size", repr(size), "from 10 to 1000"))
-        for currency in ("VCU", "EUR", "usd", "", 1):
-            cases.append((method, {"currency": currency}, "currency", repr(currency), "'DIEM', 'USD'"))
-    cases.append(("get_usage", {"currency": "EUR"}, "currency", "'EUR'", "'VCU'"))
-    for method in ("iter_usage", "iter_usage_history"):
-        for order in ("up", "DESC", ""):
-            cases.append((method, {"sort_order": order}, "sort_order", repr(order), "'asc', 'desc'"))
-        for count in (0, -1, 1.0):
-            cases.append((method, {"max_items": count}, "max_items", repr(count), "at least 1"))
-        for text in ("", "x", "vb1.", "vb1.AAAA", 5):
-            cases.append((method, {"checkpoint": text}, "checkpoint", repr(text), "whole and unaltered"))
-    for method in ("iter_usage", "iter_usage_history", "export_usage_csv"):
-        for number in (0, 17, 2.0):
-            cases.append((method, {"concurrency": number}, "concurrency", repr(number), "from 1 to 16"))
-    cases.append(("get_usage", {"sort_order": "newest"}, "sort_order", "'newest'", "'asc', 'desc'"))
-    for method in ("get_usage", "get_usage_history"):
-        for name in ("xml", "JSON", "text/csv", None):
-            cases.append((method, {"format": name}, "format", repr(name), "'json', 'csv'"))
-    for method in ("get_usage", "iter_usage"):
-        cases += bad_times(method, "start_date", "end_date")
-    for method in HISTORY_WALKS:
-        cases += bad_times(method, "start_timestamp", "end_timestamp")
-    for lookback in ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d"):
-        cases.append(("get_usage_analytics", {"lookback": lookback}, "lookback", repr(lookback), "'1d' to '90d'"))
-    both = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
-    cases += [
-        ("get_usage_analytics", {"start_date": "2026-09-01"}, "end_date", "None", "together with start_date"),
-        ("get_usage_analytics", {"end_date": "2026-09-01"}, "start_date", "None", "together with end_date"),
-        ("get_usage_analytics", {"lookback": "7d", **both}, "lookback", "'7d'", "left out beside"),
-        (
-            "get_usage_analytics",
-            {"start_date": "2026-09-02", "end_date": "2026-09-01"},
-            "start_date",
-            "'2026-09-02'",
-            "no later than end_date",
-        ),
-        (
-            "get_usage_analytics",
-            {**both, "end_date": "2026-09-02T01:00Z"},
-            "end_date",
-            "'2026-09-02T01:00Z'",
-            "a whole day",
-        ),
-    ]
-    for cursor in ("", " ", "a b", "a" * 513, "é", "abc\n", 5):
-        cases.append(("get_usage_history", {"cursor": cursor}, "cursor", "", "1 to 512"))
-    for name, value in (
-        ("currency", "USD"),
-        ("start_timestamp", DAY),
-        ("end_timestamp", DAY),
-        ("page_size", 100),
-    ):
-        cases.append(("get_usage_history", {"cursor": "abc", name: value}, name, repr(value), "beside a cursor"))
-    return [
-        pytest.param(*case, id=f"{case[0]}-{case[2]}-{str(case[1])[:50].encode('ascii', 'replace').decode()}")
-        for case in cases
-    ]
-
-
-def bad_times(method: str, start: str, end: str) -> list[tuple[str, dict[str, Any], str, str, str]]:
-    cases = []
-    for name in (start, end):
-        for value in (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01"):
-            cases.append((method, {name: value}, name, repr(value)[:40], "an aware datetime, a date, or ISO 8601"))
-    for first, last in ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01")):
-        cases.append((method, {start: first, end: last}, start, repr(first), f"earlier than {end}"))
-    return cases
-
-
-@pytest.mark.parametrize(("method", "given_", "parameter", "value", "allowed"), refusals())
+@pytest.mark.parametrize(
+    ("method", "given_", "parameter", "allowed"), [pytest.param(*case, id=ascii(case[:2])[:90]) for case in REFUSALS]
+)
 async def test_bad_arguments_are_refused_before_any_request(
-    method: str,
-    given_: dict[str, Any],
-    parameter: str,
-    value: str,
-    allowed: str,
-    flavour: Flavour,
-    tmp_path: Path,
+    method: str, given_: dict[str, Any], parameter: str, allowed: str, flavour: Flavour, tmp_path: Path
 ) -> None:
     """The error names the parameter, the value and what would be accepted, and nothing reaches the server."""
     fake = FakeVenice(0, now=NOW)
@@ -128,14 +104,14 @@ async def test_bad_arguments_are_refused_before_any_request(
     await face.close()
     error = caught.value
     assert error.parameter == parameter
-    assert value in error.value
+    assert error.value[:70] == repr(given_.get(parameter))[:70]
     assert allowed in error.allowed
-    assert {parameter, error.value, error.allowed} <= set(re.split(r" must be |; got ", str(error)))
+    assert str(error) == f"{parameter} must be {error.allowed}; got {error.value}"
     assert isinstance(error, ValueError)
     assert isinstance(error, InvalidRequestError)
     assert error.status_code is None
     assert fake.requests == []
-    assert list(tmp_path.iterdir()) == [], "a refused export leaves no file"
+    assert files(tmp_path) == [], "a refused export leaves no file"
 
 
 async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_path: Path) -> None:
@@ -146,7 +122,7 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
             await face.call("export_usage_csv", path)
     await face.close()
     assert fake.requests == []
-    assert list(tmp_path.iterdir()) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -185,9 +161,7 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
         ({"http_client": object()}, "http_client"),
     ],
 )
-def test_bad_options_are_refused_at_construction(
-    options: dict[str, Any], parameter: str, flavour: Flavour
-) -> None:
+def test_bad_options_are_refused_at_construction(options: dict[str, Any], parameter: str, flavour: Flavour) -> None:
     from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
 
     kind = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
@@ -210,9 +184,7 @@ def test_the_password_in_a_refused_base_url_is_not_repeated() -> None:
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_key_at_all_names_the_variable(
-    value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour
-) -> None:
+def test_no_key_at_all_names_the_variable(value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour) -> None:
     """An unset and an empty variable are the same: there is no key."""
     from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
 
@@ -257,14 +229,14 @@ def test_times_in_every_accepted_form(given_: object, meant: datetime) -> None:
     assert arguments.instant("start_timestamp", given_).tzinfo is UTC
 
 
-@given(st.datetimes(timezones=st.timezones()))
+@given(st.datetimes(timezones=st.timezones(), allow_imaginary=False))
 def test_any_aware_datetime_keeps_its_instant(moment: datetime) -> None:
     try:
         result = arguments.instant("x", moment)
     except InvalidParameterError as error:
         assert "1 to 9999" in error.allowed  # noqa: PT017 - at the edges only
         return
-    assert result == moment
+    assert result - moment == timedelta(0)  # `==` is False for the doubled hour of a zone
     assert result.tzinfo is UTC
 
 
@@ -273,7 +245,7 @@ def test_whatever_is_given_as_a_time_is_a_time_or_refused_by_name(value: Any) ->
     try:
         assert arguments.instant("start_timestamp", value).tzinfo is UTC
     except InvalidParameterError as error:
-        assert error.parameter == "start_timestamp"  # noqa: PT017 - the other way out
+        assert error.parameter == "start_timestamp"
 
 
 @given(st.text(max_size=8))
@@ -282,7 +254,7 @@ def test_a_lookback_is_one_to_ninety_days_and_nothing_else(text: str) -> None:
     try:
         assert arguments.lookback(text) in allowed
     except InvalidParameterError:
-        assert text not in allowed  # noqa: PT017 - the other way out
+        assert text not in allowed
 
 
 @pytest.mark.parametrize("number", [1, 7, 89, 90])

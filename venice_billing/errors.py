@@ -246,7 +246,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 def bounded(text: str, limit: int) -> str:
     """Return `text` as one line of at most `limit` characters."""
     line = " ".join(text[: 4 * limit].split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    whole = len(line) <= limit and len(text) <= 4 * limit
+    return line if whole else line[: limit - 1] + "…"
 
 
 def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, Any]) -> VeniceError:

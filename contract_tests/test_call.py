@@ -1,0 +1,255 @@
+"""One call, driven by hand: what is retried, when, how often, and with which error it ends."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import evolve
+
+from venice_billing import (
+    APIConnectionError,
+    BillingTimeoutError,
+    CursorRejectedError,
+    InvalidRequestError,
+    RateLimitError,
+    ResponseValidationError,
+    ServerError,
+    VeniceError,
+)
+from venice_billing import _operations as operations
+from venice_billing._budget import FAILURES, FailureBudget
+from venice_billing._call import (
+    LONGEST_WAIT,
+    Broken,
+    Expired,
+    Operation,
+    Outcome,
+    Policy,
+    Reply,
+    Request,
+    Send,
+    Steps,
+    Unreadable,
+    Wait,
+    call,
+)
+from venice_billing.testing import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOW = 1_790_000_000.0
+BALANCE = Request("getBillingBalance", "GET", "/billing/balance", {}, {"Accept": "application/json"})
+OK = Reply(200, {}, b"fine")
+ECHO: Operation[bytes] = Operation(BALANCE, lambda reply: reply.body)
+
+
+def make_policy(**changes: Any) -> Policy:
+    defaults = Policy(timeout=10.0, max_retries=2, budget=FailureBudget(), clock=VirtualClock(NOW), jitter=lambda: 1.0)
+    return evolve(defaults, **changes)
+
+
+def status(code: int, **headers: str) -> Reply:
+    return Reply(code, {name.replace("_", "-"): value for name, value in headers.items()}, b'{"error": "no"}')
+
+
+def drive(steps: Steps[Any], outcomes: Sequence[Outcome], policy: Policy) -> tuple[Any, list[Any]]:
+    """Answer each `Send` with the next outcome; return the value or the error, and the steps."""
+    seen: list[Any] = []
+    left = list(outcomes)
+    outcome: Outcome | None = None
+    try:
+        while True:
+            step = steps.send(outcome)
+            seen.append(step)
+            outcome = left.pop(0) if isinstance(step, Send) else None
+            if isinstance(step, Wait):
+                assert isinstance(policy.clock, VirtualClock)
+                policy.clock.advance(step.seconds)
+    except StopIteration as stop:
+        assert not left, "fewer attempts than outcomes"
+        return stop.value, seen
+    except VeniceError as error:
+        assert not left, "fewer attempts than outcomes"
+        return error, seen
+
+
+def run(*outcomes: Outcome, operation: Operation[Any] = ECHO, **changes: Any) -> tuple[Any, list[Any]]:
+    policy = make_policy(**changes)
+    return drive(call(operation, policy), outcomes, policy)
+
+
+def waits(steps: Sequence[Any]) -> list[float]:
+    return [step.seconds for step in steps if isinstance(step, Wait)]
+
+
+def test_a_good_answer_is_read_at_once() -> None:
+    value, steps = run(OK)
+    assert value == b"fine"
+    assert steps == [Send(BALANCE, 10.0)]
+
+
+@pytest.mark.parametrize("code", [200, 201, 206, 299])
+def test_any_2xx_is_given_to_the_reader(code: int) -> None:
+    assert run(Reply(code, {}, b"x"))[0] == b"x"
+
+
+@pytest.mark.parametrize("bad", [status(429), status(500), status(502), status(503), Broken("ConnectError: refused")])
+def test_what_may_pass_is_tried_again(bad: Outcome) -> None:
+    value, steps = run(bad, bad, OK)
+    assert value == b"fine"
+    assert [type(step) for step in steps] == [Send, Wait, Send, Wait, Send]
+
+
+@pytest.mark.parametrize("code", [302, 400, 401, 402, 403, 404, 410, 413, 415, 418, 422, 501, 504, 520, 522])
+def test_what_will_not_pass_is_not_tried_again(code: int) -> None:
+    error, steps = run(status(code))
+    assert isinstance(error, VeniceError)
+    assert len(steps) == 1
+
+
+def test_an_expired_deadline_is_not_tried_again() -> None:
+    """The ledger hangs on what it hangs on, and each try would cost the whole timeout."""
+    error, steps = run(Expired())
+    assert type(error) is BillingTimeoutError
+    assert "10 s" in str(error)
+    assert len(steps) == 1
+
+
+def test_only_the_ledger_is_known_to_hang() -> None:
+    advice = "at least a day"
+    assert advice not in str(run(Expired())[0])
+    assert advice in str(run(Expired(), operation=operations.usage_history())[0])
+    assert advice in str(run(Expired(), operation=operations.usage())[0])
+    assert advice not in str(run(Expired(), operation=operations.usage_analytics())[0])
+
+
+def test_a_2xx_whose_body_is_damaged_is_tried_again_and_then_breaks_the_contract() -> None:
+    """A body cut short is a connection that broke; one that is always so is the server's doing."""
+    damaged = Unreadable("the compressed body ends early")
+    assert run(damaged, OK)[0] == b"fine"
+    error, _ = run(damaged, damaged, damaged)
+    assert type(error) is ResponseValidationError
+    assert "ends early" in str(error)
+
+
+def test_a_2xx_that_the_codec_refuses_names_the_field() -> None:
+    body = b'{"canConsume": true, "consumptionCurrency": null, "balances": {"diem": "1", "usd": 2}}'
+    error, _ = run(Reply(200, {"content-type": "application/json"}, body), operation=operations.balance())
+    assert type(error) is ResponseValidationError
+    assert error.field == "balances.diem"
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2, 5])
+def test_the_last_error_is_raised_after_so_many_retries(retries: int) -> None:
+    error, steps = run(*[status(503)] * retries, status(500), max_retries=retries)
+    assert type(error) is ServerError
+    assert error.status_code == 500
+    assert len(waits(steps)) == retries
+
+
+def test_a_lost_connection_is_named() -> None:
+    error, _ = run(Broken("ConnectError: refused"), max_retries=0)
+    assert type(error) is APIConnectionError
+    assert "refused" in str(error)
+
+
+def test_backoff_doubles_to_a_bound_and_is_jittered() -> None:
+    broken = [Broken("x")] * 7
+    assert waits(run(*broken, max_retries=6)[1]) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+    assert waits(run(*broken, max_retries=6, jitter=lambda: 0.0)[1]) == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait"),
+    [
+        (status(429, retry_after="7"), 7.0),
+        (status(503, retry_after="7"), 7.0),
+        (status(429, x_ratelimit_reset_requests="1790000012"), 12.0),
+        (status(429, x_ratelimit_resets="1790000009500"), 9.5),
+        (status(429, retry_after="3", x_ratelimit_reset_requests="1790000012"), 12.0),
+        (status(429, retry_after="0"), 0.5),
+        (status(429, retry_after="soon"), 0.5),
+        (status(429, retry_after="60"), 60.0),
+        (status(429), 0.5),
+    ],
+)
+def test_the_wait_is_what_the_api_asks_for_and_never_less_than_the_backoff(answer: Reply, wait: float) -> None:
+    assert waits(run(answer, OK)[1]) == [wait]
+
+
+def test_reset_headers_count_from_the_clock_and_not_from_the_start() -> None:
+    clock = VirtualClock(NOW)
+    clock.advance(10)
+    assert waits(run(status(429, x_ratelimit_reset_requests="1790000012"), OK, clock=clock)[1]) == [2.0]
+
+
+def test_who_is_asked_to_wait_longer_than_a_minute_hears_so_instead() -> None:
+    error, steps = run(status(429, retry_after="61"))
+    assert type(error) is RateLimitError
+    assert error.retry_after == 61 > LONGEST_WAIT
+    assert waits(steps) == []
+
+
+@pytest.mark.parametrize("params", [{"cursor": "abc"}, {}])
+def test_a_400_to_a_cursor_is_about_the_cursor(params: dict[str, str]) -> None:
+    operation = evolve(ECHO, request=evolve(BALANCE, params=params))
+    error, _ = run(status(400), operation=operation)
+    assert type(error) is (CursorRejectedError if params else InvalidRequestError)
+
+
+def test_calls_of_a_client_share_the_failure_budget() -> None:
+    """Fifteen failures, whosoever, and the next request waits until the first of them is half a minute old."""
+    policy = make_policy(max_retries=0)
+    for _ in range(FAILURES):
+        drive(call(ECHO, policy), [status(500)], policy)
+    value, steps = drive(call(ECHO, policy), [OK], policy)
+    assert value == b"fine"
+    assert [type(step) for step in steps] == [Wait, Send]
+    assert 30 < steps[0].seconds < 32
+
+
+def test_an_attempt_that_is_cancelled_counts_as_failed() -> None:
+    """The API may have seen a failure: nobody knows."""
+    policy = make_policy()
+    for _ in range(FAILURES):
+        steps = call(ECHO, policy)
+        assert isinstance(next(steps), Send)
+        steps.close()
+    assert isinstance(next(call(ECHO, policy)), Wait)
+
+
+def test_a_call_that_waits_for_its_turn_and_is_cancelled_costs_nothing() -> None:
+    policy = make_policy()
+    running = [call(ECHO, policy) for _ in range(FAILURES)]
+    assert all(isinstance(next(steps), Send) for steps in running)
+    waiting = call(ECHO, policy)
+    assert isinstance(next(waiting), Wait)
+    waiting.close()
+    for steps in running:
+        with pytest.raises(StopIteration):
+            steps.send(OK)
+    assert [type(next(call(ECHO, policy))) for _ in range(FAILURES)] == [Send] * FAILURES
+
+
+def test_a_wait_for_the_budget_never_uses_up_a_retry() -> None:
+    policy = make_policy()
+    for _ in range(FAILURES):
+        drive(call(ECHO, evolve(policy, max_retries=0)), [status(404)], policy)
+    value, steps = drive(call(ECHO, policy), [status(503), status(503), OK], policy)
+    assert value == b"fine"
+    assert sum(isinstance(step, Send) for step in steps) == 3
+
+
+def test_a_driver_that_forgets_the_outcome_is_a_bug_and_not_a_failed_request() -> None:
+    steps = call(ECHO, make_policy())
+    next(steps)
+    with pytest.raises(RuntimeError, match="outcome"):
+        next(steps)
+
+
+def test_messages_name_the_seconds_as_given() -> None:
+    assert re.search(r"within 2\.5 s", str(run(Expired(), timeout=2.5)[0]))
