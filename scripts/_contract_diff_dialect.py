@@ -112,7 +112,7 @@ class Reader:
 
     @property
     def _is_3_0(self) -> bool:
-        return str(self.document.get("openapi", "3.0")).startswith("3.0")
+        return str(self.document["openapi"]).startswith("3.0")
 
     def _target(self, reference: str) -> Any:
         node: Any = self.document
@@ -210,6 +210,9 @@ def _or_null(level: Schema) -> Schema:
 
 def _plain(schema: Schema) -> Schema:
     """Return the keywords of one level in the words of 2020-12, without what refers to other schemas as a whole."""
+    for key in (_SCHEMA_LISTS | _SCHEMA_MAPS | {"enum", "required"}) & schema.keys():
+        if not isinstance(schema[key], dict if key in _SCHEMA_MAPS else list):
+            raise UnreadableDocumentError(f"malformed schema: {key!r} is {schema[key]!r}")
     plain = {key: value for key, value in schema.items() if key not in {"$ref", "allOf", "const", "nullable"}}
     if "type" in schema and not isinstance(schema["type"], list):
         plain["type"] = [schema["type"]]

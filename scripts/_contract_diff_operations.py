@@ -47,6 +47,12 @@ class _Operation:
         """Return where a call goes; relative when the document names no server."""
         return _server(self) + self.path
 
+    @property
+    def security(self) -> list[Any]:
+        """Return the operation's own requirements, or those of the document."""
+        required = self.raw.get("security", self.reader.document.get("security"))
+        return required if isinstance(required, list) else []
+
     def is_at(self, other: _Operation) -> bool:
         if _server(self) and _server(other):
             return self.key[0] == other.key[0] and self.url.rstrip("/") == other.url.rstrip("/")
@@ -55,6 +61,9 @@ class _Operation:
 
 def document_rows(old: Document, new: Document) -> Iterator[Change]:
     """Yield what changed between the billing operations of two documents."""
+    for document in (old, new):
+        if not str(document.get("openapi", "")).startswith("3."):
+            raise UnreadableDocumentError("not an OpenAPI 3 document")
     readers = Reader(old), Reader(new)
     before, after = (list(_operations(reader)) for reader in readers)
     successors = _successors(before, after)
@@ -135,7 +144,7 @@ def _server(operation: _Operation) -> str:
     """Return the first server's URL without scheme and trailing slash, empty where the document names none."""
     servers = operation.raw.get("servers") or operation.shared.get("servers")
     servers = servers or operation.reader.document.get("servers") or [{}]
-    parts = urlsplit(str(servers[0].get("url", "")))
+    parts = urlsplit(str(_mapping(servers[0], "server").get("url", "")))
     return (parts.netloc + parts.path).rstrip("/")
 
 
@@ -147,16 +156,16 @@ def _security_rows(pair: Pair, old: _Operation, new: _Operation) -> Iterator[Cha
         yield pair.row("security", "authentication changed", _BREAKING)
     elif any(way not in before for way in after):
         yield pair.row("security", "way to authenticate added", _COMPATIBLE)
+    elif not same(*(operation.security for operation in (old, new))):
+        yield pair.row("security", "worded differently", _COSMETIC)
 
 
 def _credentials(operation: _Operation) -> list[Any]:
     """Return the accepted combinations of schemes, each scheme by what it asks for, not by its name."""
-    document = operation.reader.document
-    schemes = document.get("components", {}).get("securitySchemes", {})
-    required = operation.raw.get("security", document.get("security", []))
+    schemes = (operation.reader.document.get("components") or {}).get("securitySchemes") or {}
     return [
         [[_scheme(operation.reader, schemes.get(name, {"name": name})), scopes] for name, scopes in sorted(way.items())]
-        for way in required or [{}]
+        for way in operation.security or [{}]
     ]
 
 

@@ -56,10 +56,10 @@ def annotation_rows(
 
     Prose and extensions are cosmetic; what we have no rule for may mean something, and breaks nobody we know of.
     """
-    for key in sorted({*old, *new} - set(compared)):
+    for key in sorted({*old, *new} - set(compared), key=str):
         before, after = _stated(key, old), _stated(key, new)
         if not same(before, after):
-            cosmetic = key in _PROSE or key.startswith("x-")
+            cosmetic = key in _PROSE or str(key).startswith("x-")
             severity = Severity.COSMETIC if cosmetic else Severity.COMPATIBLE
             yield pair.row(location, described(key, before, after, values=not cosmetic), severity)
 
@@ -82,7 +82,11 @@ def described(key: str, before: Any, after: Any, *, values: bool = True) -> str:
 
 def same(first: Any, second: Any) -> bool:
     """Tell whether two JSON values are equal, keeping `true` and `1` apart and the order of keys out."""
-    return json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(same, first, second))
+    return isinstance(first, bool) is isinstance(second, bool) and bool(first == second)
 
 
 def _stated(key: str, node: dict[str, Any]) -> Any:

@@ -72,7 +72,7 @@ def _contradicted(place: _Place, old: Any, new: Any) -> bool:
     reader, pair = place.pair.new, place.pair
     if place.is_sent:
         return excludes(reader.translate(new), pair.old.translate(old, closed=True))
-    return excludes(pair.old.shape(old, closed=False), reader.shape(new, closed=True))
+    return not covers(pair.old.shape(old, closed=False), reader.shape(new, closed=True))
 
 
 def _rows(place: _Place, old: Any, new: Any) -> Iterator[Change]:
