@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
+try:
+    from yaml import CSafeLoader as _SafeLoader  # a tenth of the time, where PyYAML was built with libyaml
+except ImportError:  # pragma: no cover
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
 Document = dict[str, Any]
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -20,13 +25,13 @@ class UnreadableDocumentError(ValueError):
     """The source is no OpenAPI document we can read; the message names it and says why."""
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _PlainLoader(_SafeLoader):
     """YAML without the timestamp resolver: upstream writes bare ISO dates, and they are text to JSON Schema."""
 
 
 _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in _SafeLoader.yaml_implicit_resolvers.items()
 }
 
 

@@ -129,9 +129,13 @@ def _refuse_missing_operations(contract: Document, data: GeneratorData, problems
 
 
 def _run_hooks(hooks: list[str], target: Path) -> None:
-    for hook in hooks:  # -P, or the package's own types.py would shadow Python's
+    for hook in hooks:  # -I, or the package's own types.py would shadow Python's
         tool, *arguments = shlex.split(hook)
-        subprocess.run([sys.executable, "-P", "-m", tool, *arguments], cwd=target, check=True)
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", tool, *arguments], cwd=target, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise GenerationError(f"{tool} refuses what was generated: {done.stderr.decode()}")
 
 
 def _put_headers(target: Path) -> None:

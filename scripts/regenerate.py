@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.check:
                 return _report_differences(made, options.output)
             _put_in_place(made, options.output)
-    except (UnreadableDocumentError, GenerationError, OSError, subprocess.CalledProcessError) as error:
+    except (UnreadableDocumentError, GenerationError, OSError) as error:
         print(f"regenerate: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0

@@ -1,0 +1,90 @@
+"""A loopback server that says exactly what a test scripts, byte by byte, and counts its connections."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+# A script talks on one connection; its second argument waits some seconds, or tells it to stop.
+Script = Callable[[socket.socket, Callable[[float], bool]], None]
+
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+
+def say(answer: bytes, *, slowly_from: int | None = None, pause: float = 0.05) -> Script:
+    """Return a script that sends an answer, one byte per `pause` from an offset on."""
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        start = len(answer) if slowly_from is None else slowly_from
+        connection.sendall(answer[:start])
+        for offset in range(start, len(answer)):
+            connection.sendall(answer[offset : offset + 1])
+            if wait(pause):
+                return
+
+    return script
+
+
+def stall_after(part: bytes) -> Script:
+    """Return a script that sends a part of an answer and then nothing, for as long as the server lives."""
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        connection.sendall(part)
+        wait(60)
+
+    return script
+
+
+class ScriptedServer:
+    """Answers the nth request with the nth script, the last one for ever; a context manager."""
+
+    def __init__(self, *scripts: Script, reads_requests: bool = True) -> None:
+        self._scripts = list(scripts)
+        self._reads_requests = reads_requests
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.closed_by_peer = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._listener.settimeout(0.05)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        talks = []
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                connection, _ = self._listener.accept()
+                talks.append(threading.Thread(target=self._talk, args=(connection,), daemon=True))
+                talks[-1].start()
+        for talk in talks:
+            talk.join()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while not self._stopping.is_set() and (not self._reads_requests or _read_request(connection)):
+                script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+                script(connection, self._stopping.wait)
+        self.closed_by_peer.set()
+
+
+def _read_request(connection: socket.socket) -> bool:
+    """Read a request without a body; return whether there was one."""
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        part = connection.recv(4096)
+        if not part:
+            return False
+        received += part
+    return True
