@@ -1,4 +1,4 @@
-"""Run every Python block of a README, as written and in order, against FakeVenice: tour.py README.md
+"""Run every Python block of a README, as written and in order, against FakeVenice. Usage: tour.py README.md.
 
 It needs nothing but the installed package, so that the wheel can be toured where there is no source tree.
 """
