@@ -65,9 +65,7 @@ def test_one_connection_serves_many_requests(fake: FakeVenice, server: FakeServe
     connection.connect()
     ours = connection.sock
     for method, body in [("GET", None), ("POST", b"thrown away"), ("HEAD", None), ("GET", None)]:
-        connection.request(
-            method, "/api/v1/billing/balance", body, {"authorization": f"Bearer {fake.admin_key}"}
-        )
+        connection.request(method, "/api/v1/billing/balance", body, {"authorization": f"Bearer {fake.admin_key}"})
         response = connection.getresponse()
         content = response.read()
         assert response.status == (200 if method == "GET" else 405)
@@ -105,9 +103,7 @@ def test_a_hang_is_a_hang_and_the_next_request_is_answered(
 
 
 @pytest.mark.parametrize("fault", [faults.trickle_headers(200), faults.trickle_body(200)], ids=str)
-def test_a_trickle_outlasts_the_timeouts_of_httpx(
-    fake: FakeVenice, client: httpx.Client, fault: faults.Fault
-) -> None:
+def test_a_trickle_outlasts_the_timeouts_of_httpx(fake: FakeVenice, client: httpx.Client, fault: faults.Fault) -> None:
     fake.quirks.faults = [fault]
     began = time.monotonic()
     assert client.get(BALANCE).json()["canConsume"] is True
@@ -135,9 +131,7 @@ def test_a_connection_that_breaks(
 def test_closing_waits_for_no_hang(fake: FakeVenice) -> None:
     fake.quirks.faults = [faults.hang(), faults.trickle_body(0.01)]
     with fake.serve() as server, ThreadPoolExecutor(3) as pool:
-        idle = socket.create_connection(
-            (urlsplit(server.base_url).hostname or "", urlsplit(server.base_url).port or 0)
-        )
+        idle = socket.create_connection((urlsplit(server.base_url).hostname or "", urlsplit(server.base_url).port or 0))
         for _ in range(2):
             pool.submit(httpx.get, server.base_url + BALANCE, timeout=30, trust_env=False)
         while len(fake.requests) < 2:
@@ -147,6 +141,15 @@ def test_closing_waits_for_no_hang(fake: FakeVenice) -> None:
         assert time.monotonic() - began < 1
         assert idle.recv(1) == b""
         idle.close()
+
+
+def test_an_answer_to_head_has_no_body(server: FakeServer) -> None:
+    target = urlsplit(server.base_url)
+    with socket.create_connection((target.hostname or "", target.port or 0), timeout=5) as connection:
+        connection.sendall(b"HEAD /api/v1/billing/balance HTTP/1.1\r\nconnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert answer.endswith(b"\r\n\r\n")
 
 
 def test_what_is_no_request_ends_the_connection(server: FakeServer) -> None:
