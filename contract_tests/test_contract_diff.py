@@ -135,6 +135,15 @@ def test_published_history(old: str, new: str, expected: str) -> None:
             ),
         ),
         (
+            put("components schemas Pagination required", ["limit", "page", "total"]),
+            (
+                "getBillingUsage",
+                "responses.200.application/json.pagination.totalPages",
+                "required became optional",
+                Severity.BREAKING,
+            ),
+        ),
+        (
             rename("paths /billing/balance", "/billing/funds"),
             (
                 "getBillingBalance",
