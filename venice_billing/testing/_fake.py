@@ -51,6 +51,15 @@ class FakeVenice:
         history: Whether `/billing/usage-history` exists yet.
         quirks: What goes wrong; `fake.quirks` may be changed at any time.
         clock: The clock to live by, if it is shared with others.
+
+    Example:
+        >>> fake = FakeVenice([{"timestamp": "2026-10-01T00:00:00Z", "amount": "-0.25", "currency": "USD"}])
+        >>> fake.quirks.faults = [faults.status(503), faults.hang(3)]
+        >>> with fake.client() as client:
+        ...     [entry.amount for entry in client.iter_usage_history()]
+        [Decimal('-0.25')]
+        >>> with fake.serve() as server:
+        ...     client = VeniceBilling(fake.admin_key, base_url=server.base_url)
     """
 
     def __init__(

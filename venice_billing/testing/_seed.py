@@ -1,5 +1,7 @@
 """A ledger that looks like an account in use: the same for the same seed."""
 
+# ruff: noqa: PLR2004 - the shares of a made-up account say what they are
+
 from __future__ import annotations
 
 import random
@@ -55,15 +57,15 @@ def _bundles(rng: random.Random, count: int) -> Iterator[list[Row]]:
 
 def _bundle(rng: random.Random) -> list[Row]:
     draw = rng.random()
-    if draw < 0.003:  # noqa: PLR2004 - the shares of a made-up account
+    if draw < 0.003:
         return [_purchase(rng)]
-    if draw < 0.005:  # noqa: PLR2004
+    if draw < 0.005:
         return [_grant("EARNED_CREDITS", f"{rng.randint(1, 9)}.5", "Referral reward")]
-    if draw < 0.007:  # noqa: PLR2004
+    if draw < 0.007:
         return [_refund(rng)]
-    if draw < 0.70:  # noqa: PLR2004
+    if draw < 0.70:
         return _llm_request(rng, rng.choice(_LLMS))
-    if draw < 0.73:  # noqa: PLR2004 - two requests that end in the same millisecond
+    if draw < 0.73:  # two requests that end in the same millisecond
         return _llm_request(rng, rng.choice(_LLMS)) + _image(rng, rng.choice(_OTHERS))
     return _image(rng, rng.choice(_OTHERS))
 
@@ -75,15 +77,15 @@ def _instants(rng: random.Random, count: int, start: int, end: int) -> list[int]
     while len(chosen) < count:
         instant = start + rng.randrange(span) * 1000
         hour = instant % DAY / DAY * 24
-        if rng.random() < (0.15 if hour < 6 else 1.0):  # noqa: PLR2004 - the small hours
-            burst = rng.randint(20, 60) if rng.random() < 0.002 else 1  # noqa: PLR2004
+        if rng.random() < (0.15 if hour < 6 else 1.0):  # the small hours
+            burst = rng.randint(20, 60) if rng.random() < 0.002 else 1
             chosen += [min(instant + 40_000 * step, end - 1000) for step in range(burst)]
     return sorted(chosen[:count])
 
 
 def _dated(row: Row, age: float) -> Row:
     """Return the row as the currencies of its time had it: what is DIEM now was VCU long ago."""
-    return {**row, "currency": "VCU"} if age < 0.04 and row["currency"] == "DIEM" else row  # noqa: PLR2004
+    return {**row, "currency": "VCU"} if age < 0.04 and row["currency"] == "DIEM" else row
 
 
 def _llm_request(rng: random.Random, model: Model) -> list[Row]:
@@ -96,10 +98,10 @@ def _llm_request(rng: random.Random, model: Model) -> list[Row]:
         "apiKeyId": _key(rng),
     }
     tokens = {"input": prompt, "output": completion}
-    if rng.random() < 0.35:  # noqa: PLR2004
+    if rng.random() < 0.35:
         tokens["cache-read"] = rng.randint(1, prompt)
     rows = [_charge(model, variant, Decimal(number) / _MILLION, common) for variant, number in tokens.items()]
-    if rng.random() < 0.08:  # noqa: PLR2004
+    if rng.random() < 0.08:
         search = {"sku": "web-search-unit", "pricePerUnitUsd": Decimal("0.01"), "units": Decimal(1)}
         rows.append({**search, "amount": Decimal("-0.01"), **common})
     return rows
@@ -111,7 +113,7 @@ def _image(rng: random.Random, model: Model) -> list[Row]:
     common = {
         "currency": _currency(rng),
         "notes": _note(rng),
-        "inferenceDetails": None if rng.random() < 0.1 else _details(rng, None, None),  # noqa: PLR2004
+        "inferenceDetails": None if rng.random() < 0.1 else _details(rng, None, None),
         "apiKeyId": _key(rng),
     }
     if model.kind != "IMAGE":
@@ -136,7 +138,7 @@ def _details(rng: random.Random, prompt: int | None, completion: int | None) -> 
         "requestId": f"{'chatcmpl' if prompt else 'generate'}-{rng.getrandbits(128):032x}",
         "promptTokens": prompt,
         "completionTokens": completion,
-        "inferenceExecutionTime": None if rng.random() < 0.02 else rng.randint(80, 60_000),  # noqa: PLR2004
+        "inferenceExecutionTime": None if rng.random() < 0.02 else rng.randint(80, 60_000),
     }
 
 
@@ -170,4 +172,4 @@ def _key(rng: random.Random) -> str | None:
 
 
 def _note(rng: random.Random) -> str:
-    return rng.choice(_NOTES) if rng.random() < 0.03 else "API Inference"  # noqa: PLR2004
+    return rng.choice(_NOTES) if rng.random() < 0.03 else "API Inference"
