@@ -39,7 +39,7 @@ class VirtualClock:
         with self._lock:
             self._elapsed += seconds
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, interrupt: object = None) -> None:  # noqa: ARG002 - nothing to interrupt
         """Pass the time without waiting."""
         self.advance(max(0.0, seconds))
 
