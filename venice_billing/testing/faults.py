@@ -174,10 +174,11 @@ def amount(literal: str) -> Fault:
 
 
 def edit(change: Callable[[Any], object], *, name: str = "edit") -> Fault:
-    """Change the JSON document (numbers are exact) in place; other answers pass untouched."""
+    """Change the JSON document (numbers are exact) in place; others, and compressed ones, pass untouched."""
 
     def apply(answer: Answer) -> Answer:
-        if not (answer.header("content-type") or "").startswith("application/json"):
+        packed = answer.header("content-encoding") is not None
+        if packed or not (answer.header("content-type") or "").startswith("application/json"):
             return answer
         document = json.loads(answer.body, parse_float=Decimal)
         change(document)
