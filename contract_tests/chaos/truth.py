@@ -1,0 +1,78 @@
+"""What was delivered against what the ledger holds: every row once, in its order, to the digit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from venice_billing.testing._text import CSV_COLUMNS, to_csv_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chaos.ledgers import Row
+    from chaos.runs import Result
+
+HEADER = ",".join(CSV_COLUMNS).encode()
+
+
+def judge(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:
+    """Note in the result what is lost, repeated or out of order.
+
+    Args:
+        result: Of the run.
+        received: Entries, or CSV records as bytes, in the order of delivery.
+        before: The rows of the ledger when the run began, in the order of the walk.
+        after: The same when it ended: what was booked on the way may have been delivered, but need not.
+        changing: Whether anything was booked on the way.
+    """
+    of_row = record_of_row if received and isinstance(received[0], bytes) else text_of_row
+    delivered = [item.rstrip(b"\r\n") if isinstance(item, bytes) else text_of_row(item.to_dict()) for item in received]
+    first, last = [of_row(row) for row in before], [of_row(row) for row in after]
+    counts = Counter(delivered)
+    result.lost += (Counter(first) - counts).total()
+    result.repeated += (counts - Counter(last)).total()
+    if result.lost or result.repeated:
+        return
+    if not changing:
+        if delivered != first:
+            result.problems.append("the order is not the ledger's")
+    elif _is_disordered([_moment(item) for item in received], descending=result.case.order == "desc"):
+        result.problems.append("times go back")
+
+
+def text_of_row(row: Row) -> str:
+    """Return the same text for the same row, digit for digit; what a fault added to it aside."""
+    return json.dumps({name: value for name, value in row.items() if name != "newField"}, sort_keys=True, default=str)
+
+
+def record_of_row(row: Row) -> bytes:
+    """Return the CSV record of a row, without its line break."""
+    return to_csv_record(row).encode()
+
+
+def taken_apart(document: bytes) -> tuple[bytes, list[bytes]]:
+    """Return the header and the records of a CSV document: a second way to split it, so as not to trust the first."""
+    records, start, quoted = [], 0, False
+    for index, byte in enumerate(document):
+        if byte == ord('"'):
+            quoted = not quoted
+        elif byte == ord("\n") and not quoted:
+            records.append(document[start : index + 1])
+            start = index + 1
+    if start < len(document):
+        records.append(document[start:])
+    return (records[0], records[1:]) if records else (b"", [])
+
+
+def _moment(item: Any) -> Any:
+    if isinstance(item, bytes):
+        return datetime.fromisoformat(item.partition(b",")[0].decode())
+    return item.timestamp
+
+
+def _is_disordered(moments: Iterable[Any], *, descending: bool) -> bool:
+    moments = list(moments)
+    return moments != sorted(moments, reverse=descending)
