@@ -13,17 +13,17 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
 import jsonschema_rs
 import pytest
-import venice_billing_api.models
 from attrs import frozen
+
+import venice_billing_api.models
 from venice_billing_api import AuthenticatedClient
 
 _HERE = Path(__file__).resolve().parent
@@ -34,6 +34,9 @@ from _canonical import json_schema  # noqa: E402
 from _documents import Document, load_document  # noqa: E402
 from _structure import objects  # noqa: E402
 from sockets import GOOD, ScriptedServer, say  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ENTRY = (
     b'{"timestamp":"2026-06-15T19:05:10.504Z","sku":"s","pricePerUnitUsd":2.80,"units":0.000227,'
@@ -51,15 +54,15 @@ class Layer(Protocol):
 
     def build(self, operation: str, **arguments: Any) -> dict[str, Any]: ...
     def parse(self, operation: str, response: httpx.Response) -> Any: ...
-    def call(self, url: str, timeout: float) -> Any: ...
-    async def call_async(self, url: str, timeout: float) -> Any: ...
+    def call(self, url: str, seconds: float) -> Any: ...
+    async def call_async(self, url: str, seconds: float) -> Any: ...
     def generate(self, target: Path, environment: dict[str, str]) -> None: ...
 
 
 class _Ours:
     def __init__(self) -> None:
         self.document = load_document(_ROOT / "openapi" / "venice-billing.yaml")
-        self.models = venice_billing_api.models
+        self.models: Any = venice_billing_api.models
 
     def build(self, operation: str, **arguments: Any) -> dict[str, Any]:
         built: dict[str, Any] = _module("venice_billing_api", operation).build_request(**arguments)
@@ -70,12 +73,12 @@ class _Ours:
             status_code=response.status_code, headers=response.headers, content=response.content
         )
 
-    def call(self, url: str, timeout: float) -> Any:
-        with AuthenticatedClient(url, token="t", timeout=timeout) as client:
+    def call(self, url: str, seconds: float) -> Any:
+        with AuthenticatedClient(url, token="t", timeout=seconds) as client:
             return _module("venice_billing_api", "get_billing_balance").sync(client=client)
 
-    async def call_async(self, url: str, timeout: float) -> Any:
-        async with AuthenticatedClient(url, token="t", timeout=timeout) as client:
+    async def call_async(self, url: str, seconds: float) -> Any:
+        async with AuthenticatedClient(url, token="t", timeout=seconds) as client:
             return await _module("venice_billing_api", "get_billing_balance").asyncio(client=client)
 
     def generate(self, target: Path, environment: dict[str, str]) -> None:
@@ -88,7 +91,7 @@ class _Stock:
         self.document = load_document(_HERE / "stock" / "upstream.yaml")
         _generate_stock(folder / "stock_client", dict(os.environ), "post_hooks: []\n")
         sys.path.insert(0, str(folder))
-        self.models = importlib.import_module("stock_client.models")
+        self.models: Any = importlib.import_module("stock_client.models")
 
     def build(self, operation: str, **arguments: Any) -> dict[str, Any]:
         built: dict[str, Any] = _module("stock_client", operation)._get_kwargs(**arguments)
@@ -98,12 +101,12 @@ class _Stock:
         client = importlib.import_module("stock_client").Client("https://venice.test")
         return _module("stock_client", operation)._build_response(client=client, response=response).parsed
 
-    def call(self, url: str, timeout: float) -> Any:
-        with importlib.import_module("stock_client").Client(url, timeout=httpx.Timeout(timeout)) as client:
+    def call(self, url: str, seconds: float) -> Any:
+        with importlib.import_module("stock_client").Client(url, timeout=httpx.Timeout(seconds)) as client:
             return _module("stock_client", "get_billing_balance").sync(client=client)
 
-    async def call_async(self, url: str, timeout: float) -> Any:
-        async with importlib.import_module("stock_client").Client(url, timeout=httpx.Timeout(timeout)) as client:
+    async def call_async(self, url: str, seconds: float) -> Any:
+        async with importlib.import_module("stock_client").Client(url, timeout=httpx.Timeout(seconds)) as client:
             return await _module("stock_client", "get_billing_balance").asyncio(client=client)
 
     def generate(self, target: Path, environment: dict[str, str]) -> None:
@@ -181,11 +184,11 @@ def trap_8_any_ruff_on_the_path_is_run(layer: Layer, tmp_path: Path) -> None:
 
 
 def trap_9_a_trickle_outlasts_the_timeout(layer: Layer) -> None:
-    _assert_cut(lambda url: layer.call(url, timeout=0.3))
+    _assert_cut(lambda url: layer.call(url, seconds=0.3))
 
 
 def trap_9_a_trickle_outlasts_the_timeout_async(layer: Layer) -> None:
-    _assert_cut(lambda url: asyncio.run(layer.call_async(url, timeout=0.3)))
+    _assert_cut(lambda url: asyncio.run(layer.call_async(url, seconds=0.3)))
 
 
 @frozen

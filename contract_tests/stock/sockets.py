@@ -29,11 +29,15 @@ def say(answer: bytes, *, slowly_from: int | None = None, pause: float = 0.05) -
 
 
 def stall_after(part: bytes) -> Script:
-    """Return a script that sends a part of an answer and then nothing, for as long as the server lives."""
+    """Return a script that sends a part of an answer and then nothing, for as long as the peer is there."""
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         connection.sendall(part)
-        wait(60)
+        connection.settimeout(0.05)
+        while not wait(0):
+            with contextlib.suppress(TimeoutError):
+                if not connection.recv(1):
+                    return
 
     return script
 
@@ -73,7 +77,9 @@ class ScriptedServer:
 
     def _talk(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            while not self._stopping.is_set() and (not self._reads_requests or _read_request(connection)):
+            if not self._reads_requests:
+                self._scripts[0](connection, self._stopping.wait)
+            while self._reads_requests and not self._stopping.is_set() and _read_request(connection):
                 script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
                 script(connection, self._stopping.wait)
         self.closed_by_peer.set()

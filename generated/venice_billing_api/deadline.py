@@ -82,6 +82,15 @@ def bound_sync(client: httpx.Client) -> None:
             bound_pool(transport._pool)
 
 
+def close_cancelled(client: httpx.AsyncClient) -> None:
+    """Make a client close a connection whose TLS handshake is cancelled, which httpcore leaves to the collector."""
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.AsyncHTTPTransport):
+            from .network import tidy_pool
+
+            tidy_pool(transport._pool)
+
+
 async def bound_async(seconds: float | None, call: Awaitable[T]) -> T:
     """Await a call for at most `seconds`; None sets no bound.
 

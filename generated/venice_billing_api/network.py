@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
+from anyio import CancelScope
 
 from .deadline import current_deadline, time_left
 
@@ -20,6 +21,12 @@ def bound_pool(pool: httpcore.ConnectionPool) -> None:
     """Make the connections that a pool opens from now on heed the deadline; doing it twice does nothing."""
     if not isinstance(pool._network_backend, BoundBackend):
         pool._network_backend = BoundBackend(pool._network_backend)
+
+
+def tidy_pool(pool: httpcore.AsyncConnectionPool) -> None:
+    """Make a pool close what it opened when a TLS handshake is cancelled; doing it twice does nothing."""
+    if not isinstance(pool._network_backend, TidyBackend):
+        pool._network_backend = TidyBackend(pool._network_backend)
 
 
 class BoundBackend(httpcore.NetworkBackend):
@@ -83,6 +90,62 @@ class _BoundStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         left = time_left(timeout, httpcore.ConnectTimeout)
         return _BoundStream(self._stream.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class TidyBackend(httpcore.AsyncNetworkBackend):
+    """A network backend that leaves no connection behind when a handshake is cancelled."""
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._backend = backend
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _TidyStream(
+            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
+        )
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _TidyStream(await self._backend.connect_unix_socket(path, timeout, socket_options))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+class _TidyStream(httpcore.AsyncNetworkStream):
+    """A connection that is closed when its TLS handshake fails in any way, cancellation included."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            return _TidyStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+        except BaseException:
+            with CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
