@@ -33,7 +33,11 @@ _log = logging.getLogger("venice_billing")
 
 LONGEST_WAIT = 60.0
 """Seconds between two attempts at most: who is asked to wait longer hears so instead."""
-_RETRIED = frozenset({429, 500, 502, 503})
+_TOO_MANY = 429
+_RETRIED = frozenset({_TOO_MANY, 500, 502, 503})
+_BLOCK = 31.0
+"""Seconds before the last attempt after a 429 that names no time: the block of an account with too many failures
+names none, and lasts 30 s. So it is waited out once."""
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
 _ADVICE = "the ledger is known never to answer for windows under 15 minutes and for empty ones: ask for at least a day"
@@ -167,10 +171,19 @@ def _wait_before_retry(outcome: Outcome, attempt: int, policy: Policy) -> float 
         return backoff
     if outcome.status not in _RETRIED:
         return None
-    asked = retry_after(outcome.headers, policy.clock.time())
+    asked = _asked_to_wait(outcome, policy)
     if asked is None:
-        return backoff
+        is_last = attempt == policy.max_retries - 1
+        return _BLOCK if outcome.status == _TOO_MANY and is_last else backoff
     return None if asked > LONGEST_WAIT else max(asked, backoff)
+
+
+def _asked_to_wait(reply: Reply, policy: Policy) -> float | None:
+    """Return the seconds the API asks to wait: resets of a limit concern who has met it, and are sent to all."""
+    headers = reply.headers
+    if reply.status != _TOO_MANY:
+        headers = {name: value for name, value in headers.items() if name == "retry-after"}
+    return retry_after(headers, policy.clock.time())
 
 
 def _read(operation: Operation[T], reply: Reply) -> T:

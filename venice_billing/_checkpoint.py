@@ -6,7 +6,6 @@ The text names the filters and the place, nothing that expires: no cursor, no ke
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import zlib
@@ -58,7 +57,7 @@ def decode(text: object) -> tuple[Filters, Place]:
     try:
         document = _unpacked(text.removeprefix(_PREFIX))
         return _filters(document), Place(_moment(document["at"]), _counts(document["seen"]))
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, binascii.Error):
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error):
         raise InvalidParameterError("checkpoint", text, _ALLOWED) from None
 
 

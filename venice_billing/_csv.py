@@ -26,28 +26,48 @@ class CsvDocument:
 
     Attributes:
         header: The first record without its line break and without a byte order mark.
+        newline: The line break after the header; LF if there is none.
         records: The other records, each with its line break as sent; the last may lack it.
     """
 
     header: bytes
+    newline: bytes
     records: list[bytes]
-
-    @property
-    def newline(self) -> bytes:
-        """The line break of the document: the first record's, or LF."""
-        return b"\r\n" if self.records and self.records[0].endswith(b"\r\n") else b"\n"
 
 
 def take_apart(document: bytes) -> CsvDocument:
     """Return the header and the records of a CSV document; quoted line breaks stay inside their record.
 
     Raises:
-        ResponseValidationError: There is no header, or a quoted field is never closed.
+        ResponseValidationError: There is no header, a quoted field is never closed, or the last record is cut short.
     """
     records = [record for record in _records(document.removeprefix(_BOM)) if record not in (b"\n", b"\r\n")]
     if not records:
         raise ResponseValidationError("no CSV: a page has a header row at least", field="header row")
-    return CsvDocument(without_newline(records[0]), records[1:])
+    header = without_newline(records[0])
+    # A proxy may cut a page and announce the shorter length: then only the last record shows it.
+    if len(fields(records[-1])) != len(fields(header)):
+        raise ResponseValidationError("the last record has not as many fields as the header", field="records")
+    return CsvDocument(header, newline_of(records[0]), records[1:])
+
+
+def check_text(document: bytes) -> None:
+    """Refuse what is no CSV document at all.
+
+    Raises:
+        ResponseValidationError: It is empty, or not UTF-8.
+    """
+    if not document.strip():
+        raise ResponseValidationError("empty: a CSV page has a header row at least")
+    try:
+        document.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ResponseValidationError(f"not UTF-8: byte {error.start} of {len(document)}") from None
+
+
+def newline_of(record: bytes) -> bytes:
+    """Return the line break that ends a record; LF if it has none."""
+    return b"\r\n" if record.endswith(b"\r\n") else b"\n"
 
 
 def without_newline(record: bytes) -> bytes:

@@ -7,15 +7,18 @@ frame that holds the key.
 from __future__ import annotations
 
 import time
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, nullcontext
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import httpx
 
 from venice_billing._body import BodyError, BodyReader
 from venice_billing._call import Broken, Clock, Expired, Outcome, Reply, Send, Steps, Unreadable, Wait
+from venice_billing._crews import Interruption, async_crew, crew, under_asyncio
 from venice_billing._version import __version__
-from venice_billing._walk import Deliver, Walk
+from venice_billing._walk import Deliver, Together, Walk
+from venice_billing._windows import Windows, in_turn
+from venice_billing.errors import VeniceError
 from venice_billing_api.deadline import bound_sync, deadline
 
 if TYPE_CHECKING:
@@ -31,8 +34,8 @@ _USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 class Pace(Clock, Protocol):
     """A clock that can also let time pass."""
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass for this thread."""
+    def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
+        """Let time pass for this thread, or until it is interrupted."""
 
     async def async_sleep(self, seconds: float) -> None:
         """Let time pass for this task."""
@@ -49,9 +52,12 @@ class SystemClock:
         """Return Unix seconds."""
         return time.time()
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass for this thread."""
-        time.sleep(seconds)
+    def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
+        """Let time pass for this thread, or until it is interrupted."""
+        if interrupt is None:
+            time.sleep(seconds)
+        else:
+            interrupt.wait(seconds)
 
     async def async_sleep(self, seconds: float) -> None:
         """Let time pass for this task."""
@@ -78,35 +84,47 @@ class Driver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # typeshed: the value of a generator is Any here
-                outcome = self._perform(step)
+                outcome = self.perform(step)
 
     def walk(self, steps: Walk[Row]) -> Iterator[Deliver[Row]]:
         """Run a walk, passing on what it delivers."""
         outcome: Outcome | None = None
+        failure: VeniceError | None = None
         with closing(steps):
             while True:
                 try:
-                    step = steps.send(outcome)
+                    step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
+                outcome = failure = None
                 if isinstance(step, Deliver):
-                    outcome = None
                     yield step
+                elif isinstance(step, Together):
+                    try:
+                        yield from self._together(step.windows)
+                    except VeniceError as error:
+                        failure = error
                 else:
-                    outcome = self._perform(step)
+                    outcome = self.perform(step)
 
-    def _perform(self, step: Send | Wait) -> Outcome | None:
+    def perform(self, step: Send | Wait, interrupt: Interruption | None = None) -> Outcome | None:
+        """Do one step of a call."""
         if isinstance(step, Wait):
-            self.clock.sleep(step.seconds)
+            self.clock.sleep(step.seconds, interrupt)
             return None
-        return self._send(step)
+        return self._send(step, interrupt)
 
-    def _send(self, send: Send) -> Outcome:
+    def _together(self, windows: Windows[Row]) -> Iterator[Deliver[Row]]:
+        if windows.concurrency == 1:
+            return self.walk(in_turn(windows))
+        return crew(windows, self.perform)
+
+    def _send(self, send: Send, interrupt: Interruption | None) -> Outcome:
         if self.client.is_closed:
             return Broken("the client is closed")
         until = self.clock.monotonic() + send.timeout
         try:
-            with deadline(send.timeout):
+            with deadline(send.timeout) as bound, interrupt.ends(bound) if interrupt else nullcontext():
                 request = self._wire.request(self.client, send)
                 response = self.client.send(request, stream=True, auth=None, follow_redirects=False)
                 with closing(response):
@@ -137,24 +155,38 @@ class AsyncDriver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # as in Driver.run
-                outcome = await self._perform(step)
+                outcome = await self.perform(step)
 
     async def walk(self, steps: Walk[Row]) -> AsyncGenerator[Deliver[Row], None]:
         """Run a walk, passing on what it delivers."""
         outcome: Outcome | None = None
+        failure: VeniceError | None = None
         with closing(steps):
             while True:
                 try:
-                    step = steps.send(outcome)
+                    step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
+                outcome = failure = None
                 if isinstance(step, Deliver):
-                    outcome = None
                     yield step
+                elif isinstance(step, Together):
+                    try:
+                        async with aclosing(self._together(step.windows)) as deliveries:
+                            async for delivery in deliveries:
+                                yield delivery
+                    except VeniceError as error:
+                        failure = error
                 else:
-                    outcome = await self._perform(step)
+                    outcome = await self.perform(step)
 
-    async def _perform(self, step: Send | Wait) -> Outcome | None:
+    def _together(self, windows: Windows[Row]) -> AsyncGenerator[Deliver[Row], None]:
+        if windows.concurrency == 1 or not under_asyncio():
+            return self.walk(in_turn(windows))
+        return async_crew(windows, self.perform)
+
+    async def perform(self, step: Send | Wait) -> Outcome | None:
+        """Do one step of a call."""
         if isinstance(step, Wait):
             await self.clock.async_sleep(step.seconds)
             return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from venice_billing import _arguments as arguments
 from venice_billing._call import Operation, Reply, Request
+from venice_billing._csv import check_text
 from venice_billing._drift import note_drift
 from venice_billing.errors import InvalidParameterError, ResponseValidationError
 from venice_billing.models import UsageCsv
@@ -181,6 +182,7 @@ def _page_reader(
 ) -> Callable[[Reply], T | UsageCsv]:
     def read_csv(reply: Reply) -> T | UsageCsv:
         content = _parsed(parse_response, bytes, reply)
+        check_text(content)
         return UsageCsv(
             content,
             next_cursor=_next_cursor(reply.headers),

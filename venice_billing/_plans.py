@@ -10,17 +10,18 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._checkpoint import Filters, resumed
 from venice_billing._ledgers import HistoryLedger, OriginalLedger
-from venice_billing._walk import Bounds, Order, Place, Walk, descending, sequential, whichever
+from venice_billing._walk import Bounds, Order, Place, Walk, sequential, whichever
+from venice_billing._windows import newest_first, oldest_first
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import Plan
 
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing._call import Policy
+    from venice_billing.csv_export import CsvFile
     from venice_billing.models import UsageEntry
 
 T = TypeVar("T")
-_PAGE_SIZE = 1000
 
 
 def usage(
@@ -42,7 +43,7 @@ def usage(
     size = _sizes(page_size, max_items, concurrency)
 
     def begin() -> Walk[UsageEntry]:
-        history = partial(_history_walk, policy, filters, page_size=size)
+        history = partial(_history_walk, policy, filters, size, concurrency)
         original = OriginalLedger(policy, filters.currency)
         return whichever([history, lambda at: sequential(original, filters.bounds, filters.order, at, size)], place)
 
@@ -71,7 +72,20 @@ def usage_history(
         "asc",
     )
     size = _sizes(page_size, max_items, concurrency)
-    return Plan(filters, place, lambda: _history_walk(policy, filters, place, page_size=size), max_items)
+    begin = partial(_history_walk, policy, filters, size, concurrency, place)
+    return Plan(filters, place, begin, max_items)
+
+
+def csv_walk(file: CsvFile, policy: Policy, page_size: int | None, concurrency: int) -> Walk[bytes]:
+    """Return the walk that fetches what a file lacks."""
+    return oldest_first(
+        file.ledger,
+        file.filters.bounds,
+        file.place,
+        now=datetime.fromtimestamp(policy.clock.time(), UTC),
+        page_size=page_size,
+        concurrency=concurrency,
+    )
 
 
 def csv_filters(currency: str | None, start_timestamp: Moment | None, end_timestamp: Moment | None) -> Filters:
@@ -90,12 +104,18 @@ def _sizes(page_size: int | None, max_items: int | None, concurrency: int) -> in
     return check_sizes(page_size, concurrency)
 
 
-def _history_walk(policy: Policy, filters: Filters, place: Place, *, page_size: int | None) -> Walk[UsageEntry]:
-    ledger = HistoryLedger(policy, filters.currency)
-    if filters.order == "asc":
-        return sequential(ledger, filters.bounds, "asc", place, page_size)
-    now = datetime.fromtimestamp(policy.clock.time(), UTC)
-    return descending(ledger, filters.bounds, place, now, page_size or _PAGE_SIZE)
+def _history_walk(
+    policy: Policy, filters: Filters, page_size: int | None, concurrency: int, place: Place
+) -> Walk[UsageEntry]:
+    walk = oldest_first if filters.order == "asc" else newest_first
+    return walk(
+        HistoryLedger(policy, filters.currency),
+        filters.bounds,
+        place,
+        now=datetime.fromtimestamp(policy.clock.time(), UTC),
+        page_size=page_size,
+        concurrency=concurrency,
+    )
 
 
 def _start(
@@ -106,7 +126,7 @@ def _start(
     sort_order: str | None,
     default_order: Order,
 ) -> tuple[Filters, Place]:
-    given = _filters(currency, start, end, sort_order or default_order)
+    given = _filters(currency, start, end, default_order if sort_order is None else sort_order)
     if checkpoint is None:
         return given, Place()
     filters, place = resumed(checkpoint, given, (start[0], end[0]))

@@ -1,6 +1,6 @@
-"""Pages -> the next request: order, places, reopening, windows. Pure: steps out, outcomes in, as in `_call`.
+"""Pages -> the next request: order, places, reopening. Pure: steps out, outcomes in, as in `_call`.
 
-A walk yields `Send`, `Wait` and `Deliver`. It never trusts a cursor with its place: the place is the timestamp of
+A walk yields `Send`, `Wait`, `Deliver` and `Together`. It never trusts a cursor with its place: the place is the timestamp of
 the last row delivered and, as a multiset, the rows delivered at that instant. From there a walk goes on exactly,
 in another process and after every cursor has died. There is no row id: two identical rows are two charges, so
 rows are counted, never merely recognised.
@@ -28,6 +28,8 @@ from venice_billing.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from venice_billing._windows import Windows
 
 Row = TypeVar("Row")
 Order: TypeAlias = Literal["asc", "desc"]
@@ -107,14 +109,28 @@ class Place:
 
 @frozen
 class Deliver(Generic[Row]):
-    """Step: hand these rows to whoever walks; `place` is where the walk stood before them."""
+    """Step: hand these rows to whoever walks.
+
+    Attributes:
+        rows: In the order of the walk.
+        place: Where the walk stood before them.
+        more: Whether the ledger named a page after theirs.
+    """
 
     rows: Sequence[Row]
     place: Place
     ledger: Ledger[Row] = field(repr=False)
+    more: bool = False
 
 
-Walk: TypeAlias = Generator[Send | Wait | Deliver[Row], Outcome | None, None]
+@frozen
+class Together(Generic[Row]):
+    """Step: work on these windows, as many at once as they allow, and hand on what they have ready."""
+
+    windows: Windows[Row]
+
+
+Walk: TypeAlias = Generator[Send | Wait | Deliver[Row] | Together[Row], Outcome | None, None]
 
 
 class LostThreadError(Exception):
@@ -137,7 +153,8 @@ def sequential(
             thread = _Thread(ledger, bounds, order, place)
             while True:
                 if rows := thread.take(page):
-                    yield Deliver(rows, place, ledger)
+                    more = page.following is not None and not thread.done
+                    yield Deliver(rows, place, ledger, more)
                     place = place.after(rows, ledger)
                 if page.following is None or thread.done:
                     thread.check_all_seen()
@@ -149,46 +166,12 @@ def sequential(
                 raise _unreadable(place, lost) from None
 
 
-def descending(ledger: Ledger[Row], bounds: Bounds, place: Place, now: datetime, page_size: int) -> Walk[Row]:
-    """Walk an ascending ledger newest first: windows from the end backwards, each read whole and turned round.
-
-    One small probe finds the first entry, so that no window reaches into the silence before it. What is booked
-    after `now` is left to a later walk. A window that holds too much is cut at a row that was read, so that in
-    the worst case every row is read twice; memory is that of one window.
-    """
-    end = _up_to(place.at + MILLISECOND) if place.at else bounds.end or _up_to(now)
-    probe = yield from ledger.open(Bounds(bounds.start, end), "asc", 10)
-    if not probe.rows:
-        return
-    oldest = _down_to(ledger.stamp(probe.rows[0]))
-    if bounds.start is not None:
-        oldest = max(oldest, _down_to(bounds.start))
-    plan = _Backwards(oldest, end, enough=2 * page_size)
-    received = place  # of an earlier walk: only the first window can hold any of it again
-    while plan.end > oldest:
-        try:
-            rows = yield from _whole_window(ledger, plan, page_size)
-        except BillingTimeoutError:
-            if not plan.widen():
-                raise
-            continue
-        if rows is None:
-            continue
-        plan.advance(len(rows))
-        rows = _fresh(ledger, rows, bounds, received)
-        rows.reverse()
-        received = Place()
-        for first in range(0, len(rows), page_size):
-            part = rows[first : first + page_size]
-            yield Deliver(part, place, ledger)
-            place = place.after(part, ledger)
-
-
 def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Walk[Row]:
     """Walk the first ledger that is alive; when it is retired on the way, go on in the next at the same place."""
     refusal: VeniceError | None = None
     for begin in walks:
         steps = begin(place)
+        step: Send | Wait | Deliver[Row] | Together[Row] | None = None
         outcome: Outcome | None = None
         try:
             while True:
@@ -201,6 +184,8 @@ def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Wa
                     place = place.after(step.rows, step.ledger)
         except (EndpointRetiredError, NotFoundError) as error:
             refusal = refusal or error
+            if isinstance(step, Together):
+                place = step.windows.place
         finally:
             steps.close()
     if refusal is not None:
@@ -245,13 +230,8 @@ class _Thread(Generic[Row]):
         self._used.add(cursor)
 
     def check_all_seen(self) -> None:
-        """Refuse to go on where rows that were received are no longer there: the rest would not be exact."""
-        if self._unseen_again.total() and self._place.at is not None:
-            raise ResponseValidationError(
-                f"{self._unseen_again.total()} entries received before, at {self._place.at.isoformat()}, are no "
-                "longer in the ledger; start the walk anew, and check that the key is the same account's",
-                field="checkpoint",
-            )
+        """Refuse to go on where rows that were received are no longer there."""
+        check_all_seen(self._unseen_again, self._place)
 
     def is_fresh(self, row: Row) -> bool:
         """Tell whether a row lies in the bounds and was not received before."""
@@ -275,86 +255,18 @@ class _Thread(Generic[Row]):
         return moment > other if self._ahead > 0 else moment < other
 
 
-class _Backwards:
-    """Plans windows from the end of a range back to its oldest entry, after the density it meets."""
+def check_all_seen(unseen_again: Counter[str], place: Place) -> None:
+    """Refuse to go on where rows that were received are no longer there: the rest would not be exact.
 
-    def __init__(self, oldest: datetime, end: datetime, enough: int) -> None:
-        self._oldest = oldest
-        self._enough = enough
-        self._width = DAY
-        self._held: list[datetime] = []  # starts of windows that were cut, outermost first
-        self.end = end
-        self.start = self._next_start()
-
-    @property
-    def too_many(self) -> int:
-        """How many rows of one window are worth holding before it is cut."""
-        return 2 * self._enough
-
-    def cut(self, moment: datetime) -> bool:
-        """Let the window begin at a row that is known to be there, and take the part before it later."""
-        start = min(_down_to(moment), self.end - NARROWEST)
-        if start <= self.start:
-            return False
-        self._held.append(self.start)
-        self.start = start
-        return True
-
-    def widen(self) -> bool:
-        """Reach further back, as the ledger may hang on a window in which there is nothing."""
-        if self._held or self.start <= self._oldest:
-            return False
-        self._width = max(4 * (self.end - self.start), DAY)
-        self.start = self._next_start()
-        return True
-
-    def advance(self, rows: int) -> None:
-        """Go on to the window before, sized after the density of the one just read."""
-        span = self.end - self.start
-        self._width = max(NARROWEST, min(8 * span, span * (self._enough / rows) if rows else 8 * span))
-        self.end = self.start
-        self.start = min(self._held.pop(), self.end - NARROWEST) if self._held else self._next_start()
-        while self._held and self._held[-1] >= self.start:
-            self._held.pop()
-
-    def _next_start(self) -> datetime:
-        span = min(max(self._width, NARROWEST), self.end - self._oldest)
-        start = _down_to(self.end - span)
-        if start - self._oldest < NARROWEST:  # leave no narrow remainder
-            start = self._oldest
-        return min(start, self.end - NARROWEST)
-
-
-def _whole_window(
-    ledger: Ledger[Row], plan: _Backwards, page_size: int
-) -> Generator[Send | Wait, Outcome | None, list[Row] | None]:
-    """Return the rows of the planned window, or None after cutting it because it holds too many."""
-    rows: list[Row] = []
-    steps = sequential(ledger, Bounds(plan.start, plan.end), "asc", Place(), page_size)
-    outcome: Outcome | None = None
-    try:
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration:
-                return rows
-            if not isinstance(step, Deliver):
-                outcome = yield step
-                continue
-            outcome = None
-            rows.extend(step.rows)
-            if len(rows) > plan.too_many and plan.cut(ledger.stamp(rows[-1])):
-                return None
-    finally:
-        steps.close()
-
-
-def _fresh(ledger: Ledger[Row], rows: Sequence[Row], bounds: Bounds, place: Place) -> list[Row]:
-    """Return the rows of a window, oldest first, without those received before when walking backwards."""
-    thread = _Thread(ledger, bounds, "desc", place)
-    fresh = [row for row in rows if thread.is_fresh(row)]
-    thread.check_all_seen()
-    return fresh
+    Raises:
+        ResponseValidationError: Some are missing.
+    """
+    if unseen_again.total() and place.at is not None:
+        raise ResponseValidationError(
+            f"{unseen_again.total()} entries received before, at {place.at.isoformat()}, are no longer in the "
+            "ledger; start the walk anew, and check that the key is the same account's",
+            field="checkpoint",
+        )
 
 
 def _follow(ledger: Ledger[Row], page: Page[Row], thread: _Thread[Row]) -> Steps[Page[Row]]:
@@ -371,7 +283,7 @@ def _rest(bounds: Bounds, order: Order, place: Place) -> Bounds:
     start, end = bounds.start, bounds.end
     if place.at is not None:
         start, end = (place.at, end) if order == "asc" else (start, place.at + MILLISECOND)
-    return Bounds(None if start is None else _down_to(start), None if end is None else _up_to(end))
+    return Bounds(None if start is None else down_to(start), None if end is None else up_to(end))
 
 
 def _varied(page_size: int | None, fruitless: int) -> int | None:
@@ -387,10 +299,12 @@ def _unreadable(place: Place, lost: LostThreadError) -> ServerError:
     return ServerError(f"the ledger cannot be read on {where}, after {_REOPENINGS} reopenings there: {lost}")
 
 
-def _down_to(moment: datetime) -> datetime:
+def down_to(moment: datetime) -> datetime:
+    """Return the whole millisecond at or before a moment."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _up_to(moment: datetime) -> datetime:
-    down = _down_to(moment)
+def up_to(moment: datetime) -> datetime:
+    """Return the whole millisecond at or after a moment."""
+    down = down_to(moment)
     return down if down == moment else down + MILLISECOND

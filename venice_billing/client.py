@@ -15,7 +15,6 @@ from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
 from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
 from venice_billing._ledgers import history_page
-from venice_billing._walk import sequential
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
@@ -431,7 +430,7 @@ class VeniceBilling:
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._policy, resume=resume)
         with closing(file), file.errors():
-            for delivery in self._driver.walk(sequential(file.ledger, filters.bounds, "asc", file.place, size)):
+            for delivery in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
                 file.append(delivery.rows)
             return file.finish()
 
@@ -766,7 +765,7 @@ class AsyncVeniceBilling:
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
         file = await in_thread(partial(CsvFile, path, filters, self._policy, resume=resume))
         with closing(file), file.errors():
-            steps = sequential(file.ledger, filters.bounds, "asc", file.place, size)
+            steps = plans.csv_walk(file, self._policy, size, concurrency)
             async with aclosing(self._driver.walk(steps)) as deliveries:
                 async for delivery in deliveries:
                     await in_thread(file.append, delivery.rows)

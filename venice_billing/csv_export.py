@@ -6,16 +6,16 @@ byte costs at most that record. Its name holds a digest of the filters, so that 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing._checkpoint import Filters, encode
-from venice_billing._csv import TimeColumn, closed_records, without_newline
+from venice_billing._csv import TimeColumn, closed_records, newline_of, without_newline
 from venice_billing._ledgers import CsvLedger
 from venice_billing._walk import Place
 from venice_billing.errors import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from venice_billing._call import Policy
+    from venice_billing._checkpoint import Filters
 
 _MODE = 0o600  # a bill is its owner's business
 
@@ -55,24 +56,29 @@ class CsvFile:
     """A CSV file while it is written. Blocking: the async client calls it from a worker thread.
 
     Attributes:
+        filters: What it holds.
         ledger: The ledger to walk for it; it knows the header that the file has already.
         place: Where the file ends.
     """
 
     def __init__(self, path: object, filters: Filters, policy: Policy, *, resume: bool) -> None:
         self._target = _target(path)
-        mark = hashlib.blake2b(encode(filters, Place()).encode(), digest_size=4).hexdigest()
-        self._partial = self._target.with_name(f"{self._target.name}.{mark}.partial")
+        self.filters = filters
+        self._partial = self._target.with_name(f"{self._target.name}.{_mark(filters)}.partial")
         with _explained(self._partial):
-            descriptor = os.open(self._partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), _MODE)
-            self._file: BinaryIO = os.fdopen(descriptor, "r+b")
-            header, tail, self._rows, size = _whole_part(self._file) if resume else (None, [], 0, 0)
-            self._file.seek(size)
-            self._file.truncate()
-        self._resumed_rows = self._rows
-        self._headed = header is not None
-        self.ledger = CsvLedger(policy, filters.currency, header)
-        self.place = Place().after(tail, self.ledger)
+            self._file = _opened(self._partial)
+            try:
+                part = _whole_part(self._file) if resume else _Part()
+                self._file.seek(part.size)
+                self._file.truncate()
+            except BaseException:
+                self._file.close()
+                raise
+        self._rows = self._resumed_rows = part.rows
+        self._headed = part.header is not None
+        self.ledger = CsvLedger(policy, filters.currency, part.header)
+        self.ledger.newline = part.newline
+        self.place = Place().after(part.tail, self.ledger)
 
     def append(self, records: Sequence[bytes]) -> None:
         """Write records, each with its bytes as sent; one that lacks its line break gets the document's."""
@@ -91,13 +97,17 @@ class CsvFile:
             self._file.flush()
             os.fsync(self._file.fileno())
             size = self._file.tell()
-            self._file.close()
+            if os.name == "nt":  # where an open file cannot be renamed; elsewhere the lock is kept until it is
+                self._file.close()
             self._partial.replace(self._target)
+            self._file.close()
+            _sync_folder(self._target.parent)
         return CsvExport(self._target, self._rows, self._resumed_rows, size)
 
     def close(self) -> None:
         """Let go of the partial file; it stays for the next run."""
-        self._file.close()
+        with suppress(OSError):  # on a full disk: what could not be written was told already, and is fetched again
+            self._file.close()
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -114,34 +124,107 @@ class CsvFile:
             self._headed = True
 
 
-def _whole_part(file: BinaryIO) -> tuple[bytes | None, list[bytes], int, int]:
-    """Return the header, the records of the last instant, the number of records, and the bytes up to the last one."""
+@frozen
+class _Part:
+    """What is whole in a partial file.
+
+    Attributes:
+        header: None if there is not even that.
+        newline: The line break after the header.
+        tail: The records of the last instant.
+        rows: How many records there are.
+        size: Bytes up to the end of the last one.
+    """
+
     header: bytes | None = None
+    newline: bytes = b"\n"
+    tail: Sequence[bytes] = ()
+    rows: int = 0
+    size: int = 0
+
+
+def _whole_part(file: BinaryIO) -> _Part:
+    """Read what is whole: a crash, or a full disk, may have cut the last record anywhere."""
+    records = (record for record in closed_records(file) if record.endswith(b"\n"))
+    first = next(records, None)
+    if first is None:
+        return _Part()
+    header = without_newline(first)
+    column = TimeColumn(header)
     tail: list[bytes] = []
-    rows = size = 0
-    for record in closed_records(file):
-        if not record.endswith(b"\n"):
-            break
-        if header is None:
-            header = without_newline(record)
-            column = TimeColumn(header)
-        else:
-            if tail and column.of(record) != column.of(tail[-1]):
-                tail.clear()
-            tail.append(record)
-            rows += 1
+    rows, size = 0, len(first)
+    for record in records:
+        if tail and column.of(record) != column.of(tail[-1]):
+            tail.clear()
+        tail.append(record)
+        rows += 1
         size += len(record)
-    return header, tail, rows, size
+    return _Part(header, newline_of(first), tail, rows, size)
+
+
+def _mark(filters: Filters) -> str:
+    """Return a digest of the filters, the same on every machine."""
+    names = (filters.currency, filters.bounds.start, filters.bounds.end)
+    return hashlib.blake2b("\n".join(map(str, names)).encode(), digest_size=4).hexdigest()
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a partial file that no other export is writing; a link in its place is refused."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        file = os.fdopen(os.open(path, flags, _MODE), "r+b")
+        try:
+            _lock(file)
+            if _is_still_at(path, file):
+                path.chmod(_MODE)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # the export that wrote it has just been finished, and it is the target now
+
+
+def _lock(file: BinaryIO) -> None:
+    """Keep other exports out until the file is closed, where the system can."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(errno.EAGAIN, "another export is writing this file") from None
+    except OSError:  # a file system without locks
+        return
+
+
+def _is_still_at(path: Path, file: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name outlive a power cut, where the system has a way to ask for it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _target(path: object) -> Path:
-    if not isinstance(path, str | os.PathLike) or not str(path).strip():
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise InvalidParameterError("path", path, "the path of a file to write")
-    target = Path(path)
-    if target.is_dir():
-        raise InvalidParameterError("path", str(target), "a file, not a folder")
-    if not target.parent.is_dir():
-        raise InvalidParameterError("path", str(target), "in a folder that exists")
+    target = Path(name)
+    with _explained(target):
+        if target.exists() and not target.is_file():
+            raise InvalidParameterError("path", name, "a file, not a folder or a device")
+        if not target.parent.is_dir():
+            raise InvalidParameterError("path", name, "in a folder that exists")
     return target
 
 

@@ -267,10 +267,15 @@ def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[
         return _plain_explanation(status, headers, body), None
     error = document.get("error")
     if isinstance(error, dict):  # the OpenAI-style envelope
-        return str(error.get("message") or _reason(status)), error
+        return _first_text(error.get("message"), default=_reason(status)), error
     details = {key: document[key] for key in ("details", "issues") if document.get(key)}
-    message = error if isinstance(error, str) and error.strip() else str(document.get("message") or _reason(status))
+    message = _first_text(error, document.get("message"), default=_reason(status))
     return message, (details.get("details") if set(details) == {"details"} else details) or None
+
+
+def _first_text(*values: Any, default: str) -> str:
+    """Return the first value that is a text with something in it."""
+    return next((value for value in values if isinstance(value, str) and value.strip()), default)
 
 
 def _plain_explanation(status: int, headers: Mapping[str, str], body: bytes) -> str:
@@ -297,6 +302,6 @@ def _number(text: str) -> float | None:
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, LookupError, OverflowError):  # the parser is lenient, and not always on purpose
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,439 @@
+"""A range cut into windows that are read at the same time, and handed on in order. Pure: plans, never fetches.
+
+Windows that share a bound tile time exactly, so each can be read on its own. The plan follows the density it
+meets: a stretch of unknown density is opened as a whole and cut after its first page, the rest is carved into
+windows of about two pages, and a window that turns out fuller is cut again at a row that was read. A window
+never asks for less than a quarter of an hour, on which the ledger hangs; it rather stops reading early.
+
+The same plan, worked by one, walks an ascending ledger newest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from attrs import Factory, define, field
+
+from venice_billing._walk import (
+    DAY,
+    MILLISECOND,
+    NARROWEST,
+    Bounds,
+    Deliver,
+    Place,
+    Together,
+    check_all_seen,
+    down_to,
+    sequential,
+    up_to,
+)
+from venice_billing.errors import BillingTimeoutError, VeniceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from venice_billing._call import Outcome, Send, Wait
+    from venice_billing._walk import Ledger, Order, Walk
+
+Row = TypeVar("Row")
+
+_PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
+_PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
+_WORTH_A_CUT = 2.0  # pages that are still to come
+_REACH = DAY  # how far the first look backwards goes, where nothing is known
+_STRETCH = 8  # how much farther each look goes that finds nothing
+
+_FARTHEST_REACH = timedelta(days=3650)
+
+
+@define(eq=False)
+class Gap:
+    """A stretch of time that is not planned yet.
+
+    Attributes:
+        start: Inclusive; None is the beginning of the ledger.
+        stop: Exclusive; None is its end.
+        place: What was received at the start already.
+        rate: Rows per second to expect; None if unknown.
+        reach: Looking backwards, how far the next look goes while the rate is unknown.
+    """
+
+    start: datetime | None
+    stop: datetime | None
+    place: Place = Factory(Place)
+    rate: float | None = None
+    reach: timedelta = _REACH
+    wide: bool = False
+
+
+@define(eq=False)
+class Window(Generic[Row]):
+    """A stretch of time that is being read, or was.
+
+    Attributes:
+        steps: The walk that reads it.
+        pages: What was read and not handed on yet.
+        count: How many rows were read.
+        busy: Whether somebody is working on it.
+        done: Whether it is read to its end, or to where it failed.
+        error: Why it failed.
+    """
+
+    start: datetime | None
+    stop: datetime | None
+    place: Place
+    wide: bool
+    steps: Walk[Row] = field(repr=False)
+    pages: deque[Sequence[Row]] = Factory(deque)
+    count: int = 0
+    busy: bool = True
+    done: bool = False
+    error: VeniceError | None = None
+
+
+class Windows(Generic[Row]):
+    """The plan of a walk by windows.
+
+    Whoever works on it claims a window, runs its steps to the next delivery or to its end, and records that; whoever
+    consumes takes what is ready, in order. Claims are bounded by the concurrency and by the pages held in memory,
+    at most twice as many; the first stretch in order is always claimed, so the walk never stalls.
+
+    Args:
+        ledger: An ascending ledger.
+        bounds: The range.
+        order: In which the rows are handed on.
+        place: What was received already.
+        now: Where the ledger ends, as far as the density tells.
+        page_size: Rows of a page.
+        concurrency: How many windows may be worked on at once.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger[Row],
+        bounds: Bounds,
+        order: Order,
+        place: Place,
+        *,
+        now: datetime,
+        page_size: int | None,
+        concurrency: int,
+    ) -> None:
+        self.place = place
+        self.concurrency = concurrency
+        self._ledger = ledger
+        self._bounds = bounds
+        self._now = now
+        self._page_size = page_size
+        self._rows_of_a_page = page_size or 1000
+        self._forwards = order == "asc"
+        self._limit = concurrency
+        self._smooth = 0
+        self._busy = 0
+        self._held = 0
+        self._resumed = place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
+        self._unseen_again = Counter() if self._forwards else Counter(place.seen)
+        self._parts: list[Gap | Window[Row]] = [self._whole()]
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was handed on."""
+        return not self._parts
+
+    def claim(self) -> Window[Row] | None:
+        """Return a window to work on, or None if there is none just now."""
+        if self._busy >= self._limit:
+            return None
+        for index, part in enumerate(self._parts):
+            if index and self._held + self._busy >= 2 * self.concurrency - 1:
+                return None
+            if isinstance(part, Gap):
+                return self._carve(index, part) if self._may_carve(part) else None
+            if part.error is not None:
+                return None  # what lies beyond will not be handed on
+            if not part.busy and not part.done:
+                part.busy = True
+                self._busy += 1
+                return part
+        return None
+
+    def record(self, window: Window[Row], result: Deliver[Row] | VeniceError | None) -> None:
+        """Note what came of a claim: rows, an error, or None for the end of the window."""
+        self._busy -= 1
+        window.busy = False
+        if isinstance(result, Deliver):
+            self._take(window, result)
+        elif result is None:
+            self._finish(window)
+        elif not (isinstance(result, BillingTimeoutError) and self._open_wider(window)):
+            window.error = result
+            window.done = True
+
+    def slow_down(self) -> None:
+        """Work on fewer windows at once: the API asks for patience, or does not answer in time."""
+        self._limit = max(1, self._limit // 2)
+        self._smooth = 0
+
+    def ready(self) -> Deliver[Row] | None:
+        """Return what is to be handed on next, or None if it is not there yet.
+
+        Raises:
+            VeniceError: What is next cannot be had.
+        """
+        while self._parts:
+            window = self._parts[0]
+            if isinstance(window, Gap):
+                return None
+            if self._forwards or (window.done and window.error is None):
+                while window.pages:
+                    self._held -= 1
+                    if rows := self._next_rows(window):
+                        delivery = Deliver(rows, self.place, self._ledger)
+                        self.place = self.place.after(rows, self._ledger)
+                        return delivery
+            if window.error is not None:
+                raise window.error
+            if not window.done:
+                return None
+            del self._parts[0]
+        self._check_resumed()
+        return None
+
+    def close(self) -> None:
+        """Let go of everything that was begun."""
+        for part in self._parts:
+            if isinstance(part, Window):
+                part.steps.close()
+        self._parts.clear()
+
+    def _next_rows(self, window: Window[Row]) -> Sequence[Row]:
+        if self._forwards:
+            return window.pages.popleft()
+        rows = window.pages.pop()[::-1]
+        return rows if self._resumed.at is None else [row for row in rows if self._is_fresh(row)]
+
+    def _is_fresh(self, row: Row) -> bool:
+        moment = self._ledger.stamp(row)
+        if self._resumed.at is None or moment < self._resumed.at:
+            self._check_resumed()
+            return True
+        identity = self._ledger.identity(row)
+        if moment > self._resumed.at or self._unseen_again[identity] > 0:
+            self._unseen_again[identity] -= moment == self._resumed.at
+            return False
+        return True
+
+    def _check_resumed(self) -> None:
+        check_all_seen(self._unseen_again, self._resumed)
+        self._resumed = Place()
+
+    def _whole(self) -> Gap:
+        start, stop = self._bounds.start, self._bounds.end
+        if self._forwards:
+            return Gap(self.place.at or start, stop, self.place)
+        return Gap(start, self.place.at + MILLISECOND if self.place.at else stop or self._now)
+
+    def _may_carve(self, gap: Gap) -> bool:
+        """Looking backwards into the unknown, each look tells how far the next one should go: one at a time."""
+        return self._forwards or gap.rate is not None or not self._busy
+
+    def _carve(self, index: int, gap: Gap) -> Window[Row]:
+        """Cut a window off the near end of a gap."""
+        near, far = (gap.start, gap.stop) if self._forwards else (gap.stop, gap.start)
+        border = self._border(near, far, gap)
+        rest: list[Gap | Window[Row]] = []
+        if border is None:
+            window = self._window(gap.start, gap.stop, gap.place, gap.wide)
+        elif self._forwards:
+            window = self._window(gap.start, border, gap.place, gap.wide)
+            rest = [Gap(border, gap.stop, rate=gap.rate)]
+        else:
+            window = self._window(border, gap.stop, Place(), gap.wide)
+            rest = [Gap(gap.start, border, gap.place, gap.rate, gap.reach)]
+        self._parts[index : index + 1] = [window, *rest]
+        self._busy += 1
+        return window
+
+    def _border(self, near: datetime | None, far: datetime | None, gap: Gap) -> datetime | None:
+        """Return where a window that begins at the near end of a gap ends; None if it takes all of it."""
+        if near is None or gap.wide or (gap.rate is None and self._forwards):
+            return None
+        width = gap.reach if gap.rate is None else self._width(gap.rate)
+        if self._forwards:
+            end = far or self._now
+            border = down_to(near + width)
+            return border if border < end - width / 4 else None
+        border = down_to(near - width)
+        return border if far is None or border > far + max(width / 4, NARROWEST) else None
+
+    def _width(self, rate: float) -> timedelta:
+        rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
+        if rows / rate < NARROWEST.total_seconds():
+            rows = _PAGES_OF_A_NARROW_WINDOW * self._rows_of_a_page
+        return max(timedelta(seconds=min(rows / rate, 1e9)), timedelta(seconds=1))
+
+    def _window(self, start: datetime | None, stop: datetime | None, place: Place, wide: bool) -> Window[Row]:
+        end = self._bounds.end if wide else stop
+        if end is not None and start is not None:
+            end = max(end, start + NARROWEST)
+        steps = sequential(self._ledger, Bounds(start, end), "asc", place, self._page_size)
+        return Window(start, stop, place, wide, steps)
+
+    def _take(self, window: Window[Row], delivery: Deliver[Row]) -> None:
+        self._recover()
+        last = self._ledger.stamp(delivery.rows[-1])
+        rows = delivery.rows
+        stop = window.stop
+        over = stop is not None and last >= stop
+        if stop is not None and over:
+            rows = [row for row in rows if self._ledger.stamp(row) < stop]
+        if rows:
+            window.pages.append(rows)
+            window.count += len(rows)
+            self._held += 1
+        if over:
+            self._finish(window)
+        elif delivery.more:
+            self._perhaps_cut(window, delivery, last)
+
+    def _recover(self) -> None:
+        self._smooth += 1
+        if self._smooth >= 2 * self.concurrency and self._limit < self.concurrency:
+            self._limit += 1
+            self._smooth = 0
+
+    def _perhaps_cut(self, window: Window[Row], delivery: Deliver[Row], last: datetime) -> None:
+        """End a window at the row just read if much more is to come, and leave the rest to others."""
+        span = (last - self._ledger.stamp(delivery.rows[0])).total_seconds()
+        rate = len(delivery.rows) / max(span, 0.001)
+        to_come = ((window.stop or self._now) - last).total_seconds() * rate
+        if to_come <= _WORTH_A_CUT * self._rows_of_a_page:
+            return
+        rest = Gap(last, window.stop, delivery.place.after(delivery.rows, self._ledger), rate)
+        index = self._parts.index(window)
+        self._parts.insert(index + 1 if self._forwards else index, rest)
+        window.stop = last
+        self._close(window)
+
+    def _finish(self, window: Window[Row]) -> None:
+        """End a window, and let the stretch beyond it know what to expect."""
+        self._close(window)
+        gap = next((part for part in self._parts[self._parts.index(window) :] if isinstance(part, Gap)), None)
+        if gap is None:
+            return
+        if not window.count:
+            gap.rate = None
+            gap.reach = min(gap.reach * _STRETCH, _FARTHEST_REACH)
+        elif window.start is not None and window.stop is not None:
+            rate = window.count / max((window.stop - window.start).total_seconds(), 0.001)
+            gap.rate = rate if gap.rate is None else (gap.rate + rate) / 2
+            gap.reach = _REACH
+
+    def _close(self, window: Window[Row]) -> None:
+        window.steps.close()
+        window.done = True
+
+    def _open_wider(self, window: Window[Row]) -> bool:
+        """Try a window on which the ledger hung once more without its end, so that there is something in it.
+
+        Where that hangs too there is nothing up to the end of the ledger, and backwards one can look further.
+        """
+        self.slow_down()
+        if window.count:
+            return False
+        index = self._parts.index(window)
+        if not window.wide and window.stop != self._bounds.end:
+            self._parts[index] = Gap(window.start, window.stop, window.place, wide=True)
+            return True
+        below = self._parts[index + 1] if index + 1 < len(self._parts) else None
+        if self._forwards or not isinstance(below, Gap):
+            return False
+        self._parts[index : index + 2] = [
+            Gap(below.start, window.stop, below.place, reach=min(below.reach * _STRETCH, _FARTHEST_REACH))
+        ]
+        return True
+
+
+def oldest_first(
+    ledger: Ledger[Row],
+    bounds: Bounds,
+    place: Place,
+    *,
+    now: datetime,
+    page_size: int | None,
+    concurrency: int,
+) -> Walk[Row]:
+    """Walk an ascending ledger as it comes: alone by its cursors, or together by windows."""
+    if concurrency == 1:
+        return sequential(ledger, bounds, "asc", place, page_size)
+    windows = Windows(ledger, bounds, "asc", place, now=now, page_size=page_size, concurrency=concurrency)
+    return _just(Together(windows))
+
+
+def newest_first(
+    ledger: Ledger[Row],
+    bounds: Bounds,
+    place: Place,
+    *,
+    now: datetime,
+    page_size: int | None,
+    concurrency: int,
+) -> Walk[Row]:
+    """Walk an ascending ledger newest first.
+
+    One small probe finds the first entry, so that no window reaches into the silence before it. What is booked
+    after `now` is left to a later walk.
+    """
+    end = place.at + MILLISECOND if place.at else bounds.end or now
+    probe = yield from ledger.open(Bounds(bounds.start, up_to(end)), "asc", 10)
+    if probe.rows:
+        # A range on which the ledger hung comes widened, and then begins with rows from before it.
+        inside = next((moment for moment in map(ledger.stamp, probe.rows) if bounds.contain(moment)), bounds.start)
+        oldest = Bounds(inside, bounds.end)
+        yield Together(Windows(ledger, oldest, "desc", place, now=now, page_size=page_size, concurrency=concurrency))
+
+
+def _just(step: Together[Row]) -> Walk[Row]:
+    yield step
+
+
+def in_turn(windows: Windows[Row]) -> Walk[Row]:
+    """Walk a plan alone, one window after the other."""
+    try:
+        yield from _in_turn(windows)
+    finally:
+        windows.close()
+
+
+def _in_turn(windows: Windows[Row]) -> Walk[Row]:
+    while not windows.finished:
+        window = windows.claim()
+        if window is not None:
+            outcome: Outcome | None = None
+            while True:
+                step, result = advance(window, outcome)
+                if step is None:
+                    windows.record(window, result)
+                    break
+                outcome = yield step
+        while (delivery := windows.ready()) is not None:
+            yield delivery
+
+
+def advance(
+    window: Window[Row], outcome: Outcome | None
+) -> tuple[Send | Wait | None, Deliver[Row] | VeniceError | None]:
+    """Take a window one step further: either a step to do comes back, or a result to record."""
+    try:
+        step = window.steps.send(outcome)
+    except StopIteration:
+        return None, None
+    except VeniceError as error:
+        return None, error
+    if isinstance(step, Deliver):
+        return None, step
+    if isinstance(step, Together):
+        raise TypeError("a window is walked in sequence")
+    return step, None
