@@ -48,9 +48,11 @@ class Face:
         await self.call("close" if hasattr(self.client, "close") else "aclose")
 
 
-async def receive(walk: Any, count: int | None = None, *, pages: bool = False) -> list[Any]:
+async def receive(
+    walk: Any, count: int | None = None, *, pages: bool = False, into: list[Any] | None = None
+) -> list[Any]:
     """Return the entries (or pages) of a walk of either flavour, at most `count`, and leave it there."""
-    received: list[Any] = []
+    received: list[Any] = [] if into is None else into
     if count == 0:
         return received
     if isinstance(walk, UsageWalk):
