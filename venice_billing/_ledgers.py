@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from attrs import evolve, frozen
@@ -12,18 +14,20 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
 from venice_billing._csv import CsvDocument, TimeColumn, take_apart, without_newline
-from venice_billing._walk import DAY, Bounds, LostThreadError, Page
-from venice_billing.errors import BillingTimeoutError, ResponseValidationError
+from venice_billing._walk import DAY, MILLISECOND, Bounds, LostThreadError, Page, up_to
+from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from venice_billing._arguments import Moment
     from venice_billing._call import Operation, Policy, Steps
     from venice_billing._walk import Ledger, Order
 
 T = TypeVar("T")
+# Not the caller's context: it would round, or make another digest of the same charge in another process.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 class EntryIdentity:
@@ -35,22 +39,22 @@ class EntryIdentity:
 
     def identity(self, row: UsageEntry) -> str:
         """Return a digest of what the contract names; a field that upstream adds one day must not change it."""
-        details = row.inference_details
-        return _digest(
-            "\x1f".join(
-                (
-                    row.timestamp.isoformat(),
-                    row.sku,
-                    str(row.price_per_unit_usd.normalize()),
-                    str(row.units.normalize()),
-                    str(row.amount.normalize()),
-                    str(row.currency),
-                    row.notes,
-                    str(row.api_key_id or ""),
-                    str(details.request_id if details else ""),
-                )
-            ).encode()
-        )
+        return _digest("\x1f".join(_named(row)).encode("utf-8", "surrogatepass"))
+
+
+def _named(row: UsageEntry) -> Iterator[str]:
+    yield row.timestamp.isoformat()
+    yield row.sku
+    for number in (row.price_per_unit_usd, row.units, row.amount):
+        yield str(number.normalize(_EXACT))
+    yield str(row.currency)
+    yield row.notes
+    yield str(row.api_key_id or "")
+    details = row.inference_details
+    if details is not None:
+        yield str(details.request_id)
+        for count in (details.prompt_tokens, details.completion_tokens, details.inference_execution_time):
+            yield str(count)
 
 
 @frozen
@@ -62,7 +66,11 @@ class HistoryLedger(EntryIdentity):
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, ascending: there is no other order."""
-        return _open_history(self._page, self.policy, self.currency, bounds, page_size)
+
+        def first(within: Bounds) -> Steps[Page[UsageEntry]]:
+            return self._page(_first_page(within, page_size, self.currency))
+
+        return _unless_it_hangs(first, bounds, self.policy)
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
@@ -70,7 +78,10 @@ class HistoryLedger(EntryIdentity):
 
     def _page(self, operation: Operation[UsageHistoryPage | UsageCsv]) -> Steps[Page[UsageEntry]]:
         answer = yield from call(operation, self.policy)
-        return Page(answer.data, answer.next_cursor, answer) if isinstance(answer, UsageHistoryPage) else _never()
+        if not isinstance(answer, UsageHistoryPage):
+            return _never()
+        _check_order(answer.data)
+        return Page(answer.data, answer.next_cursor, answer)
 
 
 class CsvLedger:
@@ -85,7 +96,11 @@ class CsvLedger:
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[bytes]]:
         """Fetch the first page of a range, ascending: there is no other order."""
-        return _open_history(self._page, self._policy, self._currency, bounds, page_size, format="csv")
+
+        def first(within: Bounds) -> Steps[Page[bytes]]:
+            return self._page(_first_page(within, page_size, self._currency, "csv"))
+
+        return _unless_it_hangs(first, bounds, self._policy)
 
     def follow(self, page: Page[bytes]) -> Steps[Page[bytes]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
@@ -124,8 +139,8 @@ class CsvLedger:
 class OriginalLedger(EntryIdentity):
     """`/billing/usage`, page by page, where a server still has it.
 
-    Pages shift while usage is recorded, so the end of the range is pinned, and a total that changes on the way
-    means that the pages no longer fit together.
+    Pages shift while usage is recorded: newest first, the end is pinned to the newest entry of the first page, and
+    in either order a total that changes on the way means that the pages no longer fit together.
     """
 
     policy: Policy
@@ -133,9 +148,12 @@ class OriginalLedger(EntryIdentity):
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
-        end = bounds.end or datetime.fromtimestamp(self.policy.clock.time(), UTC)
         size = min(page_size or arguments.LIMITS[1], arguments.LIMITS[1])
-        return self._page(_OriginalPage(Bounds(bounds.start, end), order, size, number=1))
+
+        def first(within: Bounds) -> Steps[Page[UsageEntry]]:
+            return self._page(_OriginalPage(within, order, size, number=1))
+
+        return _unless_it_hangs(first, bounds, self.policy)
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the page of the next number."""
@@ -158,8 +176,12 @@ class OriginalLedger(EntryIdentity):
         total = answer.pagination.total
         if wanted.total not in (None, total):
             raise LostThreadError(f"pages shifted: {wanted.total} entries became {total}")
+        reached = evolve(wanted, total=total)
+        if wanted.order == "desc" and wanted.bounds.end is None and answer.data:
+            newest = up_to(answer.data[0].timestamp + MILLISECOND)
+            reached = evolve(reached, bounds=Bounds(wanted.bounds.start, newest))
         more = wanted.number < answer.pagination.total_pages
-        return Page(answer.data, str(wanted.number + 1) if more else None, evolve(wanted, total=total))
+        return Page(answer.data, str(wanted.number + 1) if more else None, reached)
 
 
 @frozen
@@ -196,13 +218,13 @@ def history_page(
     if format == "csv":
         records = CsvLedger(policy, currency)
         page = yield from records.open(bounds, "asc", page_size)
-        if isinstance(page.state, UsageCsv):
+        if isinstance(page.state, UsageCsv) and not page.widened:
             return page.state
         kept = yield from _kept(records, bounds, page)
         return UsageCsv(b"".join([(records.header or b"") + records.newline, *kept]))
     entries = HistoryLedger(policy, currency)
     found = yield from entries.open(bounds, "asc", page_size)
-    if isinstance(found.state, UsageHistoryPage):
+    if isinstance(found.state, UsageHistoryPage) and not found.widened:
         return found.state
     return UsageHistoryPage(data=(yield from _kept(entries, bounds, found)), next_cursor=None)
 
@@ -210,45 +232,42 @@ def history_page(
 def _kept(ledger: Ledger[T], bounds: Bounds, page: Page[T]) -> Steps[list[T]]:
     """Return the rows of a widened window that lie in the window asked for."""
     kept: list[T] = []
+    used: set[str] = set()
     while True:
         kept += [row for row in page.rows if bounds.contain(ledger.stamp(row))]
         past = bounds.end is not None and page.rows and ledger.stamp(page.rows[-1]) >= bounds.end
         if page.following is None or past:
             return kept
+        if page.following in used:
+            raise ServerError("the ledger goes round: a cursor came twice")
+        used.add(page.following)
         page = yield from ledger.follow(page)
 
 
-def _open_history(
-    page: Callable[[Operation[UsageHistoryPage | UsageCsv]], Steps[Page[T]]],
-    policy: Policy,
-    currency: str | None,
-    bounds: Bounds,
-    page_size: int | None,
-    format: str = "json",
-) -> Steps[Page[T]]:
+def _first_page(
+    bounds: Bounds, page_size: int | None, currency: str | None, format: str = "json"
+) -> Operation[UsageHistoryPage | UsageCsv]:
+    return operations.usage_history(
+        format=format,
+        currency=currency,
+        start_timestamp=bounds.start,
+        end_timestamp=bounds.end,
+        page_size=page_size,
+    )
+
+
+def _unless_it_hangs(first: Callable[[Bounds], Steps[Page[T]]], bounds: Bounds, policy: Policy) -> Steps[Page[T]]:
     """Fetch the first page of a range; where the ledger hangs on a narrow one, once more of a whole day around it.
 
-    The page of a widened range has no state, and holds rows outside the range.
+    The page of a widened range holds rows outside the range.
     """
-
-    def first(within: Bounds) -> Steps[Page[T]]:
-        return page(
-            operations.usage_history(
-                format=format,
-                currency=currency,
-                start_timestamp=within.start,
-                end_timestamp=within.end,
-                page_size=page_size,
-            )
-        )
-
     try:
         return (yield from first(bounds))
     except BillingTimeoutError:
         wide = _widened(bounds, datetime.fromtimestamp(policy.clock.time(), UTC))
         if wide is None:
             raise
-    return evolve((yield from first(wide)), state=None)
+    return evolve((yield from first(wide)), widened=True)
 
 
 def _widened(bounds: Bounds, now: datetime) -> Bounds | None:
@@ -263,6 +282,16 @@ def _widened(bounds: Bounds, now: datetime) -> Bounds | None:
     if bounds.start + DAY <= now:
         return Bounds(bounds.start, bounds.start + DAY)
     return Bounds(end - DAY, end)
+
+
+def _check_order(entries: list[UsageEntry]) -> None:
+    """Refuse a page out of order: no place in it would name what was received."""
+    for index, (before, after) in enumerate(pairwise(entries)):
+        if after.timestamp < before.timestamp:
+            raise ResponseValidationError(
+                f"{after.timestamp.isoformat()} after {before.timestamp.isoformat()}, but entries ascend in time",
+                field=f"data[{index + 1}].timestamp",
+            )
 
 
 def _digest(text: bytes) -> str:

@@ -1,9 +1,9 @@
 """Pages -> the next request: order, places, reopening. Pure: steps out, outcomes in, as in `_call`.
 
-A walk yields `Send`, `Wait`, `Deliver` and `Together`. It never trusts a cursor with its place: the place is the timestamp of
-the last row delivered and, as a multiset, the rows delivered at that instant. From there a walk goes on exactly,
-in another process and after every cursor has died. There is no row id: two identical rows are two charges, so
-rows are counted, never merely recognised.
+A walk yields `Send`, `Wait`, `Deliver` and `Together`. It never trusts a cursor with its place: the place is the
+timestamp of the last row delivered and, as a multiset, the rows delivered at that instant. From there a walk goes
+on exactly, in another process and after every cursor has died. There is no row id: two identical rows are two
+charges, so rows are counted, never merely recognised.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ MILLISECOND = timedelta(milliseconds=1)
 NARROWEST = timedelta(minutes=15)
 """The ledger is known to hang on windows under this width, so no walk asks for one of its own accord."""
 DAY = timedelta(days=1)
+_LARGEST_PAGE = 1000
 _REOPENINGS = 3
 """How often a walk reopens the ledger at one place without a new row before it gives up."""
 
@@ -62,11 +63,13 @@ class Page(Generic[Row]):
         rows: In the order of the walk.
         following: What names the next page; None on the last.
         state: What the ledger wants to remember from page to page.
+        widened: Whether the range was widened, so that rows outside it are to be expected.
     """
 
     rows: Sequence[Row]
     following: str | None
     state: object = None
+    widened: bool = False
 
 
 class Ledger(Protocol[Row]):
@@ -202,6 +205,7 @@ class _Thread(Generic[Row]):
         self._place = place
         self._unseen_again = Counter(place.seen)
         self._reached: datetime | None = None
+        self._latest = ""
         self._used: set[str] = set()
         self.done = False
 
@@ -213,7 +217,7 @@ class _Thread(Generic[Row]):
         if self._reached is not None and self._is_ahead(self._reached, first):
             raise LostThreadError("a page went back in time")
         if self._reached != last:
-            self._used.clear()
+            self._used = {self._latest}  # the cursor that led here: the page may name it again
         self._reached = last
         if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_place(first):
             self.check_all_seen()
@@ -227,6 +231,7 @@ class _Thread(Generic[Row]):
         """Note that a cursor is used; none is used twice, or the walk might go round for ever."""
         if cursor in self._used:
             raise LostThreadError("a cursor came twice")
+        self._latest = cursor
         self._used.add(cursor)
 
     def check_all_seen(self) -> None:
@@ -287,11 +292,11 @@ def _rest(bounds: Bounds, order: Order, place: Place) -> Bounds:
 
 
 def _varied(page_size: int | None, fruitless: int) -> int | None:
-    """Return another page size for each fruitless reopening: it puts the page borders, and so the cursors, elsewhere."""
-    if not fruitless:
-        return page_size
-    size = page_size or 1000
-    return size - 7 * fruitless if size > 500 else size + 7 * fruitless  # noqa: PLR2004 - away from either bound
+    """Return another page size for each fruitless reopening, which puts the page borders, and so the cursors, elsewhere.
+
+    The largest first: it may reach past an instant with more rows than the pages asked for so far.
+    """
+    return page_size if not fruitless else _LARGEST_PAGE - 7 * (fruitless - (page_size != _LARGEST_PAGE))
 
 
 def _unreadable(place: Place, lost: LostThreadError) -> ServerError:

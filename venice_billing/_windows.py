@@ -105,7 +105,7 @@ class Windows(Generic[Row]):
         bounds: The range.
         order: In which the rows are handed on.
         place: What was received already.
-        now: Where the ledger ends, as far as the density tells.
+        now: Where an open range ends, for reckoning only: the clock here is not the ledger's.
         page_size: Rows of a page.
         concurrency: How many windows may be worked on at once.
     """
@@ -233,7 +233,7 @@ class Windows(Generic[Row]):
         start, stop = self._bounds.start, self._bounds.end
         if self._forwards:
             return Gap(self.place.at or start, stop, self.place)
-        return Gap(start, self.place.at + MILLISECOND if self.place.at else stop or self._now)
+        return Gap(start, self.place.at + MILLISECOND if self.place.at else stop)
 
     def _may_carve(self, gap: Gap) -> bool:
         """Looking backwards into the unknown, each look tells how far the next one should go: one at a time."""
@@ -241,7 +241,7 @@ class Windows(Generic[Row]):
 
     def _carve(self, index: int, gap: Gap) -> Window[Row]:
         """Cut a window off the near end of a gap."""
-        near, far = (gap.start, gap.stop) if self._forwards else (gap.stop, gap.start)
+        near, far = (gap.start, gap.stop) if self._forwards else (gap.stop or self._now, gap.start)
         border = self._border(near, far, gap)
         rest: list[Gap | Window[Row]] = []
         if border is None:
@@ -309,8 +309,9 @@ class Windows(Generic[Row]):
         span = (last - self._ledger.stamp(delivery.rows[0])).total_seconds()
         rate = len(delivery.rows) / max(span, 0.001)
         to_come = ((window.stop or self._now) - last).total_seconds() * rate
-        if to_come <= _WORTH_A_CUT * self._rows_of_a_page:
-            return
+        crowded = self._ledger.stamp(delivery.rows[-1 - len(delivery.rows) // 8]) == last
+        if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
+            return  # who begins at a crowded instant reads all of it again
         rest = Gap(last, window.stop, delivery.place.after(delivery.rows, self._ledger), rate)
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
@@ -326,8 +327,8 @@ class Windows(Generic[Row]):
         if not window.count:
             gap.rate = None
             gap.reach = min(gap.reach * _STRETCH, _FARTHEST_REACH)
-        elif window.start is not None and window.stop is not None:
-            rate = window.count / max((window.stop - window.start).total_seconds(), 0.001)
+        elif window.start is not None:
+            rate = window.count / max(((window.stop or self._now) - window.start).total_seconds(), 0.001)
             gap.rate = rate if gap.rate is None else (gap.rate + rate) / 2
             gap.reach = _REACH
 
@@ -381,13 +382,9 @@ def newest_first(
     page_size: int | None,
     concurrency: int,
 ) -> Walk[Row]:
-    """Walk an ascending ledger newest first.
-
-    One small probe finds the first entry, so that no window reaches into the silence before it. What is booked
-    after `now` is left to a later walk.
-    """
-    end = place.at + MILLISECOND if place.at else bounds.end or now
-    probe = yield from ledger.open(Bounds(bounds.start, up_to(end)), "asc", 10)
+    """Walk an ascending ledger newest first; one small probe finds where it begins."""
+    end = place.at + MILLISECOND if place.at else bounds.end
+    probe = yield from ledger.open(Bounds(bounds.start, None if end is None else up_to(end)), "asc", 10)
     if probe.rows:
         # A range on which the ledger hung comes widened, and then begins with rows from before it.
         inside = next((moment for moment in map(ledger.stamp, probe.rows) if bounds.contain(moment)), bounds.start)
