@@ -29,6 +29,7 @@ VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
 CONTRACT = Path("openapi", "venice-billing.yaml")
 CONTRACT_SUITE = Path("contract_tests", "contract")
+PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER_PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if version != THIS_PYTHON]
@@ -55,7 +56,7 @@ def typing(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
     """Run every test, here and then on each other Python of the classifiers that this machine has."""
-    _run(session, "-m", "pytest", *session.posargs)
+    _run(session, *PYTEST_ALL, *session.posargs)
     for version in OTHER_PYTHONS:
         session.notify(f"tests_elsewhere-{version}", session.posargs)
 
@@ -64,7 +65,7 @@ def tests(session: nox.Session) -> None:
 def tests_elsewhere(session: nox.Session) -> None:
     """Run every test on one more Python."""
     _install(session, "--group", "test", "--editable", ".")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", *PYTEST_ALL, *session.posargs)
 
 
 @nox.session(venv_backend="none")
