@@ -136,8 +136,11 @@ async def test_an_export_that_was_cut_short_leaves_the_old_file_and_goes_on(
     assert files(target.parent) == ["usage.csv"]
 
 
-def test_from_a_cut_at_any_byte_the_next_run_writes_the_same_bytes(tmp_path: Path) -> None:
+def test_from_a_cut_at_any_byte_the_next_run_writes_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Inside the header, a number, a quoted line break, between CR and LF: always."""
+    monkeypatch.setattr("os.fsync", lambda _: None)  # many hundred times, and no disk is the subject here
     rows = [
         {"timestamp": f"2026-10-{day:02d}T00:00:00.000Z", "notes": note}
         for day, note in ((1, "plain"), (1, "plain"), (2, 'a "quoted"\r\nline'), (2, "plain"), (3, ""))
