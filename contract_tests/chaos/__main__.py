@@ -8,16 +8,18 @@ import sys
 import time
 import traceback
 from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from chaos.runs import run
+from chaos import crash, runs, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chaos.runs import Result
 
-REPLAY = "PYTHONPATH=contract_tests .venv/bin/python -m chaos --seed"
+REPLAY = "PYTHONPATH=contract_tests .venv/bin/python -m chaos"
 
 
 def main() -> int:
@@ -25,18 +27,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--runs", type=int, default=2_500, help="how many seeds (2500)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
+    parser.add_argument("--sockets", type=int, default=48, help="how many of them over real sockets, too (48)")
+    parser.add_argument("--kills", type=int, default=50, help="how often to kill a process that exports (50)")
     parser.add_argument("--seed", type=int, help="only this seed, with everything there is to tell of it")
+    parser.add_argument("--socket-seed", type=int, help="the same over real sockets")
     arguments = parser.parse_args()
     if arguments.seed is not None:
-        return _replay(arguments.seed)
+        return _replay(runs.run(arguments.seed))
+    if arguments.socket_seed is not None:
+        return _replay(sockets.run(arguments.socket_seed))
+    seeds = range(arguments.first, arguments.first + arguments.runs)
+    good = _night("over a transport, on a virtual clock", map(runs.run, seeds), "--seed")
+    good &= _night("over real sockets", map(sockets.run, seeds[: arguments.sockets]), "--socket-seed")
+    with TemporaryDirectory() as folder:
+        killed = crash.kill_and_finish(Path(folder), arguments.kills, seed=arguments.first)
+    print(f"\nexporting processes killed: {killed.kills}, of them in the middle: {killed.in_the_middle};")
+    print(f"finished by the next: {killed.finished}, with other bytes than undisturbed: {killed.different}")
+    return 0 if good and not killed.different else 1
+
+
+def _night(title: str, results: Iterable[Result], replay: str) -> bool:
+    print(f"\n{title}", flush=True)
     started = time.monotonic()
-    results = []
-    for seed in range(arguments.first, arguments.first + arguments.runs):
-        results.append(run(seed))
-        if not results[-1].passed:
-            print(f"{results[-1]}\n  once more: {REPLAY} {seed}", flush=True)
-    print(report(results, time.monotonic() - started))
-    return 0 if all(result.passed for result in results) else 1
+    done = []
+    for result in results:
+        done.append(result)
+        if not result.passed:
+            print(f"{result}\n  once more: {REPLAY} {replay} {result.case.seed}", flush=True)
+    print(report(done, time.monotonic() - started), flush=True)
+    return all(result.passed for result in done)
 
 
 def report(results: Iterable[Result], seconds: float) -> str:
@@ -54,13 +73,13 @@ def report(results: Iterable[Result], seconds: float) -> str:
         f"rows lost: {sum(result.lost for result in results)}",
         f"rows repeated: {sum(result.repeated for result in results)}",
         f"foreign exceptions: {sum(len(result.foreign) for result in results)}",
+        f"worst deadline overshoot: {max((result.overshoot for result in results), default=0.0):.3f} s",
         f"runs failed: {sum(not result.passed for result in results)}",
     ]
     return "\n".join(lines)
 
 
-def _replay(seed: int) -> int:
-    result = run(seed)
+def _replay(result: Result) -> int:
     print(result)
     print("faults:", dict(result.injected))
     print("errors:", dict(result.errors))

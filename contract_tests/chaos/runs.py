@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from venice_billing import AsyncVeniceBilling, VeniceBilling
 
 NOW = datetime(2026, 11, 3, 7, 21, 40, 123_456, tzinfo=UTC)
-_PATIENCE = 200
-"""Attempts in a row without a new row before a run counts as stuck."""
 
 Method = Literal["iter_usage", "iter_usage_history", "original", "fail-over", "export_usage_csv"]
 Reading = Literal["entries", "pages", "portions", "stops"]
@@ -70,6 +68,8 @@ class Result:
     foreign: list[BaseException] = field(factory=list)
     hours: float = 0.0
     """On the virtual clock."""
+    overshoot: float = 0.0
+    """Seconds that a request took beyond its deadline, at most; over real sockets only."""
 
     @property
     def passed(self) -> bool:
@@ -82,8 +82,8 @@ class Result:
         return "\n  ".join([f"{self.case}: {self.rows} rows, {verdict}", *notes])
 
 
-def draw(seed: int) -> tuple[Case, FakeVenice, Weather]:
-    """Return what a seed stands for, always the same."""
+def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, Weather]:
+    """Return what a seed stands for, always the same; over sockets with short deadlines, as hangs take their time."""
     rng = random.Random(seed)
     kind = rng.choice(sorted(ledgers.KINDS))
     rows = ledgers.make(kind, rng, NOW)
@@ -99,10 +99,12 @@ def draw(seed: int) -> tuple[Case, FakeVenice, Weather]:
         reading=rng.choice(("entries", "pages", "portions", "stops")),
         order=order,
         options=_options(rng, method, rows),
-        timeout=rng.choice((2.0, 10.0, 10.0, 40.0)),
+        timeout=rng.choice((0.3, 0.4) if over_sockets else (2.0, 10.0, 10.0, 40.0)),
         max_retries=rng.choice((0, 1, 2, 2, 5)),
     )
-    weather = Weather(rng, csv=method == "export_usage_csv", retries=case.max_retries, rows=rows)
+    weather = Weather(
+        rng, csv=method == "export_usage_csv", retries=case.max_retries, rows=rows, over_sockets=over_sockets
+    )
     weather.history_dies = method == "fail-over"
     fake = FakeVenice(
         rows,
@@ -143,8 +145,12 @@ def _moment(rng: random.Random, rows: list[ledgers.Row]) -> datetime:
 def run(seed: int) -> Result:
     """Run the case of a seed to its end, and judge it."""
     case, fake, weather = draw(seed)
-    result = Result(case, weather.injected)
-    night = _Night(case, fake, result)
+    return judged(Night(case, fake, Result(case, weather.injected)), weather)
+
+
+def judged(night: Night, weather: Weather) -> Result:
+    """Go through a night to its end, and judge it."""
+    case, fake, result = night.case, night.fake, night.result
     before = night.rows()
     try:
         if case.method == "export_usage_csv":
@@ -162,8 +168,11 @@ def run(seed: int) -> Result:
     return result
 
 
-class _Night:
+class Night:
     """The attempts of a run."""
+
+    patience = 200
+    """Attempts in a row without a new row before a run counts as stuck."""
 
     def __init__(self, case: Case, fake: FakeVenice, result: Result) -> None:
         self.case = case
@@ -172,7 +181,15 @@ class _Night:
         self.received: list[Any] = []
         self.through = False
         self._rng = random.Random(case.seed)
-        self._sleepless = 0
+        self._fruitless = 0
+
+    def client(self) -> VeniceBilling:
+        """Return a new client, as another process would make one."""
+        return self.fake.client(timeout=self.case.timeout, max_retries=self.case.max_retries)
+
+    def async_client(self) -> AsyncVeniceBilling:
+        """Return a new client of the other flavour."""
+        return self.fake.async_client(timeout=self.case.timeout, max_retries=self.case.max_retries)
 
     def rows(self) -> list[ledgers.Row]:
         """The rows that the ledger has now, as this run should deliver them."""
@@ -224,12 +241,12 @@ class _Night:
                 self.result.problems.append(f"an error without its checkpoint, or without bound: {error!r}")
             return error.checkpoint
         finally:
-            self._sleepless = 0 if len(self.received) > had else self._sleepless + 1
+            self._fruitless = 0 if len(self.received) > had else self._fruitless + 1
             self._check_budget(first)
             self.fake.clock.advance(self._rng.choice((0.0, 1.0, 40.0, 400.0)))
 
     def _patient(self) -> bool:
-        if self._sleepless <= _PATIENCE:
+        if self._fruitless <= self.patience:
             return True
         if self.received or self.rows() or not self.fake.quirks.empty_result_hangs:
             self.result.problems.append(f"stuck after {len(self.received)} rows: {getattr(self, '_last', None)!r}")
@@ -244,14 +261,13 @@ class _Night:
 
     def _walk_once(self, checkpoint: str | None) -> str | None:
         stop = self._rng.randint(1, 60) if self.case.reading in ("stops", "portions") else None
-        policy = {"timeout": self.case.timeout, "max_retries": self.case.max_retries}
         if self.case.flavour == "async":
-            return asyncio.run(self._walk_async(self.fake.async_client(**policy), checkpoint, stop))
-        return self._walk_sync(self.fake.client(**policy), checkpoint, stop)
+            return asyncio.run(self._walk_async(checkpoint, stop))
+        return self._walk_sync(checkpoint, stop)
 
-    def _walk_sync(self, client: VeniceBilling, checkpoint: str | None, stop: int | None) -> str | None:
+    def _walk_sync(self, checkpoint: str | None, stop: int | None) -> str | None:
         had = len(self.received)
-        with client:
+        with self.client() as client:
             walk = self._iterate(client, checkpoint, stop)
             try:
                 if self.case.reading == "pages":
@@ -266,9 +282,9 @@ class _Night:
             self.through = stop is None or len(self.received) - had < stop
             return walk.checkpoint
 
-    async def _walk_async(self, client: AsyncVeniceBilling, checkpoint: str | None, stop: int | None) -> str | None:
+    async def _walk_async(self, checkpoint: str | None, stop: int | None) -> str | None:
         had = len(self.received)
-        async with client:
+        async with self.async_client() as client:
             walk = self._iterate(client, checkpoint, stop)
             try:
                 if self.case.reading == "pages":
@@ -299,16 +315,15 @@ class _Night:
             self.result.problems.append("the error names another checkpoint than the walk")
 
     def _export_once(self, path: Path) -> None:
-        policy = {"timeout": self.case.timeout, "max_retries": self.case.max_retries}
         if self.case.flavour == "async":
-            export = asyncio.run(self._export_async(path, policy))
+            export = asyncio.run(self._export_async(path))
         else:
-            with self.fake.client(**policy) as client:
+            with self.client() as client:
                 export = client.export_usage_csv(path, **self.case.options)
         self.through = True
         if export.size != path.stat().st_size or path.stat().st_mode & 0o777 != 0o600:
             self.result.problems.append(f"not the file it says it is: {export}")
 
-    async def _export_async(self, path: Path, policy: dict[str, Any]) -> Any:
-        async with self.fake.async_client(**policy) as client:
+    async def _export_async(self, path: Path) -> Any:
+        async with self.async_client() as client:
             return await client.export_usage_csv(path, **self.case.options)

@@ -1,0 +1,87 @@
+"""Kill a process that exports, at random moments, and let the next one finish: the bytes must be the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from chaos import ledgers
+from chaos.runs import NOW
+from venice_billing import AsyncVeniceBilling, VeniceBilling
+from venice_billing.testing import CsvLayout, FakeVenice, Quirks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_OLD = b"what the file held before\n"
+_PAGE_SIZE = 20
+
+
+@define
+class Killed:
+    """What came of it."""
+
+    kills: int = 0
+    in_the_middle: int = 0
+    """Of the kills: after the first record, before the last."""
+    finished: int = 0
+    different: int = 0
+
+
+def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
+    """Kill that many exporting processes; after each few let one come through, and compare its file."""
+    rng = random.Random(seed)
+    killed = Killed()
+    layout = CsvLayout(line_break="\r\n", final_line_break=False)
+    rows = [row for kind in ("crowds", "spread", "gaps") for row in ledgers.make(kind, rng, NOW)]
+    fake = FakeVenice(rows, now=NOW, quirks=Quirks(csv_layouts=[layout], latency=0.01))
+    with fake.serve() as server:
+        undisturbed = folder / "undisturbed.csv"
+        export(server.base_url, fake.admin_key, undisturbed, "sync")
+        while killed.kills < kills:
+            target = folder / f"export-{killed.kills}.csv"
+            target.write_bytes(_OLD)
+            for _ in range(min(rng.randint(1, 6), kills - killed.kills)):
+                _kill(rng, (server.base_url, fake.admin_key, target, rng.choice(("sync", "async"))), killed)
+            export(server.base_url, fake.admin_key, target, "sync")
+            killed.finished += 1
+            killed.different += target.read_bytes() != undisturbed.read_bytes()
+    return killed
+
+
+def export(base_url: str, key: str, target: Path, flavour: str) -> None:
+    """Export, in whatever process this is."""
+    if flavour == "sync":
+        with VeniceBilling(key, base_url=base_url) as client:
+            client.export_usage_csv(target, page_size=_PAGE_SIZE)
+        return
+
+    async def run() -> None:
+        async with AsyncVeniceBilling(key, base_url=base_url) as client:
+            await client.export_usage_csv(target, page_size=_PAGE_SIZE)
+
+    asyncio.run(run())
+
+
+def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Killed) -> None:
+    context = get_context("forkserver")  # warm: the imports are done, so that kills hit the export and not them
+    context.set_forkserver_preload(["chaos.crash"])
+    target = arguments[2]
+    process = context.Process(target=export, args=arguments, daemon=True)
+    process.start()
+    process.join(rng.uniform(0.02, 0.35))
+    was_running = process.is_alive()
+    process.kill()
+    process.join()
+    process.close()
+    killed.kills += 1
+    if not was_running:
+        target.write_bytes(_OLD)  # it was through already: the next one starts anew
+        return
+    partial = next(target.parent.glob(f"{target.name}.*.partial"), None)
+    killed.in_the_middle += partial is not None and partial.stat().st_size > 0
+    killed.different += target.read_bytes() != _OLD and partial is not None

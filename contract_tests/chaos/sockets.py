@@ -1,0 +1,80 @@
+"""The same runs over real sockets: hangs and trickles take their time, and each request is measured."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from chaos.runs import Night, Result, draw, judged
+from venice_billing import AsyncVeniceBilling, VeniceBilling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from venice_billing._call import Send
+
+LATEST = 0.5
+"""Seconds after its deadline in which a request must have ended."""
+
+
+def run(seed: int) -> Result:
+    """Run the case of a seed over a served fake; waits between attempts pass on its clock, requests do not."""
+    case, fake, weather = draw(seed, over_sockets=True)
+    result = Result(case, weather.injected)
+    with fake.serve() as server:
+        night = _SocketNight(case, fake, result)
+        night.base_url = server.base_url
+        judged(night, weather)
+    if result.overshoot > LATEST:
+        result.problems.append(f"a request ended {result.overshoot:.2f} s after its deadline")
+    return result
+
+
+class _SocketNight(Night):
+    base_url = ""
+    patience = 30
+
+    def client(self) -> VeniceBilling:
+        client = VeniceBilling(**self._options())
+        client._on_clock(self.fake.clock)
+        driver: Any = client._driver
+        driver._send = self._timed(driver._send)
+        return client
+
+    def async_client(self) -> AsyncVeniceBilling:
+        client = AsyncVeniceBilling(**self._options())
+        client._on_clock(self.fake.clock)
+        driver: Any = client._driver
+        driver._send = self._timed_async(driver._send)
+        return client
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "api_key": self.fake.admin_key,
+            "base_url": self.base_url,
+            "timeout": self.case.timeout,
+            "max_retries": self.case.max_retries,
+        }
+
+    def _timed(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(step: Send, *rest: Any) -> Any:
+            started = time.monotonic()
+            try:
+                return send(step, *rest)
+            finally:
+                self._note(started, step)
+
+        return timed
+
+    def _timed_async(self, send: Callable[..., Any]) -> Callable[..., Any]:
+        async def timed(step: Send, *rest: Any) -> Any:
+            started = time.monotonic()
+            try:
+                return await send(step, *rest)
+            finally:
+                self._note(started, step)
+
+        return timed
+
+    def _note(self, started: float, step: Send) -> None:
+        self.result.overshoot = max(self.result.overshoot, time.monotonic() - started - step.timeout)
