@@ -75,6 +75,12 @@ def contract(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def chaos(session: nox.Session) -> None:
+    """Walk and export through thousands of bad nights (arguments: -- --help; --seed N has one again)."""
+    _run(session, "-m", "chaos", *session.posargs, env={"PYTHONPATH": "contract_tests"})
+
+
+@nox.session(venv_backend="none")
 def regenerate(session: nox.Session) -> None:
     """Regenerate contract and client (arguments: scripts/regenerate.py --help), prove them, print what changed."""
     # Not in session.create_tmp(): that redirects all temporary files into .nox, where ruff formats nothing.
