@@ -1,0 +1,107 @@
+"""What the facade accepts, as edges that are always tried and as strategies for the rest."""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hypothesis.strategies import SearchStrategy
+
+Arguments = dict[str, Any]
+
+_CURSOR_LETTERS = string.ascii_letters + string.digits + "_-"
+_CURSORS = ("a", "Z", "0", "_", "-", _CURSOR_LETTERS, (_CURSOR_LETTERS * 8)[:512])
+_MOMENTS: tuple[Any, ...] = (
+    datetime(2026, 6, 1, tzinfo=UTC),
+    datetime(2026, 6, 1, 12, 30, 15, 123456, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    datetime(1, 1, 2, tzinfo=UTC),
+    datetime(9999, 12, 30, 23, 59, 59, 999000, tzinfo=UTC),
+    date(2024, 2, 29),
+    "2026-06-01T00:00:00Z",
+    "2026-06-01T00:00:00.5-08:00",
+    "2026-06-01",
+)
+_DAYS: tuple[Any, ...] = (date(1, 1, 1), date(1999, 12, 31), date(2024, 2, 29), "2026-06-01", date(9999, 12, 31))
+_LEGACY = ("USD", "VCU", "DIEM", "BUNDLED_CREDITS")
+_HISTORY = ("USD", "DIEM", "BUNDLED_CREDITS")
+_LIMITS = (1, 2, 99, 200, 499, 500)
+_PAGES = (1, 2, 101, 10**6, 2**31, 2**63)
+_PAGE_SIZES = (10, 11, 99, 500, 999, 1000)
+_LOOKBACKS = tuple(f"{days}d" for days in range(1, 91))
+_ORDERS = ("asc", "desc")
+
+EDGES: dict[str, dict[str, tuple[Any, ...]]] = {
+    "get_balance": {},
+    "get_usage": {
+        "currency": _LEGACY,
+        "start_date": _MOMENTS,
+        "end_date": _MOMENTS,
+        "limit": _LIMITS,
+        "page": _PAGES,
+        "sort_order": _ORDERS,
+    },
+    "get_usage_history": {
+        "currency": _HISTORY,
+        "start_timestamp": _MOMENTS,
+        "end_timestamp": _MOMENTS,
+        "page_size": _PAGE_SIZES,
+        "cursor": _CURSORS,
+    },
+    "get_usage_analytics": {"lookback": _LOOKBACKS},
+}
+
+
+def edges(method: str) -> Iterator[Arguments]:
+    """Yield nothing at all, then each edge of each parameter by itself, then the days, which come in pairs."""
+    yield {}
+    for name, values in EDGES[method].items():
+        yield from ({name: value} for value in values)
+    if method == "get_usage_analytics":
+        yield from ({"start_date": day, "end_date": day} for day in _DAYS)
+
+
+def combinations(method: str) -> SearchStrategy[Arguments]:
+    """Return a strategy for arguments that the facade accepts together (nearly always: it has the last word)."""
+    if method == "get_balance":
+        return st.just({})
+    if method == "get_usage":
+        return st.fixed_dictionaries(
+            {},
+            optional={
+                "currency": st.sampled_from(_LEGACY),
+                "limit": st.integers(1, 500),
+                "page": st.integers(min_value=1),
+                "sort_order": st.sampled_from(_ORDERS),
+            },
+        ).flatmap(lambda rest: _windows("start_date", "end_date").map(lambda window: rest | window))
+    if method == "get_usage_history":
+        filters = st.fixed_dictionaries(
+            {},
+            optional={"currency": st.sampled_from(_HISTORY), "page_size": st.integers(10, 1000)},
+        ).flatmap(lambda rest: _windows("start_timestamp", "end_timestamp").map(lambda window: rest | window))
+        cursor = st.text(_CURSOR_LETTERS, min_size=1, max_size=512)
+        return filters | st.fixed_dictionaries({"cursor": cursor})
+    days = st.tuples(st.dates(), st.dates()).map(sorted)
+    return st.fixed_dictionaries({"lookback": st.sampled_from(_LOOKBACKS)}) | days.map(
+        lambda pair: {"start_date": pair[0], "end_date": pair[1].isoformat()}
+    )
+
+
+def _windows(start: str, end: str) -> SearchStrategy[Arguments]:
+    zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+    moments = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=zones)  # noqa: DTZ001 - the zone is drawn
+    forms = st.sampled_from((lambda moment: moment, datetime.isoformat, datetime.date))
+    pairs = st.tuples(moments, moments).map(sorted)
+
+    def arguments(drawn: tuple[list[datetime], Any, int]) -> Arguments:
+        (first, last), form, given = drawn
+        window = {start: form(first), end: form(last)}
+        return {name: value for bit, (name, value) in enumerate(window.items()) if given >> bit & 1}
+
+    return st.tuples(pairs, forms, st.integers(0, 3)).map(arguments)

@@ -1,0 +1,49 @@
+"""One stage and one set of findings for all probes, and a line per broken promise at the end."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from _contract import Contract
+from _documents import load_document
+
+from contract.findings import Findings, sorted_lines
+from contract.stage import Stage
+from contract.suite import COMMITTED, Trial, committed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FINDINGS = pytest.StashKey[Findings]()
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """Return the contract in question: VENICE_CONTRACT, or the committed one."""
+    named = os.environ.get("VENICE_CONTRACT")
+    return Contract(load_document(named)) if named else committed()
+
+
+@pytest.fixture(scope="session")
+def findings(pytestconfig: pytest.Config) -> Findings:
+    return pytestconfig.stash.setdefault(_FINDINGS, Findings())
+
+
+@pytest.fixture(scope="session")
+def trial(contract: Contract, findings: Findings) -> Iterator[Trial]:
+    with Stage() as stage:
+        yield Trial(contract, stage, findings)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what is broken, one promise a line; say nothing where the suite did not run."""
+    findings = config.stash.get(_FINDINGS, None)
+    if findings is None:
+        return
+    name = os.environ.get("VENICE_CONTRACT") or COMMITTED.name
+    broken = sorted_lines(findings.broken.values())
+    terminalreporter.write_sep("=", f"{len(broken)} broken promises of {name}")
+    for line in broken:
+        terminalreporter.write_line(f"BROKEN  {line}")

@@ -1,0 +1,140 @@
+"""Both flavours of the facade on one mocked wire, and the generated modules beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import httpx
+import respx
+from attrs import field, frozen
+
+import venice_billing_api.api as generated_api
+from venice_billing import AsyncVeniceBilling, VeniceBilling
+from venice_billing._configuration import BASE_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType, TracebackType
+
+Flavour = Literal["sync", "async"]
+FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
+JSON, CSV = "application/json", "text/csv"
+KEY = "contract-suite-key"
+
+
+@frozen
+class Call:
+    """A public method that makes one request, and what it asks for."""
+
+    method: str
+    path: str
+    media_type: str = JSON
+
+    @property
+    def name(self) -> str:
+        """Name the call in test ids."""
+        return f"{self.method}-{'csv' if self.media_type == CSV else 'json'}"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return what makes the method ask for the media type."""
+        return {"format": "csv"} if self.media_type == CSV else {}
+
+    @property
+    def url(self) -> str:
+        """Return where the request is expected to go."""
+        return BASE_URL + self.path
+
+
+CALLS = (
+    Call("get_balance", "/billing/balance"),
+    Call("get_usage", "/billing/usage"),
+    Call("get_usage", "/billing/usage", CSV),
+    Call("get_usage_history", "/billing/usage-history"),
+    Call("get_usage_history", "/billing/usage-history", CSV),
+    Call("get_usage_analytics", "/billing/usage-analytics"),
+)
+
+
+@frozen
+class Answer:
+    """What the wire answers to every request."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    content: bytes = field(default=b"", repr=False)
+
+    def response(self) -> httpx.Response:
+        """Return it as httpx gives it out, its body not yet read."""
+        return httpx.Response(self.status, headers=list(self.headers), stream=httpx.ByteStream(self.content))
+
+    @property
+    def lower_headers(self) -> Mapping[str, str]:
+        """Return the headers as the generated parser takes them."""
+        return {name.lower(): value for name, value in self.headers}
+
+
+class Stage:
+    """A context in which the facade is called and every request of it is seen."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self._router = respx.mock(assert_all_called=False)
+        self._runner = asyncio.Runner()
+        self._clients: dict[Flavour, Any] = {}
+        self._answer = Answer(500)
+
+    def __enter__(self) -> Self:
+        self._router.start()
+        self._router.route().mock(side_effect=self._respond)
+        self._clients = {"sync": httpx.Client(), "async": httpx.AsyncClient()}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clients["sync"].close()
+        self._runner.run(self._clients["async"].aclose())
+        self._runner.close()
+        self._router.stop()
+
+    def call(self, flavour: Flavour, method: str, arguments: Mapping[str, Any], answer: Answer) -> Any:
+        """Call a method of the facade with an answer that awaits it."""
+        self._answer = answer
+        client = self._facade(flavour)
+        if flavour == "sync":
+            return getattr(client, method)(**arguments)
+        return self._runner.run(getattr(client, method)(**arguments))
+
+    def taken(self) -> list[httpx.Request]:
+        """Return the requests since the last time, and forget them."""
+        requests, self.requests = self.requests, []
+        return requests
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self._answer.response()
+
+    def _facade(self, flavour: Flavour) -> Any:
+        """Return a new client on the mocked wire: a new one, so that its failure budget is whole."""
+        kind = VeniceBilling if flavour == "sync" else AsyncVeniceBilling
+        return kind(KEY, base_url=BASE_URL, max_retries=0, http_client=self._clients[flavour])
+
+
+def generated_modules() -> dict[tuple[str, str], ModuleType]:
+    """Return the generated modules by the method and path of their operation."""
+    modules = {}
+    for module in _leaves(generated_api):
+        request = module.build_request()
+        modules[request["method"], request["url"]] = module
+    return modules
+
+
+def _leaves(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        module = importlib.import_module(found.name)
+        if hasattr(module, "build_request"):
+            yield module

@@ -1,0 +1,131 @@
+"""The suite as a list of probes, each of which puts one part of the client's promise to the test.
+
+`nox -s contract` runs them under pytest, one test each; `nox -s mutants` runs the same list in its own process, once
+for every mutation of the contract.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from _contract import Contract
+from _documents import load_document
+from attrs import frozen
+from contract_diff import Severity, diff
+
+from contract.answers import Examination
+from contract.coverage import elements
+from contract.findings import Broken, Findings
+from contract.sending import Inspection
+from contract.stage import CALLS, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMMITTED = Path(__file__).resolve().parents[2] / "openapi" / "venice-billing.yaml"
+EXAMPLES = 60
+"""Random values per property, beside the corners."""
+
+
+@cache
+def committed() -> Contract:
+    """Return the contract the client was generated from."""
+    return Contract(load_document(COMMITTED))
+
+
+@frozen
+class Trial:
+    """A contract, the client's wire, and what was found so far."""
+
+    contract: Contract
+    stage: Stage
+    findings: Findings
+    examples: int = EXAMPLES
+
+
+@frozen
+class Probe:
+    """One part of the promise."""
+
+    name: str
+    path: str
+    """The path it is about; empty if it is about several."""
+    run: Callable[[Trial], None]
+
+
+def probes() -> Iterator[Probe]:
+    """Yield every probe."""
+    for call in CALLS:
+        yield Probe(
+            f"successes-{call.name}",
+            call.path,
+            lambda trial, call=call: _examination(trial).successes(call, committed()),
+        )
+        yield Probe(f"requests-{call.name}", call.path, lambda trial, call=call: _inspection(trial).calls(call))
+    for call in {each.path: each for each in reversed(CALLS)}.values():
+        yield Probe(
+            f"failures-{call.name}", call.path, lambda trial, call=call: _examination(trial).failures(call, committed())
+        )
+    yield Probe("requests-of-walks", "", _walks)
+
+
+def unexplained(contract: Contract, findings: Findings) -> Iterator[Broken]:
+    """Yield what the contract diff calls breaking and no probe has run into: the last net.
+
+    Some changes break consumers without this client ever feeling them, like a pattern that happens to admit
+    all it sends.
+    """
+    for change in diff(committed().document, contract.document):
+        if change.severity is Severity.BREAKING and not findings.mentions(change.operation, change.location):
+            yield Broken(change.operation, change.location, f"serves the old contract: {change.kind}")
+
+
+def unexercised(contract: Contract, findings: Findings) -> list[str]:
+    """Return the elements that no probe has exercised, of those the client was made for: additions are no promise."""
+    promised = set(elements(committed()))
+    missing = {element for element in elements(contract) if element in promised} - findings.exercised
+    return [" ".join(element) for element in sorted(missing)]
+
+
+def examine(contract: Contract, examples: int) -> tuple[list[Broken], list[Broken]]:
+    """Return the promises that probes found broken, and those that only the diff names.
+
+    What the contract says as the committed one does needs no examination: `nox -s contract` has seen to it.
+    """
+    findings = Findings()
+    with Stage() as stage:
+        trial = Trial(contract, stage, findings, examples)
+        for probe in probes():
+            if _reads_differently(contract, probe.path):
+                probe.run(trial)
+    return sorted(findings.broken.values()), sorted(unexplained(contract, findings))
+
+
+def _reads_differently(contract: Contract, path: str) -> bool:
+    before, after = (_spelt_out(each, path) for each in (committed(), contract))
+    return before != after
+
+
+def _spelt_out(contract: Contract, path: str) -> str:
+    """Return all that the document says about a path, references followed; about all paths if it is empty."""
+    document, inline = contract.document, contract.reader.inline
+    paths = [each for each in document["paths"] if path in {"", each}]
+    shared = {key: value for key, value in document.items() if key not in {"paths", "components", "info"}}
+    schemes = document.get("components", {}).get("securitySchemes")
+    return str([shared, schemes, *((each, inline(document["paths"][each])) for each in paths)])
+
+
+def _examination(trial: Trial) -> Examination:
+    return Examination(trial.contract, trial.stage, trial.findings, trial.examples)
+
+
+def _inspection(trial: Trial) -> Inspection:
+    return Inspection(trial.contract, committed(), trial.stage, trial.findings, trial.examples)
+
+
+def _walks(trial: Trial) -> None:
+    with TemporaryDirectory() as folder:
+        _inspection(trial).walks(Path(folder))
