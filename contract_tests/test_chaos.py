@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-
 from chaos import runs, sockets, truth
 from chaos.__main__ import REPLAY, report
 from chaos.runs import Result
+
 from venice_billing import UsageEntry
+from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +53,8 @@ def test_the_judge_sees_what_is_wrong(
     spoil: Callable[[list[UsageEntry]], list[UsageEntry]], verdict: tuple[int, int, int]
 ) -> None:
     """A row that is missing, one that comes twice, or another order does not pass."""
-    case, fake, weather = runs.draw(7)
-    entries = [UsageEntry.from_dict(row) for row in fake.ledger]
-    result = Result(case, weather.injected)
-    truth.judge(result, spoil(entries), fake.ledger, fake.ledger, changing=False)
+    ledger = FakeVenice(20).ledger
+    result = Result(runs.draw(7)[0], Counter())
+    truth.judge(result, spoil([UsageEntry.from_dict(row) for row in ledger]), ledger, ledger, changing=False)
     assert (result.lost, result.repeated, len(result.problems)) == verdict
     assert f"rows lost: {verdict[0]}" in report([result], 1.0)
