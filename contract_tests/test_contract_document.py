@@ -14,10 +14,11 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 _ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(_ROOT / "scripts"))
 
-from _canonical import canonical, json_schema  # noqa: E402
+from _canonical import canonical  # noqa: E402
 from _cut import schema_references  # noqa: E402
 from _documents import load_document  # noqa: E402
 from _overlay import load_overlay  # noqa: E402
+from _schemas import json_schema  # noqa: E402
 from _structure import objects, operations  # noqa: E402
 
 _PATH = _ROOT / "openapi" / "venice-billing.yaml"

@@ -30,8 +30,8 @@ _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent
 sys.path[:0] = [str(_HERE / "stock"), str(_ROOT / "scripts")]
 
-from _canonical import json_schema  # noqa: E402
 from _documents import Document, load_document  # noqa: E402
+from _schemas import json_schema  # noqa: E402
 from _structure import objects  # noqa: E402
 from sockets import GOOD, ScriptedServer, say  # noqa: E402
 

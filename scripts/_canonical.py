@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import yaml
 from _cut import schema_references
+from _schemas import json_schema
 from _structure import Kind, rebuild
 
 if TYPE_CHECKING:
@@ -42,12 +43,6 @@ def dump(document: Document, head: str) -> str:
         document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
     return "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines()) + text
-
-
-def json_schema(schema: Any, document: Document) -> Document:
-    """Return an OpenAPI 3.0 schema of the document as a self-contained JSON Schema (2020-12)."""
-    components = {name: _as_json_schema(one) for name, one in document["components"].get("schemas", {}).items()}
-    return {"components": {"schemas": components}, "allOf": [_as_json_schema(schema)]}
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -95,23 +90,6 @@ def _is_valid_example(kind: Kind, node: Document, document: Document) -> bool:
     return jsonschema_rs.Draft202012Validator(json_schema(bare, document), validate_formats=True).is_valid(
         node["example"]
     )
-
-
-def _as_json_schema(schema: Any) -> Any:
-    return rebuild(schema, _without_nullable, "schema")
-
-
-def _without_nullable(_kind: Kind, schema: Document) -> Document:
-    converted = {key: value for key, value in schema.items() if key not in {"nullable", "example"}}
-    for bound in ("minimum", "maximum"):
-        exclusive = "exclusive" + bound.capitalize()
-        if converted.get(exclusive) is True:
-            converted[exclusive] = converted.pop(bound, 0)
-        elif converted.get(exclusive) is False:
-            del converted[exclusive]
-    if schema.get("nullable") is True and isinstance(schema.get("type"), str):
-        converted["type"] = [schema["type"], "null"]
-    return converted
 
 
 def _ordered(node: Any, under: str = "") -> Any:

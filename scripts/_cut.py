@@ -6,10 +6,12 @@ import re
 from typing import Any
 
 from _documents import METHODS, Document, UnreadableDocumentError, is_billing_path
+from _schemas import refuse_malformed
 from _structure import Kind, objects, operations, rebuild
 
 SCHEMA_PREFIX = "#/components/schemas/"
 _TAG = "Billing"
+_SHARED = ("servers", "security")  # what all operations of a document have in common
 _PROSE_KEYS = frozenset({"description", "summary", "title", "externalDocs", "examples", "callbacks", "links"})
 _PROSE = re.compile(r"\b[a-z]+ [a-z]+\b")
 
@@ -22,12 +24,13 @@ def cut_billing(upstream: Document) -> Document:
     Raises:
         UnreadableDocumentError: There is no billing operation, or a reference leads nowhere.
     """
-    paths = {path: _path_item(upstream, item) for path, item in upstream["paths"].items() if is_billing_path(path)}
+    found = {path: item for path, item in upstream["paths"].items() if is_billing_path(str(path)) and item}
+    refuse_malformed({"paths": found, **{key: upstream[key] for key in _SHARED if upstream.get(key)}})
     document: Document = {
         "openapi": str(upstream.get("openapi", "3.0.0")),
         "info": {"title": "", "version": str(_mapping(upstream.get("info")).get("version", "unknown"))},
-        "paths": {path: item for path, item in paths.items() if item},
-        **{key: upstream[key] for key in ("servers", "security") if upstream.get(key)},
+        "paths": {path: _path_item(upstream, item) for path, item in found.items()},
+        **{key: upstream[key] for key in _SHARED if upstream.get(key)},
     }
     if not any(True for _ in operations(document)):
         raise UnreadableDocumentError("the document has no billing operation: there is nothing to generate")
@@ -35,6 +38,7 @@ def cut_billing(upstream: Document) -> Document:
         "schemas": _reachable_schemas(upstream, document),
         "securitySchemes": _used_security_schemes(upstream, document),
     }
+    refuse_malformed(document)
     return document
 
 

@@ -9,9 +9,9 @@ from _documents import METHODS, Document
 
 Kind = str
 Visit = Callable[[Kind, Document], Any]
-_Container = Literal["one", "map", "list"]
+Container = Literal["one", "map", "list"]
 
-_SCHEMA_CHILDREN: dict[str, tuple[Kind, _Container]] = {
+_SCHEMA_CHILDREN: dict[str, tuple[Kind, Container]] = {
     "properties": ("schema", "map"),
     "patternProperties": ("schema", "map"),
     "items": ("schema", "one"),
@@ -21,12 +21,13 @@ _SCHEMA_CHILDREN: dict[str, tuple[Kind, _Container]] = {
     "anyOf": ("schema", "list"),
     "oneOf": ("schema", "list"),
 }
-_CONTENT: dict[str, tuple[Kind, _Container]] = {"content": ("media type", "map")}
-_CHILDREN: dict[Kind, dict[str, tuple[Kind, _Container]]] = {
+_CONTENT: dict[str, tuple[Kind, Container]] = {"content": ("media type", "map")}
+_CHILDREN: dict[Kind, dict[str, tuple[Kind, Container]]] = {
     "document": {
         "info": ("info", "one"),
         "servers": ("server", "list"),
         "tags": ("tag", "list"),
+        "security": ("security requirement", "list"),
         "paths": ("path", "map"),
         "components": ("components", "one"),
     },
@@ -42,6 +43,7 @@ _CHILDREN: dict[Kind, dict[str, tuple[Kind, _Container]]] = {
     "operation": {
         "parameters": ("parameter", "list"),
         "requestBody": ("request body", "one"),
+        "security": ("security requirement", "list"),
         "responses": ("response", "map"),
     },
     "parameter": {"schema": ("schema", "one"), **_CONTENT},
@@ -64,13 +66,21 @@ def rebuild(node: Any, visit: Visit, kind: Kind = "document") -> Any:
     return visit(kind, {key: _rebuild_child(value, visit, children.get(key)) for key, value in node.items()})
 
 
+def parts(node: Document, kind: Kind) -> Iterator[tuple[str, Kind, Container]]:
+    """Yield the keys of an object under which structured objects stand, their kind, and how they stand there."""
+    for key, (child_kind, container) in _CHILDREN.get(kind, {}).items():
+        is_plain = child_kind == "schema" and isinstance(node.get(key), bool)  # as `additionalProperties` may be
+        if key in node and not is_plain:
+            yield key, child_kind, container
+
+
 def objects(node: Any, kind: Kind = "document") -> Iterator[tuple[Kind, Document]]:
     """Yield every structured object of the document with its kind, the outermost first."""
     if not isinstance(node, dict):
         return
     yield kind, node
-    for key, (child_kind, container) in _CHILDREN.get(kind, {}).items():
-        for child in _contained(node.get(key), container):
+    for key, child_kind, container in parts(node, kind):
+        for child in _contained(node[key], container):
             yield from objects(child, child_kind)
 
 
@@ -82,7 +92,7 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
                 yield path, method, item[method]
 
 
-def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, _Container] | None) -> Any:
+def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, Container] | None) -> Any:
     if child is None:
         return value
     kind, container = child
@@ -93,7 +103,7 @@ def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, _Container] | No
     return rebuild(value, visit, kind)
 
 
-def _contained(value: Any, container: _Container) -> list[Any]:
+def _contained(value: Any, container: Container) -> list[Any]:
     if container == "map" and isinstance(value, dict):
         return list(value.values())
     if container == "list" and isinstance(value, list):
