@@ -93,7 +93,7 @@ REFUSALS = [
     ("method", "given_", "parameter", "allowed"), [pytest.param(*case, id=ascii(case[:2])[:90]) for case in REFUSALS]
 )
 async def test_bad_arguments_are_refused_before_any_request(
-    method: str, given_: dict[str, Any], parameter: str, allowed: str, flavour: Flavour, tmp_path: Path
+    *, method: str, given_: dict[str, Any], parameter: str, allowed: str, flavour: Flavour, tmp_path: Path
 ) -> None:
     """The error names the parameter, the value and what would be accepted, and nothing reaches the server."""
     fake = FakeVenice(0, now=NOW)
@@ -245,7 +245,7 @@ def test_whatever_is_given_as_a_time_is_a_time_or_refused_by_name(value: Any) ->
     try:
         assert arguments.instant("start_timestamp", value).tzinfo is UTC
     except InvalidParameterError as error:
-        assert error.parameter == "start_timestamp"
+        assert error.parameter == "start_timestamp"  # noqa: PT017 - the other way out
 
 
 @given(st.text(max_size=8))

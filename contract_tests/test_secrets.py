@@ -1,0 +1,222 @@
+"""The key leaves in the header of a request to the API, and appears nowhere else."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import pickle
+import socket
+import traceback
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from flavours import NOW, Face, Flavour, receive
+from rich.console import Console
+from rich.traceback import Traceback
+
+from venice_billing import AsyncVeniceBilling, VeniceBilling, VeniceError
+from venice_billing._secret import Secret
+from venice_billing.testing import FakeVenice, Quirks, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+KEY = "vn-Sesame0penUp4711"
+"""Kept out of the locals of every test: they are rendered below."""
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    return FakeVenice(30, now=NOW, admin_key=KEY)
+
+
+@pytest.fixture
+def face(fake: FakeVenice, flavour: Flavour) -> Face:
+    return flavour.connect(fake)
+
+
+def rendered(error: BaseException) -> str:
+    """Return an error as every tool shows it that shows more than its message, locals included."""
+    plain = traceback.TracebackException.from_exception(error, capture_locals=True)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(
+        Traceback.from_exception(
+            type(error),
+            error,
+            error.__traceback__,
+            show_locals=True,
+            locals_max_length=10,
+            locals_max_string=10_000,
+            locals_hide_dunder=False,
+            locals_hide_sunder=False,
+        )
+    )
+    assert isinstance(console.file, io.StringIO)
+    told = [str(error), repr(error), repr(vars(error)), "".join(plain.format()), console.file.getvalue()]
+    told += [rendered(other) for other in (error.__cause__, error.__context__) if other is not None]
+    return "\n".join(told)
+
+
+def echo(answer: Any) -> Any:
+    """Repeat the key in headers and body, as servers like to do with what they refuse."""
+    body = b'{"error": "not a valid key: %s", "details": {"key": "%s"}}' % (KEY.encode(), KEY.encode())
+    return faults.body(body).apply(faults.status(401).apply(answer)).with_header("x-request-id", f"for {KEY}")
+
+
+FAILURES: dict[str, faults.Fault] = {
+    **{
+        name: faults.ALL[name]()
+        for name in ("status 500", "connect hang", "body hang", "reset", "truncated gzip", "invalid json", "nan")
+    },
+    "echo": faults.Fault("echo", echo),
+    "redirect with key": faults.redirect(f"https://elsewhere.invalid/?key={KEY}"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_no_error_shows_the_key(fake: FakeVenice, face: Face, name: str) -> None:
+    """Neither in its text and attributes nor in any local of any frame, nor does it take it along by pickle."""
+    fake.quirks.faults = lambda _: FAILURES[name]
+    with pytest.raises(VeniceError) as caught:
+        await face.call("get_usage_history", start_timestamp=NOW - timedelta(days=3))
+    assert KEY not in rendered(caught.value)
+    assert KEY.encode() not in pickle.dumps(caught.value)
+
+
+async def test_no_error_of_a_walk_or_an_export_shows_the_key(fake: FakeVenice, face: Face, tmp_path: Path) -> None:
+    fake.quirks.faults = lambda seen: faults.Fault("echo", echo) if seen.number % 2 == 0 else None
+    with pytest.raises(VeniceError) as caught:
+        await receive(face.client.iter_usage(page_size=10))
+    assert KEY not in rendered(caught.value)
+    assert KEY not in str(caught.value.checkpoint)
+    with pytest.raises(VeniceError) as failed:
+        await face.call("export_usage_csv", tmp_path / "usage.csv", page_size=10)
+    assert KEY not in rendered(failed.value)
+    assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_an_error_in_the_users_own_loop_shows_no_key(fake: FakeVenice) -> None:
+    """Its traceback has the frames of a walk in it, which hold client, driver and plan."""
+    client = fake.client()
+    with pytest.raises(ZeroDivisionError) as caught:
+        sum(entry.amount / 0 for entry in client.iter_usage())
+    assert KEY not in rendered(caught.value)
+
+
+async def test_a_bug_in_a_transport_shows_no_key(flavour: Flavour) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    transport = httpx.MockTransport(handle)
+    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    face = Face(kind(KEY, http_client=http))
+    with pytest.raises(ZeroDivisionError) as caught:
+        await face.call("get_balance")
+    assert KEY not in rendered(caught.value)
+
+
+async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None:
+    """On real sockets, where httpcore and h11 see the header."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    face = Face(kind(KEY, base_url=f"http://127.0.0.1:{port}", max_retries=0))
+    with pytest.raises(VeniceError) as caught:
+        await face.call("get_balance")
+    await face.close()
+    assert KEY not in rendered(caught.value)
+
+
+async def test_no_log_shows_the_key(fake: FakeVenice, flavour: Flavour, caplog: pytest.LogCaptureFixture) -> None:
+    """Every logger at DEBUG, those of httpx and httpcore included, on real sockets, when things go wrong too."""
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    fake.quirks.faults = lambda seen: {2: faults.status(401), 3: faults.unknown_fields()}.get(seen.number)
+    with caplog.at_level(logging.DEBUG), fake.serve() as server:
+        face = Face(kind(KEY, base_url=server.base_url))
+        await face.call("get_balance")
+        with pytest.raises(VeniceError):
+            await face.call("get_balance")
+        await face.call("get_usage_history")
+        await face.close()
+    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+    assert KEY not in "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+
+
+async def test_no_repr_shows_the_key(face: Face) -> None:
+    client = face.client
+    shown = [
+        client,
+        client._configuration,
+        client._driver,
+        client._driver.client,
+        client.iter_usage(),
+        client.with_options(timeout=3),
+        vars(client),
+    ]
+    assert KEY not in "\n".join(f"{thing!r} {thing!s}" for thing in shown)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_secret_is_not_copied_anywhere(copied: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match="not pickled"):
+        copied(Secret(KEY))
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_client_is_not_pickled(fake: FakeVenice, kind: str) -> None:
+    client = Flavour(kind).connect(fake).client
+    with pytest.raises(TypeError) as caught:
+        pickle.dumps(client)
+    assert KEY not in str(caught.value)
+
+
+async def test_a_checkpoint_holds_no_key(face: Face) -> None:
+    walk = face.client.iter_usage()
+    await receive(walk, 5)
+    assert KEY not in walk.checkpoint
+    assert KEY.encode() not in pickle.dumps(walk.checkpoint)
+
+
+@pytest.mark.parametrize("location", ["https://elsewhere.invalid/", "http://api.venice.ai/", "/api/v1/other"])
+@pytest.mark.parametrize("follow", [False, True])
+async def test_the_key_goes_to_no_other_address(flavour: Flavour, location: str, *, follow: bool) -> None:
+    """Not even where the user's own httpx client follows redirects."""
+    hosts: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        hosts.append(str(request.url))
+        return httpx.Response(302, headers={"location": location})
+
+    options: Any = {"transport": httpx.MockTransport(handle), "follow_redirects": follow}
+    http: Any = httpx.Client(**options) if flavour.name == "sync" else httpx.AsyncClient(**options)
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    with pytest.raises(VeniceError, match="not followed"):
+        await Face(kind(KEY, http_client=http)).call("get_balance")
+    assert hosts == ["https://api.venice.ai/api/v1/billing/balance"]
+
+
+async def test_the_key_is_in_no_url_and_in_one_header(fake: FakeVenice, flavour: Flavour) -> None:
+    seen: list[httpx.Request] = []
+    transport = fake.transport()
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return transport.handler(request)  # type: ignore[return-value]
+
+    fake.quirks = Quirks(dead_cursor_every=2)
+    mock = httpx.MockTransport(handle)
+    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=mock)
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    await receive(kind(KEY, http_client=http).iter_usage_history(page_size=10))
+    assert len(seen) >= 3
+    for request in seen:
+        assert KEY not in str(request.url)
+        assert [name for name, value in request.headers.items() if KEY in value] == ["authorization"]
+        assert request.headers["authorization"] == f"Bearer {KEY}"
