@@ -106,9 +106,11 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
+        ...
 
     def time(self) -> float:
         """Return Unix seconds."""
+        ...
 
 
 @frozen

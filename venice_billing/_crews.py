@@ -14,6 +14,7 @@ from venice_billing._call import Wait
 from venice_billing._windows import advance
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from venice_billing._call import Outcome, Send
@@ -86,16 +87,7 @@ def crew(
     try:
         for thread in threads:
             thread.start()
-        while True:
-            with changed:
-                while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
-                    changed.notify_all()  # a window that is through makes the next one the first
-                    changed.wait()
-                changed.notify_all()  # what is taken makes room
-            if mishaps:
-                raise mishaps[0]
-            if delivery is None:
-                return
+        while (delivery := _next_ready(windows, changed, mishaps)) is not None:
             yield delivery
     finally:
         stop.set()
@@ -117,32 +109,23 @@ async def async_crew(
     import asyncio  # noqa: PLC0415 - only who awaits needs it
 
     changed = asyncio.Condition()
+    mishaps: list[BaseException] = []
 
     async def work() -> None:
-        while True:
+        try:
+            while (window := await _claimed_async(windows, changed)) is not None:
+                result = await _worked_async(window, windows, perform)
+                async with changed:
+                    windows.record(window, result)
+                    changed.notify_all()
+        except Exception as mishap:  # noqa: BLE001 - it is raised in the consumer's task
             async with changed:
-                while (window := windows.claim()) is None:
-                    if windows.finished:
-                        return
-                    await changed.wait()
-            result = await _worked_async(window, windows, perform)
-            async with changed:
-                windows.record(window, result)
+                mishaps.append(mishap)
                 changed.notify_all()
 
     tasks = [asyncio.create_task(work()) for _ in range(windows.concurrency)]
     try:
-        while True:
-            async with changed:
-                while (delivery := windows.ready()) is None and not windows.finished:
-                    for task in tasks:
-                        if task.done():
-                            task.result()  # a mishap of its own, not of the API
-                    changed.notify_all()  # a window that is through makes the next one the first
-                    await changed.wait()
-                changed.notify_all()  # what is taken makes room
-            if delivery is None:
-                return
+        while (delivery := await _next_ready_async(windows, changed, mishaps)) is not None:
             yield delivery
     finally:
         for task in tasks:
@@ -153,9 +136,9 @@ async def async_crew(
 
 def under_asyncio() -> bool:
     """Tell whether the running event loop is asyncio's."""
-    asyncio = sys.modules.get("asyncio")
+    loops = sys.modules.get("asyncio")  # not loaded: not running
     try:
-        return asyncio is not None and asyncio.get_running_loop() is not None
+        return loops is not None and loops.get_running_loop() is not None
     except RuntimeError:
         return False
 
@@ -185,6 +168,40 @@ def _worked(
             with changed:
                 windows.slow_down()
         outcome = perform(step)
+
+
+def _next_ready(windows: Windows[Row], changed: Condition, mishaps: list[BaseException]) -> Deliver[Row] | None:
+    """Return what is to be handed on next, or None at the end."""
+    with changed:
+        while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
+            changed.notify_all()  # a window that is through makes the next one the first
+            changed.wait()
+        changed.notify_all()  # what is taken makes room
+    if mishaps:
+        raise mishaps[0]
+    return delivery
+
+
+async def _claimed_async(windows: Windows[Row], changed: asyncio.Condition) -> Window[Row] | None:
+    async with changed:
+        while not windows.finished:
+            if (window := windows.claim()) is not None:
+                return window
+            await changed.wait()
+    return None
+
+
+async def _next_ready_async(
+    windows: Windows[Row], changed: asyncio.Condition, mishaps: list[BaseException]
+) -> Deliver[Row] | None:
+    async with changed:
+        while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
+            changed.notify_all()
+            await changed.wait()
+        changed.notify_all()
+    if mishaps:
+        raise mishaps[0]
+    return delivery
 
 
 async def _worked_async(

@@ -36,9 +36,11 @@ class Pace(Clock, Protocol):
 
     def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
         """Let time pass for this thread, or until it is interrupted."""
+        ...
 
     async def async_sleep(self, seconds: float) -> None:
         """Let time pass for this task."""
+        ...
 
 
 class SystemClock:

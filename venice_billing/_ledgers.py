@@ -64,7 +64,7 @@ class HistoryLedger(EntryIdentity):
     policy: Policy
     currency: str | None = None
 
-    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
+    def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, ascending: there is no other order."""
 
         def first(within: Bounds) -> Steps[Page[UsageEntry]]:
@@ -94,7 +94,7 @@ class CsvLedger:
         self.header = header
         self.newline = b"\n"
 
-    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[bytes]]:
+    def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[bytes]]:
         """Fetch the first page of a range, ascending: there is no other order."""
 
         def first(within: Bounds) -> Steps[Page[bytes]]:

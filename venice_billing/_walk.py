@@ -75,17 +75,21 @@ class Page(Generic[Row]):
 class Ledger(Protocol[Row]):
     """Where rows come from. `open` and `follow` are calls of their own, retries and all."""
 
-    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+    def open(self, bounds: Bounds, order: Order, page_size: int | None, /) -> Steps[Page[Row]]:
         """Fetch the first page of a range."""
+        ...
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         """Fetch the page after `page`."""
+        ...
 
     def stamp(self, row: Row) -> datetime:
         """Return the timestamp of a row."""
+        ...
 
     def identity(self, row: Row) -> str:
         """Return a short text that is the same for the same charge, in every process."""
+        ...
 
 
 @frozen
@@ -292,7 +296,7 @@ def _rest(bounds: Bounds, order: Order, place: Place) -> Bounds:
 
 
 def _varied(page_size: int | None, fruitless: int) -> int | None:
-    """Return another page size for each fruitless reopening, which puts the page borders, and so the cursors, elsewhere.
+    """Return another page size for each fruitless reopening: it puts the borders, and so the cursors, elsewhere.
 
     The largest first: it may reach past an instant with more rows than the pages asked for so far.
     """

@@ -41,7 +41,7 @@ Row = TypeVar("Row")
 
 _PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
 _PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
-_WORTH_A_CUT = 2.0  # pages that are still to come
+_WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
 _REACH = DAY  # how far the first look backwards goes, where nothing is known
 _STRETCH = 8  # how much farther each look goes that finds nothing
 
@@ -245,12 +245,12 @@ class Windows(Generic[Row]):
         border = self._border(near, far, gap)
         rest: list[Gap | Window[Row]] = []
         if border is None:
-            window = self._window(gap.start, gap.stop, gap.place, gap.wide)
+            window = self._window(gap.start, gap.stop, gap.place, wide=gap.wide)
         elif self._forwards:
-            window = self._window(gap.start, border, gap.place, gap.wide)
+            window = self._window(gap.start, border, gap.place, wide=gap.wide)
             rest = [Gap(border, gap.stop, rate=gap.rate)]
         else:
-            window = self._window(border, gap.stop, Place(), gap.wide)
+            window = self._window(border, gap.stop, Place(), wide=gap.wide)
             rest = [Gap(gap.start, border, gap.place, gap.rate, gap.reach)]
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
@@ -266,7 +266,7 @@ class Windows(Generic[Row]):
             border = down_to(near + width)
             return border if border < end - width / 4 else None
         border = down_to(near - width)
-        return border if far is None or border > far + max(width / 4, NARROWEST) else None
+        return border if far is None or border > far + width / 4 else None
 
     def _width(self, rate: float) -> timedelta:
         rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
@@ -274,7 +274,7 @@ class Windows(Generic[Row]):
             rows = _PAGES_OF_A_NARROW_WINDOW * self._rows_of_a_page
         return max(timedelta(seconds=min(rows / rate, 1e9)), timedelta(seconds=1))
 
-    def _window(self, start: datetime | None, stop: datetime | None, place: Place, wide: bool) -> Window[Row]:
+    def _window(self, start: datetime | None, stop: datetime | None, place: Place, *, wide: bool) -> Window[Row]:
         end = self._bounds.end if wide else stop
         if end is not None and start is not None:
             end = max(end, start + NARROWEST)
@@ -313,6 +313,8 @@ class Windows(Generic[Row]):
         if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
         rest = Gap(last, window.stop, delivery.place.after(delivery.rows, self._ledger), rate)
+        if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
+            rest.rate, rest.reach = None, self._width(rate)
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
         window.stop = last

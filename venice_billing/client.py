@@ -599,7 +599,7 @@ class AsyncVeniceBilling:
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> AsyncUsageWalk:
-        """Walk the charges of the account, newest first; see `VeniceBilling.iter_usage` for arguments, signs and errors.
+        """Walk the charges of the account, newest first; see `VeniceBilling.iter_usage` for arguments and signs.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
@@ -657,7 +657,7 @@ class AsyncVeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageHistoryPage | UsageCsv:
-        """Fetch a page of the ledger, oldest first; see `VeniceBilling.get_usage_history` for arguments and errors.
+        """Fetch a page of the ledger, oldest first; see `VeniceBilling.get_usage_history`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
@@ -692,14 +692,15 @@ class AsyncVeniceBilling:
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> AsyncUsageWalk:
-        """Walk the ledger, oldest first or newest first; see `VeniceBilling.iter_usage_history` for arguments and errors.
+        """Walk the ledger, oldest first or newest first; see `VeniceBilling.iter_usage_history`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
         Example:
             >>> async def main() -> None:
             ...     async with AsyncVeniceBilling() as client:
-            ...         print(len([page async for page in client.iter_usage_history(start_timestamp="2026-09-30").pages()]))
+            ...         walk = client.iter_usage_history(start_timestamp="2026-09-30")
+            ...         print(len([page async for page in walk.pages()]))
             >>> asyncio.run(main())
             1
         """
@@ -725,7 +726,7 @@ class AsyncVeniceBilling:
         start_date: Moment | None = None,
         end_date: Moment | None = None,
     ) -> UsageAnalytics:
-        """Fetch the spend of some days for an overview; see `VeniceBilling.get_usage_analytics` for units and errors.
+        """Fetch the spend of some days for an overview; see `VeniceBilling.get_usage_analytics`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-analytics
 
@@ -757,7 +758,8 @@ class AsyncVeniceBilling:
         Example:
             >>> async def main() -> None:
             ...     async with AsyncVeniceBilling() as client:
-            ...         print((await client.export_usage_csv("usage.csv", start_timestamp="2026-09-30")).resumed_rows)
+            ...         export = await client.export_usage_csv("usage.csv", start_timestamp="2026-09-30")
+            ...         print(export.resumed_rows)
             >>> asyncio.run(main())
             0
         """

@@ -1,4 +1,4 @@
-"""What `iter_usage` and `iter_usage_history` return: entries one by one, or by pages, with a checkpoint at any moment."""
+"""What the walking methods return: entries one by one or by pages, with a checkpoint at any moment."""
 
 from __future__ import annotations
 
