@@ -261,18 +261,19 @@ class Windows(Generic[Row]):
         if near is None or gap.wide or (gap.rate is None and self._forwards):
             return None
         width = gap.reach if gap.rate is None else self._width(gap.rate)
+        try:
+            border = down_to(near + width if self._forwards else near - width)
+        except OverflowError:  # wider than the calendar
+            return None
         if self._forwards:
-            end = far or self._now
-            border = down_to(near + width)
-            return border if border < end - width / 4 else None
-        border = down_to(near - width)
+            return border if border < (far or self._now) - width / 4 else None
         return border if far is None or border > far + width / 4 else None
 
     def _width(self, rate: float) -> timedelta:
         rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
         if rows / rate < NARROWEST.total_seconds():
             rows = _PAGES_OF_A_NARROW_WINDOW * self._rows_of_a_page
-        return max(timedelta(seconds=min(rows / rate, 1e9)), timedelta(seconds=1))
+        return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
     def _window(self, start: datetime | None, stop: datetime | None, place: Place, *, wide: bool) -> Window[Row]:
         end = self._bounds.end if wide else stop
