@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from attrs import evolve, frozen
-from hypothesis import given, settings
+from attrs import evolve
+from hypothesis import given
 from hypothesis import strategies as st
+from memory_ledger import START, MemoryLedger, Row, cut, ledger_rows, received, start_walk
 
 from venice_billing import (
     BillingTimeoutError,
@@ -24,117 +24,16 @@ from venice_billing import (
 )
 from venice_billing._walk import (
     DAY,
-    NARROWEST,
     Bounds,
-    Deliver,
     Order,
     Page,
     Place,
-    Together,
     sequential,
     whichever,
 )
-from venice_billing._windows import in_turn, newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
-
     from venice_billing._call import Steps
-    from venice_billing._walk import Walk
-
-START = datetime(2026, 9, 1, tzinfo=UTC)
-NOW = START + timedelta(days=30)
-EVERYTHING, BEGINNING = Bounds(), Place()
-
-
-@frozen
-class Row:
-    at: datetime
-    name: str
-
-
-class MemoryLedger:
-    """Pages of rows; `spoil` sees each page under the number of its request and may change it, or raise."""
-
-    def __init__(self, rows: Iterable[Row], page_size: int = 3, spoil: Any = None) -> None:
-        self.rows = sorted(rows, key=lambda row: row.at)
-        self.page_size = page_size
-        self.spoil: Callable[[int, Page[Row]], Page[Row]] = spoil or (lambda _, page: page)
-        self.opened: list[Bounds] = []
-        self.requests = 0
-        self.rows_sent = 0
-
-    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
-        yield from ()
-        self.opened.append(bounds)
-        chosen = [row for row in self.rows if bounds.contain(row.at)]
-        return self._page(chosen if order == "asc" else chosen[::-1], 0, page_size or self.page_size)
-
-    def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
-        yield from ()
-        assert isinstance(page.state, tuple)
-        chosen, end, size = page.state
-        return self._page(chosen, end, size)
-
-    def stamp(self, row: Row) -> datetime:
-        return row.at
-
-    def identity(self, row: Row) -> str:
-        return row.name
-
-    def _page(self, chosen: Sequence[Row], start: int, size: int) -> Page[Row]:
-        end = min(start + size, len(chosen))
-        self.requests += 1
-        self.rows_sent += end - start
-        following = f"cursor-{end}" if end < len(chosen) else None
-        return self.spoil(self.requests, Page(chosen[start:end], following, (chosen, end, size)))
-
-
-def ledger_rows(*seconds: float) -> list[Row]:
-    return [Row(START + timedelta(seconds=second), f"row {number}") for number, second in enumerate(seconds)]
-
-
-def deliveries(walk: Walk[Row]) -> Generator[Deliver[Row], None, None]:
-    with closing(walk):
-        for step in walk:
-            if isinstance(step, Together):
-                yield from deliveries(in_turn(step.windows))
-            else:
-                assert isinstance(step, Deliver)
-                assert step.rows, "an empty delivery is none"
-                yield step
-
-
-def received(walk: Walk[Row]) -> list[Row]:
-    return [row for delivery in deliveries(walk) for row in delivery.rows]
-
-
-def cut(walk: Walk[Row], count: int) -> tuple[list[Row], Place]:
-    """Receive `count` rows and return them, with the place where that leaves the walk."""
-    rows: list[Row] = []
-    place = Place()
-    with closing(deliveries(walk)) as steps:
-        for step in steps:
-            part = step.rows[: count - len(rows)]
-            rows += part
-            place = step.place.after(part, step.ledger)
-            if len(rows) == count:
-                break
-    return rows, place
-
-
-def start_walk(ledger: MemoryLedger, kind: str, place: Place, bounds: Bounds = EVERYTHING) -> Walk[Row]:
-    if kind == "windows":
-        return backwards(ledger, bounds, place)
-    order: Order = "asc" if kind == "asc" else "desc"
-    return sequential(ledger, bounds, order, place)
-
-
-def backwards(
-    ledger: MemoryLedger, bounds: Bounds = EVERYTHING, place: Place = BEGINNING, now: datetime = NOW
-) -> Walk[Row]:
-    return newest_first(ledger, bounds, place, now=now, page_size=ledger.page_size, concurrency=1)
-
 
 KINDS = ("asc", "desc", "windows")
 # Few instants and few names, so that twins and crowded instants are common; spans from milliseconds to weeks.
@@ -289,12 +188,12 @@ def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
     class Ledger(MemoryLedger):
         def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
             yield from ()
-            if page.following in first:
-                return first[page.following]
-            found = yield from super().follow(page)
-            if len(self.opened) == 1:
-                first[str(page.following)] = found = evolve(found, following=page.following)
-            return found
+            if len(self.opened) > 1:
+                return (yield from super().follow(page))
+            if page.following not in first:
+                found = yield from super().follow(page)
+                first[str(page.following)] = evolve(found, following=page.following)
+            return first[str(page.following)]
 
     assert received(sequential(Ledger(rows, 2), Bounds(), "asc", Place())) == rows
 
@@ -347,79 +246,6 @@ def test_rows_of_a_widened_window_outside_the_bounds_are_left_out() -> None:
     assert received(sequential(ledger, bounds, "asc", Place())) == around[1:3]
     assert ledger.requests == 2, "past the end, no further page is asked for"
     assert received(sequential(Wide(around, 2), bounds, "desc", Place())) == around[1:3][::-1]
-
-
-def test_charges_booked_during_a_walk_backwards_are_left_to_a_later_one() -> None:
-    ledger = MemoryLedger([*ledger_rows(0, 10), Row(NOW + timedelta(seconds=5), "after")], 10)
-    assert received(backwards(ledger)) == ledger.rows[:2][::-1]
-
-
-def uneven_ledger() -> list[Row]:
-    """A year of silence with a few charges, then most of them within an hour, then a quiet month."""
-    quiet = [Row(START - timedelta(days=360 - 40 * number), f"quiet {number}") for number in range(9)]
-    busy = [Row(START + timedelta(seconds=number), f"busy {number}") for number in range(3600)]
-    after = [Row(START + timedelta(days=1 + number), f"after {number}") for number in range(28)]
-    return quiet + busy + after
-
-
-@pytest.mark.parametrize("page_size", [10, 100, 1000])
-def test_windows_backwards_are_never_narrow_and_read_no_row_more_than_twice(page_size: int) -> None:
-    ledger = MemoryLedger(uneven_ledger(), page_size)
-    assert received(backwards(ledger)) == ledger.rows[::-1]
-    _probe, *windows = ledger.opened
-    assert all(bounds.end - bounds.start >= NARROWEST for bounds in windows if bounds.start and bounds.end)
-    assert all(bounds.start and bounds.end for bounds in windows)
-    assert ledger.rows_sent <= 2 * len(ledger.rows) + 10
-    assert min(bounds.start for bounds in windows if bounds.start) >= ledger.rows[0].at - NARROWEST, (
-        "no window reaches into the silence before the first charge"
-    )
-
-
-@given(data=st.data())
-@settings(max_examples=50)
-def test_windows_tile_the_range_whatever_the_density(data: st.DataObject) -> None:
-    gaps = data.draw(st.lists(st.sampled_from([0.0, 0.5, 30.0, 1800.0, 90_000.0, 500_000.0]), min_size=1, max_size=120))
-    rows, at = [], NOW
-    for number, gap in enumerate(gaps):
-        at -= timedelta(seconds=gap)
-        rows.append(Row(at - timedelta(seconds=1), f"row {number}"))
-    ledger = MemoryLedger(rows, 3)
-    assert received(backwards(ledger)) == ledger.rows[::-1]
-    assert all(bounds.end - bounds.start >= NARROWEST for bounds in ledger.opened[1:] if bounds.start and bounds.end)
-
-
-def test_walking_backwards_holds_a_few_pages_and_never_the_ledger() -> None:
-    held: list[int] = []
-
-    def spoil(number: int, page: Page[Row]) -> Page[Row]:
-        held.append(page.state[1])  # type: ignore[index] # rows read of this window so far
-        return page
-
-    rows = [Row(START + timedelta(minutes=2 * number), f"row {number}") for number in range(20_000)]
-    page_size = 100
-    ledger = MemoryLedger(rows, page_size, spoil)
-    walk = backwards(ledger, now=START + timedelta(minutes=40_001))
-    sizes = [len(step.rows) for step in deliveries(walk)]
-    assert sum(sizes) == len(rows)
-    assert max(sizes) <= page_size
-    assert max(held) <= 5 * page_size
-    assert len(held) < 2 * len(rows) / page_size
-
-
-def test_a_window_that_hangs_because_it_is_empty_is_widened() -> None:
-    def spoil(number: int, page: Page[Row]) -> Page[Row]:
-        if not page.rows:
-            raise BillingTimeoutError("no answer")
-        return page
-
-    ledger = MemoryLedger([*ledger_rows(0, 10), Row(NOW - timedelta(hours=1), "late")], 10, spoil)
-    assert received(backwards(ledger)) == ledger.rows[::-1]
-
-
-def test_an_empty_ledger_is_walked_by_one_small_request() -> None:
-    ledger = MemoryLedger([], 100)
-    assert received(backwards(ledger)) == []
-    assert ledger.requests == 1
 
 
 def retired(number: int, kind: type[VeniceError]) -> Any:

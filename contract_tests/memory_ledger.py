@@ -1,0 +1,119 @@
+"""A ledger of rows in memory, and walks through it driven by hand: shared by the tests of walks."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from venice_billing._walk import (
+    Bounds,
+    Deliver,
+    Order,
+    Page,
+    Place,
+    Together,
+    sequential,
+)
+from venice_billing._windows import in_turn, newest_first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from venice_billing._call import Steps
+    from venice_billing._walk import Walk
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+NOW = START + timedelta(days=30)
+EVERYTHING, BEGINNING = Bounds(), Place()
+
+
+@frozen
+class Row:
+    at: datetime
+    name: str
+
+
+class MemoryLedger:
+    """Pages of rows; `spoil` sees each page under the number of its request and may change it, or raise."""
+
+    def __init__(self, rows: Iterable[Row], page_size: int = 3, spoil: Any = None) -> None:
+        self.rows = sorted(rows, key=lambda row: row.at)
+        self.page_size = page_size
+        self.spoil: Callable[[int, Page[Row]], Page[Row]] = spoil or (lambda _, page: page)
+        self.opened: list[Bounds] = []
+        self.requests = 0
+        self.rows_sent = 0
+
+    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+        yield from ()
+        self.opened.append(bounds)
+        chosen = [row for row in self.rows if bounds.contain(row.at)]
+        return self._page(chosen if order == "asc" else chosen[::-1], 0, page_size or self.page_size)
+
+    def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
+        yield from ()
+        assert isinstance(page.state, tuple)
+        chosen, end, size = page.state
+        return self._page(chosen, end, size)
+
+    def stamp(self, row: Row) -> datetime:
+        return row.at
+
+    def identity(self, row: Row) -> str:
+        return row.name
+
+    def _page(self, chosen: Sequence[Row], start: int, size: int) -> Page[Row]:
+        end = min(start + size, len(chosen))
+        self.requests += 1
+        self.rows_sent += end - start
+        following = f"cursor-{end}" if end < len(chosen) else None
+        return self.spoil(self.requests, Page(chosen[start:end], following, (chosen, end, size)))
+
+
+def ledger_rows(*seconds: float) -> list[Row]:
+    return [Row(START + timedelta(seconds=second), f"row {number}") for number, second in enumerate(seconds)]
+
+
+def deliveries(walk: Walk[Row]) -> Generator[Deliver[Row], None, None]:
+    with closing(walk):
+        for step in walk:
+            if isinstance(step, Together):
+                yield from deliveries(in_turn(step.windows))
+            else:
+                assert isinstance(step, Deliver)
+                assert step.rows, "an empty delivery is none"
+                yield step
+
+
+def received(walk: Walk[Row]) -> list[Row]:
+    return [row for delivery in deliveries(walk) for row in delivery.rows]
+
+
+def cut(walk: Walk[Row], count: int) -> tuple[list[Row], Place]:
+    """Receive `count` rows and return them, with the place where that leaves the walk."""
+    rows: list[Row] = []
+    place = Place()
+    with closing(deliveries(walk)) as steps:
+        for step in steps:
+            part = step.rows[: count - len(rows)]
+            rows += part
+            place = step.place.after(part, step.ledger)
+            if len(rows) == count:
+                break
+    return rows, place
+
+
+def start_walk(ledger: MemoryLedger, kind: str, place: Place, bounds: Bounds = EVERYTHING) -> Walk[Row]:
+    if kind == "windows":
+        return backwards(ledger, bounds, place)
+    order: Order = "asc" if kind == "asc" else "desc"
+    return sequential(ledger, bounds, order, place)
+
+
+def backwards(
+    ledger: MemoryLedger, bounds: Bounds = EVERYTHING, place: Place = BEGINNING, now: datetime = NOW
+) -> Walk[Row]:
+    return newest_first(ledger, bounds, place, now=now, page_size=ledger.page_size, concurrency=1)
