@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
@@ -15,6 +15,7 @@ from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
 _OLD = b"what the file held before\n"
@@ -67,13 +68,20 @@ def export(base_url: str, key: str, target: Path, flavour: str) -> None:
     asyncio.run(run())
 
 
+def _export_after_a_word(says: Connection, *arguments: Any) -> None:
+    says.send("here I go")
+    export(*arguments)
+
+
 def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Killed) -> None:
-    context = get_context("forkserver")  # warm: the imports are done, so that kills hit the export and not them
+    context = get_context("forkserver")  # never a fork of this process: it has threads
     context.set_forkserver_preload(["chaos.crash"])
     target = arguments[2]
-    process = context.Process(target=export, args=arguments, daemon=True)
+    heard, says = context.Pipe(duplex=False)
+    process = context.Process(target=_export_after_a_word, args=(says, *arguments), daemon=True)
     process.start()
-    process.join(rng.uniform(0.02, 0.35))
+    heard.recv()  # its imports are done: so the kill hits the export
+    process.join(rng.uniform(0.0, 0.3))
     was_running = process.is_alive()
     process.kill()
     process.join()

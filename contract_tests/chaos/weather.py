@@ -102,7 +102,8 @@ class Weather:
         elif trouble == "old":
             quirks.cursor_lives_seconds = rng.choice((0.2, 5.0, 60.0))
         self.injected[f"cursors: {trouble}"] += trouble != "none"
-        if rng.random() < 0.2 and self._retries:  # who does not retry can be refused in step for ever
+        # Each n-th request refused, in step with a dead cursor or with one who does not retry, would be for ever.
+        if rng.random() < 0.2 and self._retries and not trouble.startswith("dead"):
             quirks.rate_limit_every = rng.choice((2, 3, 7))
             quirks.rate_limit_seconds = rng.choice((0.4, 2.0, 29.5))
             quirks.rate_limit_headers = rng.choice(
