@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -253,3 +254,14 @@ def test_a_driver_that_forgets_the_outcome_is_a_bug_and_not_a_failed_request() -
 
 def test_messages_name_the_seconds_as_given() -> None:
     assert re.search(r"within 2\.5 s", str(run(Expired(), timeout=2.5)[0]))
+
+
+def test_an_undocumented_status_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A proxy's 527 is no status of the contract: it is raised like any other failure, and logged at INFO once."""
+    with caplog.at_level(logging.INFO, logger="venice_billing"):
+        for _ in range(2):
+            error, _steps = run(status(527), max_retries=0)
+            assert isinstance(error, ServerError)
+    assert [record.getMessage() for record in caplog.records] == [
+        "not in the contract, kept as data: HTTP status '527'"
+    ]

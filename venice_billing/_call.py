@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
+from venice_billing._drift import note
 from venice_billing.errors import (
+    DOCUMENTED,
     APIConnectionError,
     BillingTimeoutError,
     ResponseValidationError,
@@ -198,6 +200,8 @@ def _read(operation: Operation[T], reply: Reply) -> T:
 def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
     match outcome:
         case Reply(status, headers, body):
+            if status not in DOCUMENTED:
+                note("HTTP status", str(status))
             return error_for(
                 status,
                 headers,

@@ -189,6 +189,8 @@ _BY_STATUS: dict[int, type[APIError]] = {
     422: InvalidRequestError,
     429: RateLimitError,
 }
+DOCUMENTED = frozenset({*_BY_STATUS, 500, 502, 503, 504})
+"""The statuses outside 2xx that the contract names for some operation."""
 
 
 def error_for(
