@@ -281,7 +281,7 @@ def _widened(bounds: Bounds, now: datetime) -> Bounds | None:
         return None
     if bounds.start + DAY <= now:
         return Bounds(bounds.start, bounds.start + DAY)
-    return Bounds(end - DAY, end)
+    return Bounds(end - DAY, bounds.end)  # an open end stays open: the ledger's clock may be ahead of ours
 
 
 def _check_order(entries: list[UsageEntry]) -> None:
