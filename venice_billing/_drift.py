@@ -6,11 +6,15 @@ import logging
 import re
 from enum import Enum
 from functools import cache
-from typing import Any, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from venice_billing_api import models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _log = logging.getLogger("venice_billing")
 _KEPT = 1000
@@ -21,16 +25,7 @@ _noted: set[tuple[str, str]] = set()
 
 def note_drift(value: object) -> None:
     """Log each field and each enum value in a model that the contract does not know, once in this process."""
-    if isinstance(value, list):
-        for item in value:
-            note_drift(item)
-    elif isinstance(value, Enum):
-        if value.value not in type(value)._value2member_map_:
-            note(f"{type(value).__name__} value", value.value)
-    elif attrs.has(type(value)):
-        for name in _worth_a_look(cast("type[attrs.AttrsInstance]", type(value))):
-            note_drift(getattr(value, name))
-        _note_unknown_fields(value)
+    _note([value])
 
 
 def note(kind: str, name: str) -> None:
@@ -41,18 +36,40 @@ def note(kind: str, name: str) -> None:
         _log.info("not in the contract, kept as data: %s %r", kind, name)
 
 
-def _note_unknown_fields(value: Any) -> None:
-    if value.additional_properties and not isinstance(value, _OPEN_MAPS):
-        for name in value.additional_properties:
-            note(f"field of {type(value).__name__}", name)
+def _note(values: Sequence[Any]) -> None:
+    """Look through values of one kind: attribute by attribute, which is many times faster than one by one."""
+    kind = type(values[0])
+    if issubclass(kind, list):
+        _note_column([item for value in values for item in value])
+    elif issubclass(kind, Enum):
+        for value in set(values):
+            if value.value not in kind._value2member_map_:
+                note(f"{kind.__name__} value", value.value)
+    elif attrs.has(kind):
+        for read in _worth_a_look(kind):
+            _note_column(list(map(read, values)))
+        if kind not in _OPEN_MAPS:
+            _note_unknown_fields(kind, values)
+
+
+def _note_column(column: Sequence[object]) -> None:
+    """Look through the values of one attribute: a model or null, an enum or nothing, a list of either."""
+    for kind in set(map(type, column)):
+        _note([value for value in column if type(value) is kind])
+
+
+def _note_unknown_fields(kind: type, values: Sequence[Any]) -> None:
+    for fields in filter(None, map(attrgetter("additional_properties"), values)):
+        for name in fields:
+            note(f"field of {kind.__name__}", name)
 
 
 @cache
-def _worth_a_look(kind: type[attrs.AttrsInstance]) -> tuple[str, ...]:
-    """Return the attributes that hold models or enums, by their annotations: most hold plain values."""
+def _worth_a_look(kind: type[attrs.AttrsInstance]) -> tuple[Callable[[Any], Any], ...]:
+    """Return what reads the attributes that hold models or enums, by their annotations: most hold plain values."""
     names = set(models.__all__)
     return tuple(
-        attribute.name
+        attrgetter(attribute.name)
         for attribute in attrs.fields(kind)
         if names.intersection(re.findall(r"\w+", str(attribute.type)))
     )

@@ -3,15 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_number, read_object, read_text
+from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_rest, read_text
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class ApiKeyUsage:
     """The usage of one API key.
 
@@ -32,37 +33,59 @@ class ApiKeyUsage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> ApiKeyUsage:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 5
         at_ = ""
         try:
             at_ = "apiKeyId"
-            api_key_id = None if (value := rest_.pop("apiKeyId")) is None else read_text(value)
+            new_.api_key_id = (
+                None
+                if (value := src_["apiKeyId"]) is None
+                else value
+                if value.__class__ is str
+                else read_text(value)
+            )
             at_ = "description"
-            description = read_text(rest_.pop("description"))
+            new_.description = value if (value := src_["description"]).__class__ is str else read_text(value)
             at_ = "totalDiem"
-            total_diem = read_number(rest_.pop("totalDiem"))
+            new_.total_diem = (
+                value
+                if (value := src_["totalDiem"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "totalUnits"
-            total_units = read_number(rest_.pop("totalUnits"))
+            new_.total_units = (
+                value
+                if (value := src_["totalUnits"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "totalUsd"
-            total_usd = read_number(rest_.pop("totalUsd"))
+            new_.total_usd = (
+                value
+                if (value := src_["totalUsd"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            api_key_id=api_key_id,
-            description=description,
-            total_diem=total_diem,
-            total_units=total_units,
-            total_usd=total_usd,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = ApiKeyUsage
+        read_: ApiKeyUsage = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -73,3 +96,7 @@ class ApiKeyUsage:
         written["totalUnits"] = self.total_units
         written["totalUsd"] = self.total_usd
         return written
+
+
+_Draft = draft_of(ApiKeyUsage)
+_NAMES = frozenset({"apiKeyId", "description", "totalDiem", "totalUnits", "totalUsd"})

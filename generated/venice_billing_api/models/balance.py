@@ -3,17 +3,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_boolean, read_enum, read_number, read_object
+from ..codec import (
+    LARGEST_POWER,
+    SMALLEST_POWER,
+    draft_of,
+    read_boolean,
+    read_enum,
+    read_number,
+    read_object,
+    read_rest,
+)
 from ..errors import DecodeError
 from ..models.balances import Balances
 from ..models.currency import Currency
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class Balance:
     """What an account has left to spend.
 
@@ -32,36 +42,43 @@ class Balance:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Balance:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 4
         at_ = ""
         try:
             at_ = "balances"
-            balances = Balances.from_dict(rest_.pop("balances"))
+            new_.balances = Balances.from_dict(src_["balances"])
             at_ = "canConsume"
-            can_consume = read_boolean(rest_.pop("canConsume"))
+            new_.can_consume = (
+                value if (value := src_["canConsume"]).__class__ is bool else read_boolean(value)
+            )
             at_ = "consumptionCurrency"
-            consumption_currency = (
-                None if (value := rest_.pop("consumptionCurrency")) is None else read_enum(Currency, value)
+            new_.consumption_currency = (
+                None if (value := src_["consumptionCurrency"]) is None else read_enum(Currency, value)
             )
             at_ = "diemEpochAllocation"
-            diem_epoch_allocation = read_number(rest_.pop("diemEpochAllocation"))
+            new_.diem_epoch_allocation = (
+                value
+                if (value := src_["diemEpochAllocation"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            balances=balances,
-            can_consume=can_consume,
-            consumption_currency=consumption_currency,
-            diem_epoch_allocation=diem_epoch_allocation,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = Balance
+        read_: Balance = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -73,3 +90,7 @@ class Balance:
         )
         written["diemEpochAllocation"] = self.diem_epoch_allocation
         return written
+
+
+_Draft = draft_of(Balance)
+_NAMES = frozenset({"balances", "canConsume", "consumptionCurrency", "diemEpochAllocation"})

@@ -3,15 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_number, read_object
+from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_rest
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class Balances:
     """What is left, by currency. Amounts of two currencies must never be added.
 
@@ -26,24 +27,45 @@ class Balances:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Balances:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 2
         at_ = ""
         try:
             at_ = "diem"
-            diem = None if (value := rest_.pop("diem")) is None else read_number(value)
+            new_.diem = (
+                None
+                if (value := src_["diem"]) is None
+                else value
+                if value.__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "usd"
-            usd = None if (value := rest_.pop("usd")) is None else read_number(value)
+            new_.usd = (
+                None
+                if (value := src_["usd"]) is None
+                else value
+                if value.__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(diem=diem, usd=usd, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = Balances
+        read_: Balances = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -51,3 +73,7 @@ class Balances:
         written["diem"] = self.diem
         written["usd"] = self.usd
         return written
+
+
+_Draft = draft_of(Balances)
+_NAMES = frozenset({"diem", "usd"})

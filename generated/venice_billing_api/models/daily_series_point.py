@@ -3,15 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_integer, read_number, read_object, read_values
+from ..codec import LARGEST, draft_of, read_integer, read_number, read_object, read_rest, read_values
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class DailySeriesPoint:
     """One day of a chart. Every key but `date` is a name (of a model, or one that the owner of a key chose)
     and holds the amount of that day.
@@ -25,27 +26,38 @@ class DailySeriesPoint:
     additional_properties: dict[str, Decimal] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> DailySeriesPoint:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
         at_ = ""
         try:
             at_ = "date"
-            date = read_integer(rest_.pop("date"))
+            new_.date = (
+                value
+                if (value := src_["date"]).__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
             at_ = ""
-            extra_ = read_values(rest_, read_number)
+            new_.additional_properties = read_values(read_rest(src_, _NAMES), read_number)
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(date=date, additional_properties=extra_)
+        new_.__class__ = DailySeriesPoint
+        read_: DailySeriesPoint = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["date"] = self.date
         return written
+
+
+_Draft = draft_of(DailySeriesPoint)
+_NAMES = frozenset({"date"})

@@ -3,15 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_number, read_object, read_text
+from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_rest, read_text
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class DailyUsage:
     """The usage of one day.
 
@@ -28,26 +29,43 @@ class DailyUsage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> DailyUsage:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 3
         at_ = ""
         try:
             at_ = "DIEM"
-            diem = read_number(rest_.pop("DIEM"))
+            new_.diem = (
+                value
+                if (value := src_["DIEM"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "USD"
-            usd = read_number(rest_.pop("USD"))
+            new_.usd = (
+                value
+                if (value := src_["USD"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "date"
-            date = read_text(rest_.pop("date"))
+            new_.date = value if (value := src_["date"]).__class__ is str else read_text(value)
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(diem=diem, usd=usd, date=date, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = DailyUsage
+        read_: DailyUsage = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -56,3 +74,7 @@ class DailyUsage:
         written["USD"] = self.usd
         written["date"] = self.date
         return written
+
+
+_Draft = draft_of(DailyUsage)
+_NAMES = frozenset({"DIEM", "USD", "date"})

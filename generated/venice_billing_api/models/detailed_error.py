@@ -2,18 +2,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_anything, read_list, read_object, read_one_of, read_text, write_any
+from ..codec import (
+    draft_of,
+    read_anything,
+    read_list,
+    read_object,
+    read_one_of,
+    read_rest,
+    read_text,
+    write_any,
+)
 from ..errors import DecodeError
 from ..models.detailed_error_details import DetailedErrorDetails
 from ..models.error_object import ErrorObject
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class DetailedError:
     """What was wrong with a request, and where.
 
@@ -30,30 +40,39 @@ class DetailedError:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> DetailedError:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 1
         at_ = ""
         try:
             at_ = "error"
-            error = read_one_of(rest_.pop("error"), read_text, ErrorObject.from_dict)
+            new_.error = read_one_of(src_["error"], read_text, ErrorObject.from_dict)
             at_ = "details"
-            details: DetailedErrorDetails | Unset = UNSET
-            if "details" in rest_:
-                details = DetailedErrorDetails.from_dict(rest_.pop("details"))
+            if "details" in src_:
+                new_.details = DetailedErrorDetails.from_dict(src_["details"])
+                known_ += 1
+            else:
+                new_.details = UNSET
             at_ = "issues"
-            issues: list[Any] | Unset = UNSET
-            if "issues" in rest_:
-                issues = read_list(rest_.pop("issues"), read_anything)
+            if "issues" in src_:
+                new_.issues = read_list(src_["issues"], read_anything)
+                known_ += 1
+            else:
+                new_.issues = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(error=error, details=details, issues=issues, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = DetailedError
+        read_: DetailedError = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -64,3 +83,7 @@ class DetailedError:
         if not isinstance(self.issues, Unset):
             written["issues"] = self.issues
         return written
+
+
+_Draft = draft_of(DetailedError)
+_NAMES = frozenset({"error", "details", "issues"})

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_list, read_object, read_text
+from ..codec import draft_of, read_list, read_object, read_rest, read_text
 from ..errors import DecodeError
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class DetailedErrorDetails:
     """Problems by parameter, each an object of this form.
 
@@ -24,24 +25,31 @@ class DetailedErrorDetails:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> DetailedErrorDetails:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 0
         at_ = ""
         try:
             at_ = "_errors"
-            field_errors: list[str] | Unset = UNSET
-            if "_errors" in rest_:
-                field_errors = read_list(rest_.pop("_errors"), read_text)
+            if "_errors" in src_:
+                new_.field_errors = read_list(src_["_errors"], read_text)
+                known_ += 1
+            else:
+                new_.field_errors = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(field_errors=field_errors, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = DetailedErrorDetails
+        read_: DetailedErrorDetails = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -49,3 +57,7 @@ class DetailedErrorDetails:
         if not isinstance(self.field_errors, Unset):
             written["_errors"] = self.field_errors
         return written
+
+
+_Draft = draft_of(DetailedErrorDetails)
+_NAMES = frozenset({"_errors"})

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_object, read_text
+from ..codec import draft_of, read_object, read_rest, read_text
 from ..errors import DecodeError
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class ErrorObject:
     """An error in the form of OpenAI's API.
 
@@ -30,34 +31,57 @@ class ErrorObject:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> ErrorObject:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 1
         at_ = ""
         try:
             at_ = "message"
-            message = read_text(rest_.pop("message"))
+            new_.message = value if (value := src_["message"]).__class__ is str else read_text(value)
             at_ = "code"
-            code: Any | Unset = UNSET
-            if "code" in rest_:
-                code = rest_.pop("code")
+            if "code" in src_:
+                new_.code = src_["code"]
+                known_ += 1
+            else:
+                new_.code = UNSET
             at_ = "param"
-            param: None | str | Unset = UNSET
-            if "param" in rest_:
-                param = None if (value := rest_.pop("param")) is None else read_text(value)
+            if "param" in src_:
+                new_.param = (
+                    None
+                    if (value := src_["param"]) is None
+                    else value
+                    if value.__class__ is str
+                    else read_text(value)
+                )
+                known_ += 1
+            else:
+                new_.param = UNSET
             at_ = "type"
-            type: None | str | Unset = UNSET
-            if "type" in rest_:
-                type = None if (value := rest_.pop("type")) is None else read_text(value)
+            if "type" in src_:
+                new_.type = (
+                    None
+                    if (value := src_["type"]) is None
+                    else value
+                    if value.__class__ is str
+                    else read_text(value)
+                )
+                known_ += 1
+            else:
+                new_.type = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(message=message, code=code, param=param, type=type, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = ErrorObject
+        read_: ErrorObject = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -70,3 +94,7 @@ class ErrorObject:
         if not isinstance(self.type, Unset):
             written["type"] = self.type
         return written
+
+
+_Draft = draft_of(ErrorObject)
+_NAMES = frozenset({"message", "code", "param", "type"})

@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_integer, read_object, read_text
+from ..codec import LARGEST, draft_of, read_integer, read_object, read_rest, read_text
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class InferenceDetails:
     """The request behind a booking.
 
@@ -29,38 +30,57 @@ class InferenceDetails:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> InferenceDetails:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 4
         at_ = ""
         try:
             at_ = "completionTokens"
-            completion_tokens = (
-                None if (value := rest_.pop("completionTokens")) is None else read_integer(value)
+            new_.completion_tokens = (
+                None
+                if (value := src_["completionTokens"]) is None
+                else value
+                if value.__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
             )
             at_ = "inferenceExecutionTime"
-            inference_execution_time = (
-                None if (value := rest_.pop("inferenceExecutionTime")) is None else read_integer(value)
+            new_.inference_execution_time = (
+                None
+                if (value := src_["inferenceExecutionTime"]) is None
+                else value
+                if value.__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
             )
             at_ = "promptTokens"
-            prompt_tokens = None if (value := rest_.pop("promptTokens")) is None else read_integer(value)
+            new_.prompt_tokens = (
+                None
+                if (value := src_["promptTokens"]) is None
+                else value
+                if value.__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
             at_ = "requestId"
-            request_id = None if (value := rest_.pop("requestId")) is None else read_text(value)
+            new_.request_id = (
+                None
+                if (value := src_["requestId"]) is None
+                else value
+                if value.__class__ is str
+                else read_text(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            completion_tokens=completion_tokens,
-            inference_execution_time=inference_execution_time,
-            prompt_tokens=prompt_tokens,
-            request_id=request_id,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = InferenceDetails
+        read_: InferenceDetails = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -70,3 +90,7 @@ class InferenceDetails:
         written["promptTokens"] = self.prompt_tokens
         written["requestId"] = self.request_id
         return written
+
+
+_Draft = draft_of(InferenceDetails)
+_NAMES = frozenset({"completionTokens", "inferenceExecutionTime", "promptTokens", "requestId"})

@@ -3,17 +3,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_list, read_number, read_object, read_text
+from ..codec import (
+    LARGEST_POWER,
+    SMALLEST_POWER,
+    draft_of,
+    read_list,
+    read_number,
+    read_object,
+    read_rest,
+    read_text,
+)
 from ..errors import DecodeError
 from ..models.model_usage_breakdown import ModelUsageBreakdown
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class ModelUsage:
     """The usage of one model.
 
@@ -38,45 +48,67 @@ class ModelUsage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> ModelUsage:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 6
         at_ = ""
         try:
             at_ = "modelName"
-            model_name = read_text(rest_.pop("modelName"))
+            new_.model_name = value if (value := src_["modelName"]).__class__ is str else read_text(value)
             at_ = "modelType"
-            model_type = None if (value := rest_.pop("modelType")) is None else read_text(value)
+            new_.model_type = (
+                None
+                if (value := src_["modelType"]) is None
+                else value
+                if value.__class__ is str
+                else read_text(value)
+            )
             at_ = "totalDiem"
-            total_diem = read_number(rest_.pop("totalDiem"))
+            new_.total_diem = (
+                value
+                if (value := src_["totalDiem"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "totalUnits"
-            total_units = read_number(rest_.pop("totalUnits"))
+            new_.total_units = (
+                value
+                if (value := src_["totalUnits"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "totalUsd"
-            total_usd = read_number(rest_.pop("totalUsd"))
+            new_.total_usd = (
+                value
+                if (value := src_["totalUsd"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "unitType"
-            unit_type = read_text(rest_.pop("unitType"))
+            new_.unit_type = value if (value := src_["unitType"]).__class__ is str else read_text(value)
             at_ = "breakdown"
-            breakdown: list[ModelUsageBreakdown] | Unset = UNSET
-            if "breakdown" in rest_:
-                breakdown = read_list(rest_.pop("breakdown"), ModelUsageBreakdown.from_dict)
+            if "breakdown" in src_:
+                new_.breakdown = read_list(src_["breakdown"], ModelUsageBreakdown.from_dict)
+                known_ += 1
+            else:
+                new_.breakdown = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            model_name=model_name,
-            model_type=model_type,
-            total_diem=total_diem,
-            total_units=total_units,
-            total_usd=total_usd,
-            unit_type=unit_type,
-            breakdown=breakdown,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = ModelUsage
+        read_: ModelUsage = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -90,3 +122,7 @@ class ModelUsage:
         if not isinstance(self.breakdown, Unset):
             written["breakdown"] = [item.to_dict() for item in self.breakdown]
         return written
+
+
+_Draft = draft_of(ModelUsage)
+_NAMES = frozenset({"modelName", "modelType", "totalDiem", "totalUnits", "totalUsd", "unitType", "breakdown"})

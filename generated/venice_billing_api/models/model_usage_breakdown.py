@@ -3,15 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_number, read_object, read_text
+from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_rest, read_text
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class ModelUsageBreakdown:
     """One kind of token in the usage of a model.
 
@@ -30,28 +31,51 @@ class ModelUsageBreakdown:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> ModelUsageBreakdown:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 4
         at_ = ""
         try:
             at_ = "diem"
-            diem = read_number(rest_.pop("diem"))
+            new_.diem = (
+                value
+                if (value := src_["diem"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "type"
-            type = read_text(rest_.pop("type"))
+            new_.type = value if (value := src_["type"]).__class__ is str else read_text(value)
             at_ = "units"
-            units = read_number(rest_.pop("units"))
+            new_.units = (
+                value
+                if (value := src_["units"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "usd"
-            usd = read_number(rest_.pop("usd"))
+            new_.usd = (
+                value
+                if (value := src_["usd"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(diem=diem, type=type, units=units, usd=usd, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = ModelUsageBreakdown
+        read_: ModelUsageBreakdown = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -61,3 +85,7 @@ class ModelUsageBreakdown:
         written["units"] = self.units
         written["usd"] = self.usd
         return written
+
+
+_Draft = draft_of(ModelUsageBreakdown)
+_NAMES = frozenset({"diem", "type", "units", "usd"})

@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_integer, read_object
+from ..codec import LARGEST, draft_of, read_integer, read_object, read_rest
 from ..errors import DecodeError
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class Pagination:
     """Where a page stands among all pages.
 
@@ -29,28 +30,49 @@ class Pagination:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Pagination:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 4
         at_ = ""
         try:
             at_ = "limit"
-            limit = read_integer(rest_.pop("limit"))
+            new_.limit = (
+                value
+                if (value := src_["limit"]).__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
             at_ = "page"
-            page = read_integer(rest_.pop("page"))
+            new_.page = (
+                value
+                if (value := src_["page"]).__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
             at_ = "total"
-            total = read_integer(rest_.pop("total"))
+            new_.total = (
+                value
+                if (value := src_["total"]).__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
             at_ = "totalPages"
-            total_pages = read_integer(rest_.pop("totalPages"))
+            new_.total_pages = (
+                value
+                if (value := src_["totalPages"]).__class__ is int and -LARGEST < value < LARGEST
+                else read_integer(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(limit=limit, page=page, total=total, total_pages=total_pages, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = Pagination
+        read_: Pagination = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -60,3 +82,7 @@ class Pagination:
         written["total"] = self.total
         written["totalPages"] = self.total_pages
         return written
+
+
+_Draft = draft_of(Pagination)
+_NAMES = frozenset({"limit", "page", "total", "totalPages"})

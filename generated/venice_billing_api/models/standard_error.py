@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_object, read_one_of, read_text, write_any
+from ..codec import draft_of, read_object, read_one_of, read_rest, read_text, write_any
 from ..errors import DecodeError
 from ..models.error_object import ErrorObject
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class StandardError:
     """What went wrong.
 
@@ -24,25 +25,34 @@ class StandardError:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> StandardError:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 1
         at_ = ""
         try:
             at_ = "error"
-            error = read_one_of(rest_.pop("error"), read_text, ErrorObject.from_dict)
+            new_.error = read_one_of(src_["error"], read_text, ErrorObject.from_dict)
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(error=error, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = StandardError
+        read_: StandardError = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["error"] = write_any(self.error)
         return written
+
+
+_Draft = draft_of(StandardError)
+_NAMES = frozenset({"error"})

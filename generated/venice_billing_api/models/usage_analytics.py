@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_list, read_object, read_text
+from ..codec import draft_of, read_list, read_object, read_rest, read_text
 from ..errors import DecodeError
 from ..models.api_key_usage import ApiKeyUsage
 from ..models.daily_series_point import DailySeriesPoint
@@ -15,7 +15,8 @@ from ..models.model_usage import ModelUsage
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class UsageAnalytics:
     """Usage of a range, summed up in several ways.
 
@@ -46,56 +47,53 @@ class UsageAnalytics:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageAnalytics:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 8
         at_ = ""
         try:
             at_ = "byDate"
-            by_date = read_list(rest_.pop("byDate"), DailyUsage.from_dict)
+            new_.by_date = read_list(src_["byDate"], DailyUsage.from_dict)
             at_ = "byKey"
-            by_key = read_list(rest_.pop("byKey"), ApiKeyUsage.from_dict)
+            new_.by_key = read_list(src_["byKey"], ApiKeyUsage.from_dict)
             at_ = "byKeyDaily"
-            by_key_daily = read_list(rest_.pop("byKeyDaily"), DailySeriesPoint.from_dict)
+            new_.by_key_daily = read_list(src_["byKeyDaily"], DailySeriesPoint.from_dict)
             at_ = "byModel"
-            by_model = read_list(rest_.pop("byModel"), ModelUsage.from_dict)
+            new_.by_model = read_list(src_["byModel"], ModelUsage.from_dict)
             at_ = "byModelDaily"
-            by_model_daily = read_list(rest_.pop("byModelDaily"), DailySeriesPoint.from_dict)
+            new_.by_model_daily = read_list(src_["byModelDaily"], DailySeriesPoint.from_dict)
             at_ = "lookback"
-            lookback = read_text(rest_.pop("lookback"))
+            new_.lookback = value if (value := src_["lookback"]).__class__ is str else read_text(value)
             at_ = "topKeyNames"
-            top_key_names = read_list(rest_.pop("topKeyNames"), read_text)
+            new_.top_key_names = read_list(src_["topKeyNames"], read_text)
             at_ = "topModels"
-            top_models = read_list(rest_.pop("topModels"), read_text)
+            new_.top_models = read_list(src_["topModels"], read_text)
             at_ = "byKeyDailyUsd"
-            by_key_daily_usd: list[DailySeriesPoint] | Unset = UNSET
-            if "byKeyDailyUsd" in rest_:
-                by_key_daily_usd = read_list(rest_.pop("byKeyDailyUsd"), DailySeriesPoint.from_dict)
+            if "byKeyDailyUsd" in src_:
+                new_.by_key_daily_usd = read_list(src_["byKeyDailyUsd"], DailySeriesPoint.from_dict)
+                known_ += 1
+            else:
+                new_.by_key_daily_usd = UNSET
             at_ = "byModelDailyUsd"
-            by_model_daily_usd: list[DailySeriesPoint] | Unset = UNSET
-            if "byModelDailyUsd" in rest_:
-                by_model_daily_usd = read_list(rest_.pop("byModelDailyUsd"), DailySeriesPoint.from_dict)
+            if "byModelDailyUsd" in src_:
+                new_.by_model_daily_usd = read_list(src_["byModelDailyUsd"], DailySeriesPoint.from_dict)
+                known_ += 1
+            else:
+                new_.by_model_daily_usd = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            by_date=by_date,
-            by_key=by_key,
-            by_key_daily=by_key_daily,
-            by_model=by_model,
-            by_model_daily=by_model_daily,
-            lookback=lookback,
-            top_key_names=top_key_names,
-            top_models=top_models,
-            by_key_daily_usd=by_key_daily_usd,
-            by_model_daily_usd=by_model_daily_usd,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = UsageAnalytics
+        read_: UsageAnalytics = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -113,3 +111,20 @@ class UsageAnalytics:
         if not isinstance(self.by_model_daily_usd, Unset):
             written["byModelDailyUsd"] = [item.to_dict() for item in self.by_model_daily_usd]
         return written
+
+
+_Draft = draft_of(UsageAnalytics)
+_NAMES = frozenset(
+    {
+        "byDate",
+        "byKey",
+        "byKeyDaily",
+        "byModel",
+        "byModelDaily",
+        "lookback",
+        "topKeyNames",
+        "topModels",
+        "byKeyDailyUsd",
+        "byModelDailyUsd",
+    }
+)

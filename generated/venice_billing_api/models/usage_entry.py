@@ -4,18 +4,30 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import format_datetime, read_datetime, read_enum, read_number, read_object, read_text
+from ..codec import (
+    LARGEST_POWER,
+    SMALLEST_POWER,
+    draft_of,
+    format_datetime,
+    read_datetime,
+    read_enum,
+    read_number,
+    read_object,
+    read_rest,
+    read_text,
+)
 from ..errors import DecodeError
 from ..models.currency import Currency
 from ..models.inference_details import InferenceDetails
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class UsageEntry:
     """One booking. There is no id: two equal entries are two bookings, and one request books several (input,
     output, cache, search) that share a request id.
@@ -45,55 +57,73 @@ class UsageEntry:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageEntry:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 8
         at_ = ""
         try:
             at_ = "amount"
-            amount = read_number(rest_.pop("amount"))
+            new_.amount = (
+                value
+                if (value := src_["amount"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "currency"
-            currency = read_enum(Currency, rest_.pop("currency"))
+            new_.currency = read_enum(Currency, src_["currency"])
             at_ = "inferenceDetails"
-            inference_details = (
-                None
-                if (value := rest_.pop("inferenceDetails")) is None
-                else InferenceDetails.from_dict(value)
+            new_.inference_details = (
+                None if (value := src_["inferenceDetails"]) is None else InferenceDetails.from_dict(value)
             )
             at_ = "notes"
-            notes = read_text(rest_.pop("notes"))
+            new_.notes = value if (value := src_["notes"]).__class__ is str else read_text(value)
             at_ = "pricePerUnitUsd"
-            price_per_unit_usd = read_number(rest_.pop("pricePerUnitUsd"))
+            new_.price_per_unit_usd = (
+                value
+                if (value := src_["pricePerUnitUsd"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "sku"
-            sku = read_text(rest_.pop("sku"))
+            new_.sku = value if (value := src_["sku"]).__class__ is str else read_text(value)
             at_ = "timestamp"
-            timestamp = read_datetime(rest_.pop("timestamp"))
+            new_.timestamp = read_datetime(src_["timestamp"])
             at_ = "units"
-            units = read_number(rest_.pop("units"))
+            new_.units = (
+                value
+                if (value := src_["units"]).__class__ is Decimal
+                and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
+                and value.is_finite()
+                else read_number(value)
+            )
             at_ = "apiKeyId"
-            api_key_id: None | str | Unset = UNSET
-            if "apiKeyId" in rest_:
-                api_key_id = None if (value := rest_.pop("apiKeyId")) is None else read_text(value)
+            if "apiKeyId" in src_:
+                new_.api_key_id = (
+                    None
+                    if (value := src_["apiKeyId"]) is None
+                    else value
+                    if value.__class__ is str
+                    else read_text(value)
+                )
+                known_ += 1
+            else:
+                new_.api_key_id = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            amount=amount,
-            currency=currency,
-            inference_details=inference_details,
-            notes=notes,
-            price_per_unit_usd=price_per_unit_usd,
-            sku=sku,
-            timestamp=timestamp,
-            units=units,
-            api_key_id=api_key_id,
-            additional_properties=rest_,
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = UsageEntry
+        read_: UsageEntry = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -111,3 +141,19 @@ class UsageEntry:
         if not isinstance(self.api_key_id, Unset):
             written["apiKeyId"] = self.api_key_id
         return written
+
+
+_Draft = draft_of(UsageEntry)
+_NAMES = frozenset(
+    {
+        "amount",
+        "currency",
+        "inferenceDetails",
+        "notes",
+        "pricePerUnitUsd",
+        "sku",
+        "timestamp",
+        "units",
+        "apiKeyId",
+    }
+)

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_list, read_object, read_text
+from ..codec import draft_of, read_list, read_object, read_rest, read_text
 from ..errors import DecodeError
 from ..models.usage_entry import UsageEntry
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class UsageHistoryPage:
     """One page of the ledger.
 
@@ -26,24 +27,35 @@ class UsageHistoryPage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageHistoryPage:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 2
         at_ = ""
         try:
             at_ = "data"
-            data = read_list(rest_.pop("data"), UsageEntry.from_dict)
+            new_.data = read_list(src_["data"], UsageEntry.from_dict)
             at_ = "nextCursor"
-            next_cursor = None if (value := rest_.pop("nextCursor")) is None else read_text(value)
+            new_.next_cursor = (
+                None
+                if (value := src_["nextCursor"]) is None
+                else value
+                if value.__class__ is str
+                else read_text(value)
+            )
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(data=data, next_cursor=next_cursor, additional_properties=rest_)
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = UsageHistoryPage
+        read_: UsageHistoryPage = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -51,3 +63,7 @@ class UsageHistoryPage:
         written["data"] = [item.to_dict() for item in self.data]
         written["nextCursor"] = self.next_cursor
         return written
+
+
+_Draft = draft_of(UsageHistoryPage)
+_NAMES = frozenset({"data", "nextCursor"})

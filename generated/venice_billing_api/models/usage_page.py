@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, final
 
 import attrs
 
-from ..codec import read_list, read_object, read_text
+from ..codec import draft_of, read_list, read_object, read_rest, read_text
 from ..errors import DecodeError
 from ..models.pagination import Pagination
 from ..models.usage_entry import UsageEntry
 from ..types import UNSET, Unset
 
 
-@attrs.frozen(slots=True)
+@final
+@attrs.frozen(slots=True, weakref_slot=False)
 class UsagePage:
     """One page of the retired ledger.
 
@@ -30,30 +31,37 @@ class UsagePage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsagePage:
         """Read decoded JSON.
 
         Raises:
             DecodeError: A field is missing or not of its type; the error says which.
         """
-        rest_ = read_object(src_dict)
+        src_ = src_dict if src_dict.__class__ is dict else read_object(src_dict)
+        new_: Any = _Draft()
+        known_ = 2
         at_ = ""
         try:
             at_ = "data"
-            data = read_list(rest_.pop("data"), UsageEntry.from_dict)
+            new_.data = read_list(src_["data"], UsageEntry.from_dict)
             at_ = "pagination"
-            pagination = Pagination.from_dict(rest_.pop("pagination"))
+            new_.pagination = Pagination.from_dict(src_["pagination"])
             at_ = "warningMessage"
-            warning_message: str | Unset = UNSET
-            if "warningMessage" in rest_:
-                warning_message = read_text(rest_.pop("warningMessage"))
+            if "warningMessage" in src_:
+                new_.warning_message = (
+                    value if (value := src_["warningMessage"]).__class__ is str else read_text(value)
+                )
+                known_ += 1
+            else:
+                new_.warning_message = UNSET
         except KeyError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        return cls(
-            data=data, pagination=pagination, warning_message=warning_message, additional_properties=rest_
-        )
+        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.__class__ = UsagePage
+        read_: UsagePage = new_
+        return read_
 
     def to_dict(self) -> dict[str, Any]:
         """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
@@ -63,3 +71,7 @@ class UsagePage:
         if not isinstance(self.warning_message, Unset):
             written["warningMessage"] = self.warning_message
         return written
+
+
+_Draft = draft_of(UsagePage)
+_NAMES = frozenset({"data", "pagination", "warningMessage"})
