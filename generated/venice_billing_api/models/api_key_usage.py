@@ -99,4 +99,4 @@ class ApiKeyUsage:
 
 
 _Draft = draft_of(ApiKeyUsage)
-_NAMES = frozenset({"apiKeyId", "description", "totalDiem", "totalUnits", "totalUsd"})
+_NAMES: frozenset[str] = frozenset({"apiKeyId", "description", "totalDiem", "totalUnits", "totalUsd"})

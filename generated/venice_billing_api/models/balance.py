@@ -93,4 +93,4 @@ class Balance:
 
 
 _Draft = draft_of(Balance)
-_NAMES = frozenset({"balances", "canConsume", "consumptionCurrency", "diemEpochAllocation"})
+_NAMES: frozenset[str] = frozenset({"balances", "canConsume", "consumptionCurrency", "diemEpochAllocation"})

@@ -76,4 +76,4 @@ class Balances:
 
 
 _Draft = draft_of(Balances)
-_NAMES = frozenset({"diem", "usd"})
+_NAMES: frozenset[str] = frozenset({"diem", "usd"})

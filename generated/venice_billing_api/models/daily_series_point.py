@@ -60,4 +60,4 @@ class DailySeriesPoint:
 
 
 _Draft = draft_of(DailySeriesPoint)
-_NAMES = frozenset({"date"})
+_NAMES: frozenset[str] = frozenset({"date"})

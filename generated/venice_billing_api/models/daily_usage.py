@@ -77,4 +77,4 @@ class DailyUsage:
 
 
 _Draft = draft_of(DailyUsage)
-_NAMES = frozenset({"DIEM", "USD", "date"})
+_NAMES: frozenset[str] = frozenset({"DIEM", "USD", "date"})

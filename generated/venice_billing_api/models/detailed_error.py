@@ -86,4 +86,4 @@ class DetailedError:
 
 
 _Draft = draft_of(DetailedError)
-_NAMES = frozenset({"error", "details", "issues"})
+_NAMES: frozenset[str] = frozenset({"error", "details", "issues"})

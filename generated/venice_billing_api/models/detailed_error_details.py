@@ -60,4 +60,4 @@ class DetailedErrorDetails:
 
 
 _Draft = draft_of(DetailedErrorDetails)
-_NAMES = frozenset({"_errors"})
+_NAMES: frozenset[str] = frozenset({"_errors"})

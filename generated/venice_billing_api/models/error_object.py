@@ -97,4 +97,4 @@ class ErrorObject:
 
 
 _Draft = draft_of(ErrorObject)
-_NAMES = frozenset({"message", "code", "param", "type"})
+_NAMES: frozenset[str] = frozenset({"message", "code", "param", "type"})

@@ -93,4 +93,6 @@ class InferenceDetails:
 
 
 _Draft = draft_of(InferenceDetails)
-_NAMES = frozenset({"completionTokens", "inferenceExecutionTime", "promptTokens", "requestId"})
+_NAMES: frozenset[str] = frozenset(
+    {"completionTokens", "inferenceExecutionTime", "promptTokens", "requestId"}
+)

@@ -125,4 +125,6 @@ class ModelUsage:
 
 
 _Draft = draft_of(ModelUsage)
-_NAMES = frozenset({"modelName", "modelType", "totalDiem", "totalUnits", "totalUsd", "unitType", "breakdown"})
+_NAMES: frozenset[str] = frozenset(
+    {"modelName", "modelType", "totalDiem", "totalUnits", "totalUsd", "unitType", "breakdown"}
+)

@@ -88,4 +88,4 @@ class ModelUsageBreakdown:
 
 
 _Draft = draft_of(ModelUsageBreakdown)
-_NAMES = frozenset({"diem", "type", "units", "usd"})
+_NAMES: frozenset[str] = frozenset({"diem", "type", "units", "usd"})

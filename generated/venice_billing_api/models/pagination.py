@@ -85,4 +85,4 @@ class Pagination:
 
 
 _Draft = draft_of(Pagination)
-_NAMES = frozenset({"limit", "page", "total", "totalPages"})
+_NAMES: frozenset[str] = frozenset({"limit", "page", "total", "totalPages"})

@@ -55,4 +55,4 @@ class StandardError:
 
 
 _Draft = draft_of(StandardError)
-_NAMES = frozenset({"error"})
+_NAMES: frozenset[str] = frozenset({"error"})

@@ -114,7 +114,7 @@ class UsageAnalytics:
 
 
 _Draft = draft_of(UsageAnalytics)
-_NAMES = frozenset(
+_NAMES: frozenset[str] = frozenset(
     {
         "byDate",
         "byKey",

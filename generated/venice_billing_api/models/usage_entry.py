@@ -144,7 +144,7 @@ class UsageEntry:
 
 
 _Draft = draft_of(UsageEntry)
-_NAMES = frozenset(
+_NAMES: frozenset[str] = frozenset(
     {
         "amount",
         "currency",

@@ -66,4 +66,4 @@ class UsageHistoryPage:
 
 
 _Draft = draft_of(UsageHistoryPage)
-_NAMES = frozenset({"data", "nextCursor"})
+_NAMES: frozenset[str] = frozenset({"data", "nextCursor"})

@@ -74,4 +74,4 @@ class UsagePage:
 
 
 _Draft = draft_of(UsagePage)
-_NAMES = frozenset({"data", "pagination", "warningMessage"})
+_NAMES: frozenset[str] = frozenset({"data", "pagination", "warningMessage"})
