@@ -19,7 +19,7 @@ from venice_billing._version import __version__
 from venice_billing._walk import Deliver, Together, Walk
 from venice_billing._windows import Windows, in_turn
 from venice_billing.errors import VeniceError
-from venice_billing_api.deadline import bound_sync, deadline
+from venice_billing_api.deadline import bound_sync, close_cancelled, deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -144,6 +144,7 @@ class AsyncDriver:
     """Runs steps on an `httpx.AsyncClient`, under asyncio or trio."""
 
     def __init__(self, client: httpx.AsyncClient, base_url: str, key: Secret, clock: Pace) -> None:
+        close_cancelled(client)
         self.client = client
         self.clock = clock
         self._wire = _Wire(base_url, key)
