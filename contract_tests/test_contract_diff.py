@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -16,7 +17,7 @@ from mutations import MUTATIONS, Mutation, also, append, drop, put, rename
 from openapi_spec_validator import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = ROOT / "openapi" / "venice-billing.yaml"
@@ -329,3 +330,24 @@ class TestCommand:
 def test_a_schema_that_is_none_is_refused(small: Document) -> None:
     with pytest.raises(UnreadableDocumentError, match="properties"):
         diff(small, edited(small, put(f"{ENTRY} properties", ["id"])))
+
+
+@pytest.mark.parametrize("junk", [None, "text", 5, True, [], {}, [None], {"a": 1}, {"$ref": 7}], ids=str)
+def test_junk_anywhere_is_judged_or_refused(small: Document, junk: Any) -> None:
+    """A malformed document ends in a verdict or in UnreadableDocumentError, wherever its defect is."""
+    for place in (place for place in places_of(small) if place != ("paths",)):
+        new = deepcopy(small)
+        parent = new
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[place[-1]] = junk
+        for documents in ((small, new), (new, small)):
+            with contextlib.suppress(UnreadableDocumentError):
+                assert verdict(diff(*documents)) in {"identical", *Severity}
+
+
+def places_of(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*above, key)
+        yield from places_of(value, (*above, key))

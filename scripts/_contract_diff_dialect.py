@@ -41,8 +41,10 @@ class Reader:
     def resolve(self, node: Any) -> Any:
         """Return the node itself, or what its reference names in this document."""
         seen: set[str] = set()
-        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+        while isinstance(node, dict) and "$ref" in node:
             reference = node["$ref"]
+            if not isinstance(reference, str):
+                raise UnreadableDocumentError(f"malformed reference: {reference!r}")
             if reference in seen:
                 raise UnreadableDocumentError(f"the reference {reference!r} leads back to itself")
             seen.add(reference)
@@ -63,10 +65,9 @@ class Reader:
 
     def level(self, schema: Any, trail: Trail = frozenset()) -> Schema:
         """Return one level of a schema as 2020-12 words it, references and `allOf` folded in; children stay raw."""
+        _check(schema)
         if isinstance(schema, bool):
             return {} if schema else {"not": {}}
-        if not isinstance(schema, dict):
-            raise UnreadableDocumentError(f"not a schema: {schema!r}")
         if _own_reference(schema) & trail:
             return {}
         # What stands beside a reference counts in 3.1 only.
@@ -143,11 +144,12 @@ class Reader:
 
 def references(schema: Any) -> frozenset[str]:
     """Return the references that `Reader.level` folds into one level of this schema."""
-    if not isinstance(schema, dict):
+    _check(schema)
+    if isinstance(schema, bool):
         return frozenset()
     folded = [schema, *schema.get("allOf", ())]
     for word in ("anyOf", "oneOf"):
-        real = [branch for branch in schema.get(word, ()) if not _is_null(_plain(branch))]
+        real = [branch for branch in schema.get(word, ()) if isinstance(branch, bool) or not _is_null(_plain(branch))]
         folded += real if len(real) == 1 else []
     return frozenset().union(*map(_own_reference, folded))
 
@@ -208,11 +210,27 @@ def _or_null(level: Schema) -> Schema:
     return widened
 
 
-def _plain(schema: Schema) -> Schema:
-    """Return the keywords of one level in the words of 2020-12, without what refers to other schemas as a whole."""
+def _check(schema: Any) -> None:
+    """Refuse what only looks like a schema.
+
+    Raises:
+        UnreadableDocumentError: It is none, or one of its keywords holds what that keyword never can.
+    """
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, dict):
+        raise UnreadableDocumentError(f"not a schema: {schema!r}")
     for key in (_SCHEMA_LISTS | _SCHEMA_MAPS | {"enum", "required"}) & schema.keys():
         if not isinstance(schema[key], dict if key in _SCHEMA_MAPS else list):
             raise UnreadableDocumentError(f"malformed schema: {key!r} is {schema[key]!r}")
+    types = schema.get("type", [])
+    if not all(isinstance(kind, str) for kind in (types if isinstance(types, list) else [types])):
+        raise UnreadableDocumentError(f"malformed schema: 'type' is {types!r}")
+
+
+def _plain(schema: Schema) -> Schema:
+    """Return the keywords of one level in the words of 2020-12, without what refers to other schemas as a whole."""
+    _check(schema)
     plain = {key: value for key, value in schema.items() if key not in {"$ref", "allOf", "const", "nullable"}}
     if "type" in schema and not isinstance(schema["type"], list):
         plain["type"] = [schema["type"]]

@@ -144,7 +144,8 @@ def _server(operation: _Operation) -> str:
     """Return the first server's URL without scheme and trailing slash, empty where the document names none."""
     servers = operation.raw.get("servers") or operation.shared.get("servers")
     servers = servers or operation.reader.document.get("servers") or [{}]
-    parts = urlsplit(str(_mapping(servers[0], "server").get("url", "")))
+    first = servers[0] if isinstance(servers, list) else servers
+    parts = urlsplit(str(_mapping(first, "server").get("url", "")))
     return (parts.netloc + parts.path).rstrip("/")
 
 
@@ -162,9 +163,13 @@ def _security_rows(pair: Pair, old: _Operation, new: _Operation) -> Iterator[Cha
 
 def _credentials(operation: _Operation) -> list[Any]:
     """Return the accepted combinations of schemes, each scheme by what it asks for, not by its name."""
-    schemes = (operation.reader.document.get("components") or {}).get("securitySchemes") or {}
+    components = _mapping(operation.reader.document.get("components") or {}, "components")
+    schemes = _mapping(components.get("securitySchemes") or {}, "components.securitySchemes")
     return [
-        [[_scheme(operation.reader, schemes.get(name, {"name": name})), scopes] for name, scopes in sorted(way.items())]
+        [
+            [_scheme(operation.reader, schemes.get(name, {"name": name})), scopes]
+            for name, scopes in sorted(_mapping(way, "security").items())
+        ]
         for way in operation.security or [{}]
     ]
 
@@ -172,8 +177,8 @@ def _credentials(operation: _Operation) -> list[Any]:
 def _scheme(reader: Reader, scheme: Any) -> dict[str, Any]:
     said = ("description", "bearerFormat")  # words for people
     return {
-        key: value.lower() if key == "scheme" else value
-        for key, value in reader.resolve(scheme).items()
+        key: str(value).lower() if key == "scheme" else value
+        for key, value in _mapping(reader.resolve(scheme), "security scheme").items()
         if key not in said and not key.startswith("x-")
     }
 
@@ -197,7 +202,7 @@ def _parameter_rows(pair: Pair, old: _Operation, new: _Operation) -> Iterator[Ch
 def _parameters(operation: _Operation) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the parameters by place and name, an operation's own before those of its path."""
     found = {}
-    for raw in [*operation.shared.get("parameters", ()), *operation.raw.get("parameters", ())]:
+    for raw in (*_list(operation.shared, "parameters"), *_list(operation.raw, "parameters")):
         parameter = _mapping(operation.reader.resolve(raw), "parameter")
         name = str(parameter.get("name"))
         found[str(parameter.get("in")), name.lower() if parameter.get("in") == "header" else name] = parameter
@@ -339,6 +344,13 @@ def _is_required(node: dict[str, Any]) -> bool:
 
 def _is_ignored(key: tuple[str, str]) -> bool:
     return key[0] == "header" and key[1] in _IGNORED_HEADERS
+
+
+def _list(node: dict[str, Any], key: str) -> list[Any]:
+    value = node.get(key, [])
+    if not isinstance(value, list):
+        raise UnreadableDocumentError(f"{key} is no list: {value!r}")
+    return value
 
 
 def _mapping(node: Any, what: str) -> dict[str, Any]:
