@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
 import pytest
-from flavours import NOW, Face, Flavour
+from flavours import NOW, Face, Flavour, as_wire, receive
 
 from venice_billing import (
     APIConnectionError,
@@ -20,7 +20,10 @@ from venice_billing import (
     VeniceError,
     __version__,
 )
-from venice_billing.testing import FakeVenice, faults
+from venice_billing.testing import FakeVenice, Quirks, faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -278,3 +281,22 @@ async def test_a_cancelled_call_is_cancelled_at_once_and_leaves_the_client_usabl
     assert client._policy.budget._under_way == 0
     with pytest.raises(PermissionDeniedError):
         await client.get_balance()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_the_asynchronous_client_runs_under_asyncio_and_trio(
+    fake: FakeVenice, tmp_path: Path, concurrency: int, anyio_backend: str
+) -> None:
+    """Calls, waits, walks in both orders, exports from a worker thread, and what is left half-way."""
+    fake.quirks = Quirks(rate_limit_every=5)
+    async with fake.async_client() as client:
+        assert (await client.get_balance()).can_consume
+        forwards = client.iter_usage_history(page_size=50, concurrency=concurrency)
+        assert as_wire(await receive(forwards)) == fake.ledger
+        backwards = client.iter_usage(page_size=50, concurrency=concurrency)
+        assert as_wire(await receive(backwards, 70)) == fake.ledger[::-1][:70]
+        assert (await client.export_usage_csv(tmp_path / "usage.csv", concurrency=concurrency)).rows == 600
+        fake.quirks = Quirks(faults=lambda _: faults.hang())
+        with pytest.raises(BillingTimeoutError):
+            await client.get_balance()

@@ -189,7 +189,7 @@ def test_importing_loads_nothing_that_the_call_does_not_need() -> None:
     """Beside httpx and what it loads itself: no event loop, no test tools, no fake, no pretty printer."""
     ours = modules_after("from venice_billing import *") - modules_after("import httpx")
     roots = {name.partition(".")[0] for name in ours} - sys.stdlib_module_names
-    assert roots <= {"attr", "attrs", "venice_billing", "venice_billing_api"}
+    assert roots <= {"attr", "attrs", "msgspec", "venice_billing", "venice_billing_api"}
     assert not any(name.startswith("venice_billing.testing") for name in ours)
     assert "asyncio" not in ours
 
