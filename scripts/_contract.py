@@ -120,7 +120,7 @@ class Contract:
             schema = next(iter(content.values())).get("schema", {})
             key = node["in"], node["name"]
             found[key] = Parameter(node["name"], node["in"], node.get("required") is True, schema)
-        yield from found.values()
+        return iter(found.values())
 
     def _responses(self, raw: Document) -> Iterator[Response]:
         for status, reference in (raw.get("responses") or {}).items():
@@ -153,7 +153,7 @@ def cache_by_identity(function: Any) -> Any:
 
 
 def _bases(*nodes: Document) -> Iterator[str]:
-    servers = next((node["servers"] for node in nodes if node.get("servers")), [{"url": "/api/v1"}])
+    servers: list[Document] = next((node["servers"] for node in nodes if node.get("servers")), [{"url": "/api/v1"}])
     for server in servers:
         url = server["url"]
         for name, variable in (server.get("variables") or {}).items():

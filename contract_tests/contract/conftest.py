@@ -11,7 +11,8 @@ from _documents import load_document
 
 from contract.findings import Findings, sorted_lines
 from contract.stage import Stage
-from contract.suite import COMMITTED, Trial, committed
+from contract.subject import Trial
+from contract.suite import COMMITTED, EXAMPLES, committed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def findings(pytestconfig: pytest.Config) -> Findings:
 @pytest.fixture(scope="session")
 def trial(contract: Contract, findings: Findings) -> Iterator[Trial]:
     with Stage() as stage:
-        yield Trial(contract, stage, findings)
+        yield Trial(contract, committed(), stage, findings, EXAMPLES)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

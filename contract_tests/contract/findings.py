@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Element = tuple[str, ...]
 """One thing a contract names: operation, place, name."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from attrs import frozen
 from hypothesis import given, settings
 
 from contract.arguments import combinations, edges
 from contract.coverage import operation_key
-from contract.stage import CSV, FLAVOURS, JSON, Answer, Call, Stage
+from contract.stage import CSV, FLAVOURS, JSON, Answer, Call, Flavour
 from contract.values import QUIET, Values
 from contract.wire import Judge
 from venice_billing import InvalidParameterError, VeniceBilling
@@ -20,11 +21,9 @@ from venice_billing.testing._text import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
-    from _contract import Contract
+    from contract.subject import Trial
 
-    from contract.findings import Findings
 
 _CSV_HEADERS = [
     ("content-type", CSV),
@@ -33,76 +32,68 @@ _CSV_HEADERS = [
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-@frozen
-class Inspection:
-    """Sends requests and has each of them judged."""
+def examine_requests(trial: Trial, call: Call) -> None:
+    """Call a method with every edge of its arguments, and with many combinations."""
+    judge = Judge(trial.contract, trial.promised)
+    answer = _welcome(trial, call)
 
-    contract: Contract
-    promised: Contract
-    stage: Stage
-    findings: Findings
-    examples: int
-
-    def calls(self, call: Call) -> None:
-        """Call a method with every edge of its arguments, and with many combinations."""
-        judge = Judge(self.contract, self.promised)
-        answer = self._welcome(call)
-        for arguments in edges(call.method):
-            for flavour in FLAVOURS:
-                self._send(judge, call, flavour, answer, arguments)
-
-        @given(combinations(call.method))
-        @settings(QUIET, max_examples=max(1, self.examples))
-        def combine(arguments: dict[str, Any]) -> None:
-            self._send(judge, call, "sync", answer, arguments)
-
-        if self.examples and call.method != "get_balance":
-            combine()
-
-    def _send(self, judge: Judge, call: Call, flavour: Any, answer: Answer, arguments: Mapping[str, Any]) -> None:
+    def send(flavour: Flavour, arguments: Mapping[str, Any]) -> None:
         try:
-            self.stage.call(flavour, call.method, {**call.arguments, **arguments}, answer)
-        except InvalidParameterError:
+            trial.stage.call(flavour, call.method, {**call.arguments, **arguments}, answer)
+        except InvalidParameterError:  # combinations the facade does not accept
             return
-        self.judge(judge, call.method, self.stage.taken())
+        _judge(trial, judge, call.method, trial.stage.taken())
 
-    def judge(self, judge: Judge, sender: str, requests: Iterable[httpx.Request]) -> None:
-        """Note what is wrong with requests, and which parameters they have."""
-        for request in requests:
-            for problem in judge.problems(request):
-                self.findings.breaks(problem.operation, problem.location, f"{sender} {problem.what}")
-            operation = self.contract.operation(request.method, str(request.url.copy_with(query=None)))
-            if operation is not None:
-                for name in request.url.params:
-                    self.findings.exercises(operation_key(operation), f"parameters.query.{name}")
+    for flavour in FLAVOURS:
+        for arguments in edges(call.method):
+            send(flavour, arguments)
 
-    def _welcome(self, call: Call) -> Answer:
-        """Return an answer the client is content with: one the contract it was made for allows."""
-        operation = self.promised.operation("get", call.url)
-        if call.media_type == CSV or operation is None:
-            return Answer(200, _CSV_HEADERS, b"timestamp,amount\n")
-        response = operation.response(200)
-        if response is None:
-            raise LookupError(f"the contract the client was made for has no 200 for {call.path}")
-        body = Values(self.promised.reader).corners(response.bodies[JSON])[0]
-        return Answer(200, [("content-type", JSON)], to_json(body).encode())
+    @settings(QUIET, max_examples=max(1, trial.examples))
+    @given(combinations(call.method))
+    def combine(arguments: dict[str, Any]) -> None:
+        send("sync", arguments)
 
-    def walks(self, folder: Path) -> None:
-        """Walk and export over a fake account, in either flavour and order, on either ledger."""
-        judge = Judge(self.contract, self.promised)
-        for walk in _WALKS:
-            for original in (False, True):
-                requests = _recorded(walk, folder, original=original)
-                self.judge(judge, walk.__name__, requests)
+    if trial.examples:
+        combine()
 
 
-def iter_usage(client: VeniceBilling, _folder: Path) -> None:
+def examine_walks(trial: Trial) -> None:
+    """Walk and export over a fake account, through the history and through an original ledger."""
+    judge = Judge(trial.contract, trial.promised)
+    with TemporaryDirectory() as folder:
+        for walk in (_iter_usage, _iter_usage_history, _export_usage_csv):
+            _judge(trial, judge, walk.__name__[1:], _recorded(walk, Path(folder), original=False))
+        _judge(trial, judge, "iter_usage", _recorded(_iter_usage, Path(folder), original=True))
+
+
+def _judge(trial: Trial, judge: Judge, sender: str, requests: Iterable[httpx.Request]) -> None:
+    """Note what is wrong with requests, and which parameters they have."""
+    for request in requests:
+        for problem in judge.problems(request):
+            trial.findings.breaks(problem.operation, problem.location, f"{sender} {problem.what}")
+        operation = trial.contract.operation(request.method, str(request.url.copy_with(query=None)))
+        if operation is not None:
+            for name in request.url.params:
+                trial.findings.exercises(operation_key(operation), f"parameters.query.{name}")
+
+
+def _welcome(trial: Trial, call: Call) -> Answer:
+    """Return an answer the client is content with: one that the contract it was made for allows."""
+    operation = trial.promised.operation("get", call.url)
+    response = operation.response(200) if operation else None
+    if call.media_type == CSV or response is None:
+        return Answer(200, _CSV_HEADERS, b"timestamp,amount\n")
+    body = Values(trial.promised.reader).corners(response.bodies[JSON])[0]
+    return Answer(200, [("content-type", JSON)], to_json(body).encode())
+
+
+def _iter_usage(client: VeniceBilling, _folder: Path) -> None:
     """Walk newest first, through whichever ledger is alive."""
     list(client.iter_usage(page_size=10, currency="USD"))
     list(client.iter_usage(page_size=100, max_items=5, start_date="2026-09-01", sort_order="asc"))
 
 
-def iter_usage_history(client: VeniceBilling, _folder: Path) -> None:
+def _iter_usage_history(client: VeniceBilling, _folder: Path) -> None:
     """Walk the history both ways, and on from a checkpoint."""
     list(client.iter_usage_history(page_size=10))
     list(client.iter_usage_history(page_size=1000, sort_order="desc", end_timestamp=NOW))
@@ -111,19 +102,15 @@ def iter_usage_history(client: VeniceBilling, _folder: Path) -> None:
     list(client.iter_usage_history(page_size=10, checkpoint=walk.checkpoint))
 
 
-def export_usage_csv(client: VeniceBilling, folder: Path) -> None:
+def _export_usage_csv(client: VeniceBilling, folder: Path) -> None:
     """Export the whole history."""
     client.export_usage_csv(folder / "usage.csv", page_size=10, start_timestamp="2026-08-15")
-
-
-_WALKS: tuple[Callable[[VeniceBilling, Path], None], ...] = (iter_usage, iter_usage_history, export_usage_csv)
 
 
 def _recorded(walk: Callable[[VeniceBilling, Path], None], folder: Path, *, original: bool) -> list[httpx.Request]:
     """Return the requests of a walk over a fake account: its history, or an original ledger without one."""
     requests: list[httpx.Request] = []
-    alive = original and walk is iter_usage
-    fake = FakeVenice(40, now=NOW, original="alive" if alive else "retired", history=not alive)
+    fake = FakeVenice(40, now=NOW, original="alive" if original else "retired", history=not original)
     inner = fake.transport()
 
     def record(request: httpx.Request) -> httpx.Response:

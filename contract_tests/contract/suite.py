@@ -6,9 +6,8 @@ for every mutation of the contract.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from _contract import Contract
@@ -16,11 +15,13 @@ from _documents import load_document
 from attrs import frozen
 from contract_diff import Severity, diff
 
-from contract.answers import Examination
 from contract.coverage import elements
+from contract.failures import examine_failures
 from contract.findings import Broken, Findings
-from contract.sending import Inspection
-from contract.stage import CALLS, Stage
+from contract.sending import examine_requests, examine_walks
+from contract.stage import CALLS, JSON, Call, Stage
+from contract.subject import Subject, Trial
+from contract.successes import examine_successes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,16 +38,6 @@ def committed() -> Contract:
 
 
 @frozen
-class Trial:
-    """A contract, the client's wire, and what was found so far."""
-
-    contract: Contract
-    stage: Stage
-    findings: Findings
-    examples: int = EXAMPLES
-
-
-@frozen
 class Probe:
     """One part of the promise."""
 
@@ -59,17 +50,11 @@ class Probe:
 def probes() -> Iterator[Probe]:
     """Yield every probe."""
     for call in CALLS:
-        yield Probe(
-            f"successes-{call.name}",
-            call.path,
-            lambda trial, call=call: _examination(trial).successes(call, committed()),
-        )
-        yield Probe(f"requests-{call.name}", call.path, lambda trial, call=call: _inspection(trial).calls(call))
-    for call in {each.path: each for each in reversed(CALLS)}.values():
-        yield Probe(
-            f"failures-{call.name}", call.path, lambda trial, call=call: _examination(trial).failures(call, committed())
-        )
-    yield Probe("requests-of-walks", "", _walks)
+        yield Probe(f"successes-{call.name}", call.path, partial(_on_subject, examine_successes, call))
+        yield Probe(f"requests-{call.name}", call.path, partial(_on_requests, call))
+        if call.media_type == JSON:
+            yield Probe(f"failures-{call.name}", call.path, partial(_on_subject, examine_failures, call))
+    yield Probe("requests-of-walks", "", examine_walks)
 
 
 def unexplained(contract: Contract, findings: Findings) -> Iterator[Broken]:
@@ -97,7 +82,7 @@ def examine(contract: Contract, examples: int) -> tuple[list[Broken], list[Broke
     """
     findings = Findings()
     with Stage() as stage:
-        trial = Trial(contract, stage, findings, examples)
+        trial = Trial(contract, committed(), stage, findings, examples)
         for probe in probes():
             if _reads_differently(contract, probe.path):
                 probe.run(trial)
@@ -118,14 +103,11 @@ def _spelt_out(contract: Contract, path: str) -> str:
     return str([shared, schemes, *((each, inline(document["paths"][each])) for each in paths)])
 
 
-def _examination(trial: Trial) -> Examination:
-    return Examination(trial.contract, trial.stage, trial.findings, trial.examples)
+def _on_subject(examine_subject: Callable[[Subject], None], call: Call, trial: Trial) -> None:
+    subject = trial.subject(call)
+    if subject is not None:
+        examine_subject(subject)
 
 
-def _inspection(trial: Trial) -> Inspection:
-    return Inspection(trial.contract, committed(), trial.stage, trial.findings, trial.examples)
-
-
-def _walks(trial: Trial) -> None:
-    with TemporaryDirectory() as folder:
-        _inspection(trial).walks(Path(folder))
+def _on_requests(call: Call, trial: Trial) -> None:
+    examine_requests(trial, call)

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.suite import Probe, Trial, probes, unexercised, unexplained
+from contract.findings import sorted_lines
+from contract.suite import Probe, probes, unexercised, unexplained
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _contract import Contract
 
-    from contract.findings import Findings
+    from contract.findings import Broken, Findings
+    from contract.subject import Trial
 
 PROBES = tuple(probes())
 _ran: list[str] = []
@@ -22,12 +26,10 @@ _ran: list[str] = []
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_the_client_keeps_its_promise(probe: Probe, trial: Trial) -> None:
-    known = len(trial.findings.broken)
+    known = {*trial.findings.broken}
     probe.run(trial)
     _ran.append(probe.name)
-    broken = len(trial.findings.broken) - known
-    if broken:
-        pytest.fail(f"{broken} broken promises, listed at the end", pytrace=False)
+    _fail_with([broken for place, broken in trial.findings.broken.items() if place not in known])
 
 
 def test_nothing_else_breaks_its_consumers(contract: Contract, findings: Findings) -> None:
@@ -36,13 +38,17 @@ def test_nothing_else_breaks_its_consumers(contract: Contract, findings: Finding
     rest = list(unexplained(contract, findings))
     for each in rest:
         findings.breaks(each.operation, each.location, each.instead)
-    if rest:
-        pytest.fail(f"{len(rest)} broken promises, listed at the end", pytrace=False)
+    _fail_with(rest)
 
 
 def test_all_of_the_contract_is_exercised(contract: Contract, findings: Findings) -> None:
     _skip_unless_all_ran()
     assert findings.broken or unexercised(contract, findings) == []
+
+
+def _fail_with(broken: Sequence[Broken]) -> None:
+    if broken:
+        pytest.fail("\n".join(sorted_lines(broken)), pytrace=False)
 
 
 def _skip_unless_all_ran() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from _contract_diff_dialect import Reader
     from hypothesis.strategies import SearchStrategy
@@ -47,7 +47,7 @@ _BY_FORMAT = {
     "email": ("someone@example.com",),
 }
 _LIKELY = ("a", "Z", "0", "2026-06-15", "2026-06-15T19:05:10.504Z", "7d", "AZq3fK9tXhIV_-", "Ab3_" * 128, *_TEXTS)
-_NUMBERS = tuple(map(Decimal, ("-0.06356", "25.50", "1E-9", "12345678901234567890.123456789"))) + (0, 1, -7)
+_NUMBERS = (*map(Decimal, ("-0.06356", "25.50", "1E-9", "12345678901234567890.123456789")), 0, 1, -7)
 _INTEGERS = (0, 1, 12345, 1705276800000)
 _ANY = ("text", 1, Decimal("1.5"), True, None, ["x"], {"x": 1})
 
@@ -82,22 +82,23 @@ class Values:
             return st.sampled_from(_ANY)
         return st.one_of([self._strategy(kind, level, depth) for kind in _plainest_first(level)])
 
-    def _of_type(self, kind: str, level: Schema, depth: int) -> Iterable[Any]:
+    def _of_type(self, kind: str, level: Schema, depth: int) -> Iterator[Any]:
         match kind:
             case "null":
-                return [None]
+                yield None
             case "boolean":
-                return [True, False]
+                yield from (True, False)
             case "integer":
-                return [*_within(level, _INTEGERS), *(Decimal(f"{each}.0") for each in _within(level, (3,)))]
+                yield from _within(level, _INTEGERS)
+                yield from (Decimal(f"{each}.0") for each in _within(level, (3,)))
             case "number":
-                return _within(level, _NUMBERS)
+                yield from _within(level, _NUMBERS)
             case "string":
-                return _texts(level)
+                yield from _texts(level)
             case "array":
-                return self._arrays(level, depth)
+                yield from self._arrays(level, depth)
             case _:
-                return self._objects(level, depth)
+                yield from self._objects(level, depth)
 
     def _arrays(self, level: Schema, depth: int) -> Iterator[Any]:
         least = level.get("minItems", 0)
@@ -107,8 +108,7 @@ class Values:
             yield []
 
     def _objects(self, level: Schema, depth: int) -> Iterator[Any]:
-        required = level.get("required", [])
-        properties = {**dict.fromkeys(required, {}), **level.get("properties", {})} if depth < _DEEPEST else {}
+        required, properties = _fields(level, depth)
         corners = {name: self.corners(schema, depth + 1) for name, schema in properties.items()}
         plain = {name: values[0] for name, values in corners.items() if values}
         yield plain
@@ -128,32 +128,25 @@ class Values:
             yield from ({"Some name": value} for value in self.corners(rest, depth + 1))
 
     def _strategy(self, kind: str, level: Schema, depth: int) -> SearchStrategy[Any]:
-        match kind:
-            case "null":
-                return st.none()
-            case "boolean":
-                return st.booleans()
-            case "integer":
-                low, high = _bounds(level, -(2**53), 2**53)
-                return st.integers(int(low), int(high))
-            case "number":
-                low, high = _bounds(level, -(10**12), 10**12)
-                return st.builds(_scaled, st.integers(-(10**18), 10**18), st.integers(0, 12)).map(
-                    lambda number: min(max(number, low), high)
-                )
-            case "string":
-                return _text_strategy(level)
-            case "array":
-                least = level.get("minItems", 0)
-                most = max(least, min(level.get("maxItems", 3), 3))
-                items = self.any_of(level.get("items", {}), depth + 1) if depth < _DEEPEST else st.nothing()
-                return st.lists(items, min_size=least, max_size=most)
-            case _:
-                return self._object_strategy(level, depth)
+        strategies: dict[str, Callable[[], SearchStrategy[Any]]] = {
+            "null": st.none,
+            "boolean": st.booleans,
+            "integer": lambda: _integer_strategy(level),
+            "number": lambda: _number_strategy(level),
+            "string": lambda: _text_strategy(level),
+            "array": lambda: self._array_strategy(level, depth),
+            "object": lambda: self._object_strategy(level, depth),
+        }
+        return strategies[kind]()
+
+    def _array_strategy(self, level: Schema, depth: int) -> SearchStrategy[Any]:
+        least = level.get("minItems", 0)
+        most = max(least, min(level.get("maxItems", 3), 3))
+        items = self.any_of(level.get("items", {}), depth + 1) if depth < _DEEPEST else st.nothing()
+        return st.lists(items, min_size=least, max_size=most)
 
     def _object_strategy(self, level: Schema, depth: int) -> SearchStrategy[Any]:
-        required = level.get("required", [])
-        properties = {**dict.fromkeys(required, {}), **level.get("properties", {})} if depth < _DEEPEST else {}
+        required, properties = _fields(level, depth)
         fields = {name: self.any_of(schema, depth + 1) for name, schema in properties.items()}
         named = st.fixed_dictionaries(
             {name: values for name, values in fields.items() if name in required},
@@ -169,6 +162,13 @@ class Values:
         return named
 
 
+def _fields(level: Schema, depth: int) -> tuple[list[str], dict[str, Any]]:
+    """Return which fields an object must have, and the schemas of all; one that is only required may be anything."""
+    required = level.get("required", [])
+    properties: dict[str, Any] = {name: {} for name in required} | level.get("properties", {})
+    return required, properties if depth < _DEEPEST else {}
+
+
 def _plainest_first(level: Schema) -> list[str]:
     """Return the types of a level, null last; one that names none but has fields or items means what it says."""
     implied = "object" if "properties" in level else "array"
@@ -176,6 +176,17 @@ def _plainest_first(level: Schema) -> list[str]:
     if "number" in types:
         types = [kind for kind in types if kind != "integer"]
     return sorted(types, key=lambda kind: (kind == "null", kind))
+
+
+def _integer_strategy(level: Schema) -> SearchStrategy[int]:
+    low, high = _bounds(level, -(2**53), 2**53)
+    return st.integers(int(low), int(high))
+
+
+def _number_strategy(level: Schema) -> SearchStrategy[Decimal]:
+    low, high = _bounds(level, -(10**12), 10**12)
+    exact = st.builds(_scaled, st.integers(-(10**18), 10**18), st.integers(0, 12))
+    return exact.map(lambda number: min(max(number, low), high))
 
 
 def _scaled(mantissa: int, places: int) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -155,4 +156,4 @@ def _rule_problems(rules: Sequence[Mapping[str, Any]], query: Mapping[str, Any])
 
 def _ascending(texts: Sequence[str]) -> bool:
     moments = [datetime.fromisoformat(text) for text in texts]
-    return all(one < other for one, other in zip(moments, moments[1:], strict=False))
+    return all(one < other for one, other in pairwise(moments))

@@ -1,0 +1,91 @@
+"""What a contract lets a server send: bodies as text, headers as text, corners first."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given, settings
+
+from contract.exactness import exact_json, microseconds
+from contract.values import QUIET, Values
+from venice_billing.testing._text import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _contract import Contract, Response
+
+HeaderList = list[tuple[str, str]]
+
+_LONGEST_HEADER = 512
+_PUNCTUATION = '-_ ;=/<>",.:@'
+_WELL_FORMED = {
+    "content-disposition": "attachment; filename=billing-usage-history-20260708T091530123Z.csv",
+    "deprecation": "@1783555200",
+    "link": '</api/v1/billing/usage-history>; rel="successor-version"',
+    "sunset": "Wed, 16 Sep 2026 00:00:00 GMT",
+}
+
+
+def json_texts(contract: Contract, schema: Any, examples: int) -> list[str]:
+    """Return JSON texts that the schema admits: its corners, then some at random."""
+    values = Values(contract.reader)
+    texts = [to_json(corner) for corner in values.corners(schema)]
+
+    @settings(QUIET, max_examples=max(1, examples))
+    @given(values.any_of(schema))
+    def draw(value: Any) -> None:
+        texts.append(to_json(value))
+
+    if examples:
+        draw()
+    validator = contract.validator(schema)
+    return [text for text in dict.fromkeys(texts) if validator.is_valid(json.loads(text))]
+
+
+def ascending(text: str) -> str:
+    """Return a page of the history with its entries in order of time: that they come so stands only in prose."""
+    page = exact_json(text)
+    try:
+        page["data"].sort(key=lambda entry: microseconds(entry["timestamp"]) or 0)
+    except (KeyError, TypeError, AttributeError):
+        return text  # not the page we know
+    return to_json(page)
+
+
+def plain_headers(contract: Contract, response: Response) -> HeaderList:
+    """Return every documented header with a plain value."""
+    texts = {name: header_texts(contract, name, schema) for name, schema in response.headers.items()}
+    return [(name, some[0]) for name, some in texts.items()]
+
+
+def header_corners(contract: Contract, response: Response) -> Iterator[HeaderList]:
+    """Yield the headers with one of them at another corner of its schema, each in turn."""
+    plain = plain_headers(contract, response)
+    for name, schema in response.headers.items():
+        for text in header_texts(contract, name, schema)[1:]:
+            yield [(other, text if other == name else value) for other, value in plain]
+
+
+def header_texts(contract: Contract, name: str, schema: Any) -> list[str]:
+    """Return header values the schema admits, at least one.
+
+    Lengths, patterns and bounds of an answer may be relaxed without breaking anybody, so where the contract names
+    none, the values stay as plain as those it used to ask for.
+    """
+    if name in _WELL_FORMED and contract.validator(schema).is_valid(_WELL_FORMED[name]):
+        return [_WELL_FORMED[name]]
+    level = contract.reader.level(schema)
+    is_free = level.get("type") == ["string"] and not {"pattern", "enum", "format"} & level.keys()
+    allowed = "-_" if is_free else _PUNCTUATION
+    corners = (
+        json.dumps(each) if isinstance(each, bool) else str(each) for each in Values(contract.reader).corners(schema)
+    )
+    return [text for text in corners if _fits_a_header(text, allowed)] or ["text"]
+
+
+def _fits_a_header(text: str, punctuation: str) -> bool:
+    rest = text.translate(dict.fromkeys(map(ord, punctuation)))
+    is_plain = not rest or (rest.isascii() and rest.isalnum())
+    return 0 < len(text) <= _LONGEST_HEADER and text.strip() == text and is_plain
