@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
 CONTRACT = Path("openapi", "venice-billing.yaml")
-CONTRACT_SUITE = Path("contract_tests", "contract")
+CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(Path("contract_tests", "contract")))
 PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -71,7 +71,19 @@ def tests_elsewhere(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
     """Ask whether the committed client serves the contract: VENICE_CONTRACT, or the bundled one."""
-    _run(session, "-m", "pytest", str(CONTRACT_SUITE), *session.posargs)
+    _run(session, *CONTRACT_SUITE, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def mutants(session: nox.Session) -> None:
+    """Try the contract suite on every mutation of the contract (arguments: scripts/mutants.py --help)."""
+    _run(session, "scripts/mutants.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def live(session: nox.Session) -> None:
+    """Check the real API against the contract, with VENICE_API_KEY; read-only, a few dozen requests at most."""
+    _run(session, "scripts/live.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -91,7 +103,7 @@ def regenerate(session: nox.Session) -> None:
         new = _output(session.posargs) / CONTRACT
         new = new if new.exists() else ROOT / CONTRACT  # only an upstream makes a new one
         try:
-            _run(session, "-m", "pytest", str(CONTRACT_SUITE), env={"VENICE_CONTRACT": str(new)})
+            _run(session, *CONTRACT_SUITE, env={"VENICE_CONTRACT": str(new)})
         finally:  # the difference explains a red suite, and breaking is no failure here: the suite has spoken
             _run(session, "scripts/contract_diff.py", str(old), str(new), success_codes=[0, 1])
 
