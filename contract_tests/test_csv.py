@@ -118,9 +118,15 @@ def test_a_timestamp_is_preferred_to_other_times() -> None:
     assert TimeColumn(b"date,timestamp").of(b"2020-01-01,2026-09-01T00:00Z").year == 2026
 
 
-def test_a_header_without_times_breaks_the_contract() -> None:
-    with pytest.raises(ResponseValidationError, match="no timestamp column"):
-        TimeColumn(b"sku,amount")
+def test_a_time_column_without_a_known_name_is_found_by_its_values() -> None:
+    assert TimeColumn(b"what,when").of(b"x,2026-09-01T00:00:00Z\n").year == 2026
+
+
+def test_without_any_time_a_record_counts_as_booked_at_the_start() -> None:
+    """So that a walk that has to reopen starts over, and leaves out what it has received record by record."""
+    start = datetime(2026, 9, 1, tzinfo=UTC)
+    column = TimeColumn(b"sku,amount", start)
+    assert column.of(b"x,1\n") == column.of(b"y,2\n") == start
 
 
 @pytest.mark.parametrize("record", [b"x\n", b"x,soon\n", b"x,\n", b"x,2026-09-01T10:00:00\n", b'x,"2026\n'])

@@ -8,6 +8,7 @@ import stat
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from flavours import NOW, Face, Flavour, files
 
@@ -16,6 +17,7 @@ from venice_billing import (
     ExportError,
     ResponseValidationError,
     ServerError,
+    VeniceBilling,
     VeniceError,
     csv_export,
 )
@@ -193,8 +195,9 @@ async def test_a_partial_file_of_another_making_is_refused_until_it_may_go(
         await face.call("export_usage_csv", target)
     name = partial(target.parent)
     name.write_bytes(b"this,is\nno,ledger\n")
-    with pytest.raises(ExportError, match="resume=False"):
+    with pytest.raises(ResponseValidationError, match="columns changed") as caught:
         await face.call("export_usage_csv", target)
+    assert caught.value.checkpoint == str(name)
     assert name.read_bytes() == b"this,is\nno,ledger\n", "what is not ours is left alone"
     assert (await face.call("export_usage_csv", target, resume=False)).rows == 300
 
@@ -281,3 +284,24 @@ async def test_exports_are_exact_where_cursors_die(flavour: Flavour, target: Pat
     await flavour.connect(fake).call("export_usage_csv", target, page_size=40)
     fake.quirks = Quirks()
     assert target.read_bytes() == as_one_page(fake)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"start_timestamp": "2026-09-01"}], ids=["all", "a range"])
+def test_columns_without_a_time_are_exported_all_the_same(target: Path, bounds: dict[str, str]) -> None:
+    """The contract names no columns. Where none holds a time, a dead cursor means starting over, exactly."""
+    records = [f"{number // 2},-0.1\n".encode() for number in range(70)]  # each twice: twins are two charges
+    dead = {"c40"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        size = int(request.url.params.get("pageSize", 20))
+        first = int(request.url.params.get("cursor", "c0")[1:])
+        if request.url.params.get("cursor") in dead:
+            return httpx.Response(400, json={"error": "cursor expired"})
+        last = first + min(size, 20 if size == 20 else 30)
+        headers = {"content-type": "text/csv"} | ({"x-next-cursor": f"c{last}"} if last < len(records) else {})
+        return httpx.Response(200, headers=headers, content=b"what,amount\n" + b"".join(records[first:last]))
+
+    with VeniceBilling("key", http_client=httpx.Client(transport=httpx.MockTransport(answer))) as client:
+        result = client.export_usage_csv(target, page_size=20, **bounds)  # type: ignore[arg-type]
+    assert target.read_bytes() == b"what,amount\n" + b"".join(records)
+    assert result.rows == 70

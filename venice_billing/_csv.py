@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,9 @@ from venice_billing_api.codec import parse_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
 _BOM = b"\xef\xbb\xbf"
+_BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # no account is as old
 _TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
 
 
@@ -90,15 +91,18 @@ def fields(record: bytes) -> list[str]:
 
 
 class TimeColumn:
-    """Finds the timestamp of a record; where the contract is silent about the columns, the header tells."""
+    """Finds the timestamp of a record; the contract is silent about the columns, so header or values must tell.
 
-    def __init__(self, header: bytes) -> None:
+    Where neither does, every record counts as booked at the start of the range: then a walk that has to reopen
+    starts over and leaves out all it has received, record by record.
+    """
+
+    def __init__(self, header: bytes, start: datetime | None = None) -> None:
         self.names = fields(header)
         plain = [re.sub(r"[^a-z]", "", name.lower()) for name in self.names]
-        known = [plain.index(name) for name in _TIME_COLUMNS if name in plain]
-        if not known:
-            raise ResponseValidationError(f"no timestamp column among {self.names}", field="header row")
-        self._index = known[0]
+        self._index = next((plain.index(name) for name in _TIME_COLUMNS if name in plain), None)
+        self._start = start or _BEFORE_ALL
+        self._looked = self._index is not None
 
     def of(self, record: bytes) -> datetime:
         """Return the timestamp of a record, in UTC.
@@ -107,11 +111,24 @@ class TimeColumn:
             ResponseValidationError: The record has no timestamp there.
         """
         values = fields(record)
+        if not self._looked:
+            self._index = next((index for index, value in enumerate(values) if _is_time(value)), None)
+            self._looked = True
+        if self._index is None:
+            return self._start
         try:
             return parse_datetime(values[self._index])
         except (IndexError, ValueError):
             problem = f"no timestamp: {values[self._index]!r}" if self._index < len(values) else "too few columns"
             raise ResponseValidationError(problem, field=self.names[self._index]) from None
+
+
+def _is_time(value: str) -> bool:
+    try:
+        parse_datetime(value)
+    except ValueError:
+        return False
+    return True
 
 
 def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:

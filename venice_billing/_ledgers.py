@@ -85,14 +85,19 @@ class HistoryLedger(EntryIdentity):
 
 
 class CsvLedger:
-    """`/billing/usage-history`, as CSV records whose bytes are kept as sent."""
+    """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
 
-    def __init__(self, policy: Policy, currency: str | None = None, header: bytes | None = None) -> None:
+    def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
         self._currency = currency
-        self._column = None if header is None else TimeColumn(header)
-        self.header = header
+        self._start = start
+        self._column: TimeColumn | None = None
+        self.header: bytes | None = None
         self.newline = b"\n"
+
+    def go_on_after(self, header: bytes, newline: bytes, column: TimeColumn) -> None:
+        """Take over what an earlier walk has learnt of the columns."""
+        self.header, self.newline, self._column = header, newline, column
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[bytes]]:
         """Fetch the first page of a range, ascending: there is no other order."""
@@ -126,8 +131,7 @@ class CsvLedger:
 
     def _check_header(self, document: CsvDocument) -> None:
         if self.header is None:
-            self.header, self.newline = document.header, document.newline
-            self._column = TimeColumn(document.header)
+            self.go_on_after(document.header, document.newline, TimeColumn(document.header, self._start))
         elif document.header != self.header:
             raise ResponseValidationError(
                 f"the columns changed between pages: {document.header[:120]!r} after {self.header[:120]!r}",
@@ -216,7 +220,7 @@ def history_page(
         return (yield from call(operation, policy))
     bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
     if format == "csv":
-        records = CsvLedger(policy, currency)
+        records = CsvLedger(policy, currency, bounds.start)
         page = yield from records.open(bounds, "asc", page_size)
         if isinstance(page.state, UsageCsv) and not page.widened:
             return page.state

@@ -27,6 +27,7 @@ from venice_billing.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from typing import BinaryIO
 
     from venice_billing._call import Policy
@@ -68,17 +69,19 @@ class CsvFile:
         with _explained(self._partial):
             self._file = _opened(self._partial)
             try:
-                part = _whole_part(self._file) if resume else _Part()
-                self._file.seek(part.size)
+                part = _whole_part(self._file, filters.bounds.start) if resume else None
+                self._file.seek(part.size if part else 0)
                 self._file.truncate()
             except BaseException:
                 self._file.close()
                 raise
-        self._rows = self._resumed_rows = part.rows
-        self._headed = part.header is not None
-        self.ledger = CsvLedger(policy, filters.currency, part.header)
-        self.ledger.newline = part.newline
-        self.place = Place().after(part.tail, self.ledger)
+        self._rows = self._resumed_rows = part.rows if part else 0
+        self._headed = part is not None
+        self.ledger = CsvLedger(policy, filters.currency, filters.bounds.start)
+        self.place = Place()
+        if part is not None:
+            self.ledger.go_on_after(part.header, part.newline, part.column)
+            self.place = self.place.after(part.tail, self.ledger)
 
     def append(self, records: Sequence[bytes]) -> None:
         """Write records, each with its bytes as sent; one that lacks its line break gets the document's."""
@@ -129,28 +132,30 @@ class _Part:
     """What is whole in a partial file.
 
     Attributes:
-        header: None if there is not even that.
-        newline: The line break after the header.
+        header: Without its line break.
+        newline: The line break after it.
+        column: Where the timestamps are.
         tail: The records of the last instant.
         rows: How many records there are.
         size: Bytes up to the end of the last one.
     """
 
-    header: bytes | None = None
-    newline: bytes = b"\n"
-    tail: Sequence[bytes] = ()
-    rows: int = 0
-    size: int = 0
+    header: bytes
+    newline: bytes
+    column: TimeColumn
+    tail: Sequence[bytes]
+    rows: int
+    size: int
 
 
-def _whole_part(file: BinaryIO) -> _Part:
+def _whole_part(file: BinaryIO, start: datetime | None) -> _Part | None:
     """Read what is whole: a crash, or a full disk, may have cut the last record anywhere."""
     records = (record for record in closed_records(file) if record.endswith(b"\n"))
     first = next(records, None)
     if first is None:
-        return _Part()
+        return None
     header = without_newline(first)
-    column = TimeColumn(header)
+    column = TimeColumn(header, start)
     tail: list[bytes] = []
     rows, size = 0, len(first)
     for record in records:
@@ -159,7 +164,7 @@ def _whole_part(file: BinaryIO) -> _Part:
         tail.append(record)
         rows += 1
         size += len(record)
-    return _Part(header, newline_of(first), tail, rows, size)
+    return _Part(header, newline_of(first), column, tail, rows, size)
 
 
 def _mark(filters: Filters) -> str:
