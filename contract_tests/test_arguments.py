@@ -38,8 +38,8 @@ OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 
 # Which methods refuse which values of a parameter, and what they say is allowed instead.
 ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
-    (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200"), "from 1 to 500"),
-    (("get_usage",), "page", (0, -3, 1.5, False), "at least 1"),
+    (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200", 10**5000), "from 1 to 500"),
+    (("get_usage",), "page", (0, -3, 1.5, False, 10**5000), "at least 1"),
     (("get_usage",), "currency", ("EUR", "usd", "", 1), "'VCU'"),
     (("get_usage",), "sort_order", ("newest", "DESC", ""), "'asc', 'desc'"),
     (("get_usage", "get_usage_history"), "format", ("xml", "JSON", "text/csv", None), "'json', 'csv'"),
@@ -69,6 +69,16 @@ TOGETHER: list[tuple[str, dict[str, Any], str, str]] = [
     ("get_usage_history", {"cursor": "abc", "end_timestamp": DAY}, "end_timestamp", "beside a cursor"),
     ("get_usage_history", {"cursor": "abc", "page_size": 100}, "page_size", "beside a cursor"),
 ]
+
+
+def shown(value: Any) -> str:
+    return "an unprintable int" if isinstance(value, int) and value > 10**4300 else repr(value)
+
+
+def name_of(case: tuple[str, dict[str, Any], str, str]) -> str:
+    return ascii([case[0], *(f"{name}={shown(value)}" for name, value in case[1].items())])[:90]
+
+
 REFUSALS = [
     *(
         (method, {name: value}, name, text)
@@ -90,7 +100,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(
-    ("method", "given_", "parameter", "allowed"), [pytest.param(*case, id=ascii(case[:2])[:90]) for case in REFUSALS]
+    ("method", "given_", "parameter", "allowed"), [pytest.param(*case, id=name_of(case)) for case in REFUSALS]
 )
 async def test_bad_arguments_are_refused_before_any_request(
     *, method: str, given_: dict[str, Any], parameter: str, allowed: str, flavour: Flavour, tmp_path: Path
@@ -104,7 +114,7 @@ async def test_bad_arguments_are_refused_before_any_request(
     await face.close()
     error = caught.value
     assert error.parameter == parameter
-    assert error.value[:70] == repr(given_.get(parameter))[:70]
+    assert error.value[:70] == shown(given_.get(parameter))[:70]
     assert allowed in error.allowed
     assert str(error) == f"{parameter} must be {error.allowed}; got {error.value}"
     assert isinstance(error, ValueError)
@@ -117,7 +127,7 @@ async def test_bad_arguments_are_refused_before_any_request(
 async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_path: Path) -> None:
     fake = FakeVenice(0, now=NOW)
     face = flavour.connect(fake)
-    for path in ("", "  ", 5, None, tmp_path, tmp_path / "missing" / "usage.csv"):
+    for path in ("", "  ", 5, None, "\0", "\ud800", tmp_path, tmp_path / "missing" / "usage.csv"):
         with pytest.raises(InvalidParameterError, match=r"^path must be"):
             await face.call("export_usage_csv", path)
     await face.close()
@@ -147,6 +157,9 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
         ({"base_url": "https://api.venice.ai/api#x"}, "base_url"),
         ({"base_url": "https://user:pass@api.venice.ai"}, "base_url"),
         ({"base_url": "https://[::1"}, "base_url"),
+        ({"base_url": "https://xn--/"}, "base_url"),
+        ({"base_url": "https://a..b"}, "base_url"),
+        ({"base_url": "https://" + "a" * 64 + ".invalid"}, "base_url"),
         ({"base_url": 5}, "base_url"),
         ({"timeout": 0}, "timeout"),
         ({"timeout": -1}, "timeout"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -29,7 +30,7 @@ from venice_billing import (
     VeniceError,
     _drift,
 )
-from venice_billing.testing import FakeVenice, Quirks, VirtualClock, faults
+from venice_billing.testing import CsvLayout, FakeVenice, Quirks, VirtualClock, faults
 
 pytestmark = pytest.mark.anyio
 
@@ -225,9 +226,12 @@ async def test_a_walk_sends_nothing_before_it_is_iterated(fake: FakeVenice, face
     ],
     ids=lambda quirks: next(iter(quirks)),
 )
-async def test_walks_are_exact_under_each_quirk(flavour: Flavour, order: str, quirks: dict[str, Any]) -> None:
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_walks_are_exact_under_each_quirk(
+    flavour: Flavour, order: str, quirks: dict[str, Any], concurrency: int
+) -> None:
     fake = FakeVenice(400, now=NOW, quirks=Quirks(**quirks))
-    walk = flavour.connect(fake).client.iter_usage(sort_order=order, page_size=60)
+    walk = flavour.connect(fake).client.iter_usage(sort_order=order, page_size=60, concurrency=concurrency)
     assert as_wire(await receive(walk)) == (fake.ledger if order == "asc" else fake.ledger[::-1])
 
 
@@ -311,6 +315,33 @@ async def test_a_narrow_window_that_hangs_is_asked_for_as_part_of_a_day(
     assert as_wire(await receive(walk)) == truth
 
 
+async def test_a_widened_csv_page_keeps_its_records_apart(flavour: Flavour) -> None:
+    """It is put together from several pages, each of which may end without a line break."""
+    around = [row(stamp) for stamp in stamps(NOW - timedelta(hours=25), range(0, 25 * 3600, 240))]
+    fake = FakeVenice([*around, *map(row, stamps(NOW, range(300)))], now=NOW + timedelta(minutes=8))
+    fake.quirks = Quirks(narrow_window_hangs=True, csv_layouts=[CsvLayout(final_line_break=False)])
+    end = NOW + timedelta(minutes=5)
+    page = await flavour.connect(fake).call(
+        "get_usage_history", format="csv", start_timestamp=NOW, end_timestamp=end, page_size=50
+    )
+    assert records(page) == len(fake.rows(start=NOW, end=end)) == 300
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_the_ends_of_time_are_bounds_like_any_other(
+    fake: FakeVenice, face: Face, order: str, concurrency: int
+) -> None:
+    first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    for start, end in ((first, None), (None, last), (first, last)):
+        walk = face.client.iter_usage_history(
+            start_timestamp=start, end_timestamp=end, sort_order=order, concurrency=concurrency
+        )
+        assert len(await receive(walk)) == 600
+    tomorrow = face.client.iter_usage_history(start_timestamp=NOW + timedelta(days=1), sort_order=order)
+    assert await receive(tomorrow) == []
+
+
 async def test_a_hang_that_no_widening_helps_is_a_timeout_with_advice(flavour: Flavour) -> None:
     fake = FakeVenice(0, now=NOW, quirks=Quirks(empty_result_hangs=True))
     face = flavour.connect(fake)
@@ -360,9 +391,11 @@ async def test_a_limit_too_far_away_is_told_with_its_seconds(fake: FakeVenice, f
     assert len(fake.requests) == 1
 
 
-async def test_an_early_break_leaves_nothing_behind(fake: FakeVenice, face: Face) -> None:
-    """The next request is the next caller's: a walk that was left sends no more."""
-    await receive(face.client.iter_usage(page_size=10), 3)
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_an_early_break_leaves_nothing_behind(fake: FakeVenice, face: Face, concurrency: int) -> None:
+    """The next request is the next caller's: a walk that was left sends no more, and none of its threads is left."""
+    await receive(face.client.iter_usage_history(page_size=10, concurrency=concurrency), 3)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("venice-billing")]
     sent = len(fake.requests)
     await face.call("get_balance")
     assert len(fake.requests) == sent + 1

@@ -21,7 +21,10 @@ PAGE_SIZES = (10, 1000)  # of the ledger; the original endpoint takes 1 to 500
 LIMITS = (1, 500)
 CONCURRENCY = (1, 16)
 RETRIES = (0, 10)
+_LARGEST = 10**15  # a number of pages, or of entries, that no ledger has
 LOOKBACK_DAYS = 90  # the wire silently clamps more, so that the caller would get other days than asked for
+_FIRST_MOMENT = datetime(1, 1, 7, tzinfo=UTC)
+_LAST_MOMENT = datetime(9999, 12, 24, tzinfo=UTC)
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset or Z"
 
@@ -29,7 +32,8 @@ _MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return a whole number within bounds."""
     allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
-    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+    within = isinstance(value, int) and low <= value <= (_LARGEST if high is None else high)
+    if not isinstance(value, int) or isinstance(value, bool) or not within:
         raise InvalidParameterError(name, value, allowed)
     return value
 
@@ -75,7 +79,7 @@ def window(start_name: str, start: object, end_name: str, end: object) -> tuple[
     last = None if end is None else instant(end_name, end)
     if first is not None and last is not None and first >= last:
         raise InvalidParameterError(start_name, start, f"earlier than {end_name} ({last.isoformat()})")
-    return first, last
+    return _within_calendar(first), _within_calendar(last)
 
 
 def day(name: str, value: object) -> str:
@@ -134,10 +138,7 @@ def base_url(value: object) -> str:
     """Return the base URL without its final slash; plain http is for loopback only, as the key travels along."""
     if not isinstance(value, str):
         raise InvalidParameterError("base_url", value, "an https URL")
-    try:
-        url = httpx.URL(value.strip())
-    except httpx.InvalidURL:
-        raise InvalidParameterError("base_url", value, "an https URL") from None
+    url = _url(value)
     if url.userinfo:
         raise InvalidParameterError("base_url", _Hidden(), "a URL without user and password")
     if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
@@ -149,11 +150,27 @@ def base_url(value: object) -> str:
     return str(url).rstrip("/")
 
 
+def _url(value: str) -> httpx.URL:
+    try:
+        url = httpx.URL(value.strip())
+        # As httpx and every lookup do later, where a label that is no name is a bare ValueError.
+        url.host.encode("idna")
+        url.raw_host.decode("ascii").encode("idna")
+    except (httpx.InvalidURL, ValueError):
+        raise InvalidParameterError("base_url", value, "an https URL") from None
+    return url
+
+
 class _Hidden:
     """Stands in an error for a value that must not be shown."""
 
     def __repr__(self) -> str:
         return "a value that is not shown here"
+
+
+def _within_calendar(moment: datetime | None) -> datetime | None:
+    """Return a bound from which one can reckon a day either way: nothing is booked at the ends of the calendar."""
+    return None if moment is None else min(max(moment, _FIRST_MOMENT), _LAST_MOMENT)
 
 
 def _from_text(name: str, text: str) -> datetime | date:

@@ -83,7 +83,7 @@ class InvalidParameterError(InvalidRequestError, ValueError):
 
     def __init__(self, parameter: str, value: object, allowed: str) -> None:
         self.parameter = parameter
-        self.value = bounded(repr(value), _VALUE_LIMIT)
+        self.value = bounded(_shown(value), _VALUE_LIMIT)
         self.allowed = allowed
         super().__init__(f"{parameter} must be {allowed}; got {self.value}")
 
@@ -250,6 +250,13 @@ def bounded(text: str, limit: int) -> str:
     line = " ".join(text[: 4 * limit].split())
     whole = len(line) <= limit and len(text) <= 4 * limit
     return line if whole else line[: limit - 1] + "…"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to write out an integer of more than 4,300 digits
+        return f"an unprintable {type(value).__name__}"
 
 
 def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, Any]) -> VeniceError:
