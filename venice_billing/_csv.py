@@ -76,6 +76,12 @@ def without_newline(record: bytes) -> bytes:
     return record.removesuffix(b"\n").removesuffix(b"\r")
 
 
+def with_newlines(records: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
+    """Yield records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
+    for record in records:
+        yield record if record.endswith(b"\n") else record + newline
+
+
 def fields(record: bytes) -> list[str]:
     """Return the fields of one record.
 

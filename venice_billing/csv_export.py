@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing._csv import TimeColumn, closed_records, newline_of, without_newline
+from venice_billing._csv import TimeColumn, closed_records, newline_of, with_newlines, without_newline
 from venice_billing._ledgers import CsvLedger
 from venice_billing._walk import Place
 from venice_billing.errors import (
@@ -84,12 +84,10 @@ class CsvFile:
             self.place = self.place.after(part.tail, self.ledger)
 
     def append(self, records: Sequence[bytes]) -> None:
-        """Write records, each with its bytes as sent; one that lacks its line break gets the document's."""
+        """Write records, each with its bytes as sent."""
         with _explained(self._partial):
             self._write_header()
-            self._file.writelines(records)
-            if not records[-1].endswith(b"\n"):
-                self._file.write(self.ledger.newline)
+            self._file.writelines(with_newlines(records, self.ledger.newline))
             self._file.flush()
         self._rows += len(records)
 
@@ -220,9 +218,16 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _is_encodable(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
 def _target(path: object) -> Path:
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
+    if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
         raise InvalidParameterError("path", path, "the path of a file to write")
     target = Path(name)
     with _explained(target):
