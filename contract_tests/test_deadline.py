@@ -139,6 +139,20 @@ def test_all_addresses_of_a_host_share_one_budget(full_port: int, many_addresses
         _sync(client)
 
 
+def test_a_name_that_is_never_resolved_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look-up knows no timeout of its own."""
+    released = threading.Event()
+
+    def hang(*_arguments: Any, **_more: Any) -> Any:
+        released.wait(10)
+        raise socket.gaierror("too late")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with Client("http://slow.test", timeout=_TIMEOUT) as client, _cut_in_time():
+        _sync(client)
+    released.set()
+
+
 def test_the_next_address_is_tried_when_one_refuses(many_addresses: Callable[..., None]) -> None:
     with ScriptedServer(say(_ANSWER)) as server, Client(f"http://many.test:{server.port}") as client:
         many_addresses(server.port, "127.0.0.2", "127.0.0.1")

@@ -7,6 +7,8 @@ Apart from `deadline`, because httpx itself loads httpcore only when a client is
 import socket
 import ssl
 from collections.abc import Iterable
+from ipaddress import ip_address
+from threading import Thread
 from typing import Any
 
 import httpcore
@@ -44,7 +46,9 @@ class BoundBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         # A name may have many addresses, and each connect would be given the full timeout.
-        hosts = _addresses(host, port) if isinstance(self._backend, httpcore.SyncBackend) else [host]
+        hosts = [host]
+        if isinstance(self._backend, httpcore.SyncBackend) and not _is_address(host):
+            hosts = _addresses(host, port, time_left(timeout, httpcore.ConnectTimeout))
         problem: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in hosts:
             left = time_left(timeout, httpcore.ConnectTimeout)
@@ -151,10 +155,34 @@ class _TidyStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """Return every address of a host, in the order in which they should be tried."""
+def _is_address(host: str) -> bool:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _addresses(host: str, port: int, timeout: float | None) -> list[str]:
+    """Return every address of a host, in the order in which they should be tried.
+
+    A look-up cannot be interrupted, so it is made in a thread that is left behind when the time is over.
+    """
+    found: list[str] = []
+    problems: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
+        except OSError as error:
+            problems.append(error)
+
+    thread = Thread(target=look_up, name="venice-billing-look-up", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if problems:
+        raise httpcore.ConnectError(str(problems[0])) from problems[0]
+    if thread.is_alive():
+        raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
+    return found
