@@ -1,0 +1,156 @@
+"""The live check, proven on a served FakeVenice: what it calls drift, what it calls broken, and what it never shows."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from live import main
+
+from venice_billing.testing import FakeVenice, Fault, SeenRequest, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HISTORY = "/api/v1/billing/usage-history"
+SECRET = "Falcon"  # a name that an account holder chose, or a remark on a charge
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeVenice]:
+    """Return an account served on loopback, which the environment names as the live API."""
+    monkeypatch.chdir(tmp_path)
+    fake = FakeVenice(400)
+    monkeypatch.setenv("VENICE_API_KEY", fake.admin_key)
+    with fake.serve() as server:
+        monkeypatch.setenv("VENICE_BASE_URL", server.base_url)
+        yield fake
+
+
+def check() -> tuple[int, list[tuple[str, str, str]]]:
+    """Run the check, and return its exit code and its findings: verdict, place, what."""
+    code = main(["--pause", "0"])
+    findings = json.loads(Path("drift.json").read_text())["findings"]
+    return code, [(each["verdict"], each["location"], each["what"]) for each in findings]
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """Return a charge of an hour ago."""
+    moment = datetime.now(UTC) - timedelta(hours=1)
+    return {"timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"), "amount": Decimal("-0.10"), **fields}
+
+
+def on(path: str, fault: Fault) -> Callable[[SeenRequest], Fault | None]:
+    """Return faults that befall one path."""
+    return lambda request: fault if request.path == path else None
+
+
+def test_an_api_that_keeps_the_contract_has_no_findings(fake: FakeVenice, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check() == (0, [])
+    assert "0 broken promises, 0 drifts" in capsys.readouterr().out
+
+
+def test_it_only_reads_and_asks_little(fake: FakeVenice) -> None:
+    check()
+    assert 10 <= len(fake.requests) <= 24
+    assert {request.method for request in fake.requests} == {"GET"}
+    assert sum((request.status or 500) >= 400 for request in fake.requests) <= 5
+    asked = {request.path for request in fake.requests}
+    assert asked == {f"/api/v1/billing/{name}" for name in ("balance", "usage", "usage-analytics", "usage-history")}
+
+
+def test_it_pauses_between_requests(fake: FakeVenice, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("live.time.sleep", pauses.append)
+    main([])
+    assert len(pauses) == len(fake.requests) - 1
+    assert min(pauses) * 20 > 30
+
+
+def test_an_unknown_field_is_drift(fake: FakeVenice) -> None:
+    fake.book(row(region="eu"))
+    assert check() == (0, [("drift", "responses.200.application/json.data[].region", "unknown field")])
+
+
+def test_an_unknown_currency_is_drift(fake: FakeVenice) -> None:
+    fake.book(row(currency="SEASHELLS"))
+    assert check() == (0, [("drift", "responses.200.application/json.data[].currency", "unknown value SEASHELLS")])
+
+
+def test_an_undocumented_status_is_drift_and_no_answer(fake: FakeVenice) -> None:
+    fake.quirks.faults = on("/api/v1/billing/balance", faults.status(418))
+    code, findings = check()
+    assert code == 0
+    assert findings == [
+        ("drift", "responses.418", "undocumented status"),
+        ("unanswered", "responses.418", "APIError"),
+    ]
+
+
+def test_a_number_beyond_its_bounds_is_drift(fake: FakeVenice) -> None:
+    details = {"requestId": "r", "promptTokens": -1, "completionTokens": 1, "inferenceExecutionTime": 1}
+    fake.book(row(inferenceDetails=details))
+    place = "responses.200.application/json.data[].inferenceDetails.promptTokens"
+    assert check() == (0, [("drift", place, "beyond 'minimum'")])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"notes": 7}, "notes"),
+        ({"notes": None}, "notes"),
+        ({"inferenceDetails": {"requestId": SECRET}}, "inferenceDetails"),
+    ],
+)
+def test_a_broken_promise_fails(fake: FakeVenice, fields: dict[str, Any], field: str) -> None:
+    fake.book(row(**fields))
+    code, findings = check()
+    assert code == 1
+    assert {verdict for verdict, _, _ in findings} == {"broken"}
+    assert all(field in place for _, place, _ in findings)
+    assert len(findings) >= 2  # by the schema, and by the client
+
+
+def test_an_answer_in_another_media_type_is_broken(fake: FakeVenice) -> None:
+    fake.quirks.faults = on(HISTORY, faults.body(b"<html>", content_type="text/html"))
+    code, findings = check()
+    assert code == 1
+    assert ("broken", "responses.200", "media type text/html") in findings
+
+
+def test_an_outage_is_no_broken_promise_but_silence_is_no_proof(
+    fake: FakeVenice, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.quirks.faults = on(HISTORY, faults.status(503))
+    code, findings = check()
+    assert (code, {verdict for verdict, _, _ in findings}) == (0, {"unanswered"})
+    fake.quirks.faults = lambda _: faults.status(503)
+    assert check()[0] == 1
+    assert "Nothing could be checked" in capsys.readouterr().out
+
+
+def test_nothing_of_the_account_is_shown(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = Path("summary.md")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    tokens = {"promptTokens": SECRET, "completionTokens": 1, "inferenceExecutionTime": 1}
+    fake.book(row(notes=SECRET, inferenceDetails={"requestId": SECRET, **tokens}))
+    assert check()[0] == 1
+    shown = "".join([*capsys.readouterr(), Path("drift.json").read_text(), summary.read_text()])
+    assert "data[].inferenceDetails.promptTokens" in summary.read_text()
+    assert SECRET not in shown
+    assert fake.admin_key not in shown
+
+
+def test_without_a_key_it_is_skipped(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    assert main([]) == 0
+    assert "skipped" in capsys.readouterr().out
+    assert fake.requests == []
