@@ -182,6 +182,15 @@ def test_the_wait_is_what_the_api_asks_for_and_never_less_than_the_backoff(answe
     assert waits(run(answer, OK)[1]) == [wait]
 
 
+@pytest.mark.parametrize(("retries", "expected"), [(1, [31.0]), (2, [0.5, 31.0]), (3, [0.5, 1.0, 31.0])])
+def test_before_the_last_attempt_after_a_429_that_names_no_time_a_block_is_waited_out(
+    retries: int, expected: list[float]
+) -> None:
+    """That is how an account with too many failures is refused, for half a minute; and once is enough."""
+    assert waits(run(*[status(429)] * retries, OK, max_retries=retries)[1]) == expected
+    assert waits(run(*[status(503)] * retries, OK, max_retries=retries)[1])[-1] < 31
+
+
 def test_reset_headers_count_from_the_clock_and_not_from_the_start() -> None:
     clock = VirtualClock(NOW)
     clock.advance(10)

@@ -16,6 +16,7 @@ from venice_billing import (
     BillingTimeoutError,
     PermissionDeniedError,
     ResponseValidationError,
+    ServerError,
     VeniceBilling,
     VeniceError,
     __version__,
@@ -73,13 +74,40 @@ async def test_a_retry_mends_what_passes(fake: FakeVenice, face: Face) -> None:
     assert [request.status for request in fake.requests] == [503, 200, 200]
 
 
-async def test_a_block_that_is_met_anyway_is_waited_out(fake: FakeVenice, face: Face) -> None:
+async def test_a_block_that_is_met_anyway_is_waited_out_once(fake: FakeVenice, face: Face) -> None:
+    """Others use the account too; the answer to a blocked request names no time."""
     fake.quirks.abuse_block = True
-    fake.quirks.rate_limit_headers = ()
     for _ in range(21):
         fake.respond("GET", "api.venice.ai", "/api/v1/billing/balance", {})
-    patient = face.client.with_options(max_retries=10)
-    assert (await Face(patient).call("get_balance")).can_consume
+    assert (await face.call("get_balance")).can_consume
+    assert 30 <= fake.clock.time() - NOW.timestamp() < 35
+
+
+async def test_all_threads_or_tasks_of_a_client_together_keep_within_the_failure_budget(
+    fake: FakeVenice, flavour: Flavour
+) -> None:
+    fake.quirks.faults = lambda _: faults.status(500)
+    face = flavour.connect(fake, max_retries=3, timeout=3600)  # the waits of others pass on the same clock
+
+    def fail() -> None:
+        for _ in range(3):
+            with pytest.raises(ServerError):
+                face.client.get_balance()
+
+    async def async_fail() -> None:
+        for _ in range(3):
+            with pytest.raises(ServerError):
+                await face.client.get_balance()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            if flavour.name == "sync":
+                tasks.start_soon(anyio.to_thread.run_sync, fail)
+            else:
+                tasks.start_soon(async_fail)
+    times = [request.time for request in fake.requests]
+    assert len(times) == 8 * 3 * 4
+    assert max(sum(start <= time < start + 30 for time in times) for start in times) <= 15
 
 
 async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
