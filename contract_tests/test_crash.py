@@ -20,12 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-_PAGE = {"page_size": 10}
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Flavour:
-    return Flavour(request.param)
+_PAGE: dict[str, Any] = {"page_size": 10}
 
 
 @pytest.fixture

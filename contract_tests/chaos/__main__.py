@@ -38,7 +38,11 @@ def main() -> int:
         return _replay(sockets.run(arguments.socket_seed))
     seeds = range(arguments.first, arguments.first + arguments.runs)
     good = _night("over a transport, on a virtual clock", map(runs.run, seeds), "--seed")
-    good &= _night("over real sockets", map(sockets.run, seeds[: arguments.sockets]), "--socket-seed")
+    good &= _night(
+        "over real sockets",
+        map(sockets.run, range(arguments.first, arguments.first + arguments.sockets)),
+        "--socket-seed",
+    )
     with TemporaryDirectory() as folder:
         killed = crash.kill_and_finish(Path(folder), arguments.kills, seed=arguments.first)
     print(f"\nexporting processes killed: {killed.kills}, of them in the middle: {killed.in_the_middle};")

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -209,12 +210,12 @@ class Night:
         """Walk until through, each time from the last checkpoint."""
         checkpoint: str | None = None
         while not self.through and self._patient():
-            checkpoint = self._attempt(lambda at=checkpoint: self._walk_once(at))
+            checkpoint = self._attempt(partial(self._walk_once, checkpoint))
 
     def export(self, path: Path) -> None:
         """Export until through; now and then the partial file loses its end, as in a crash."""
         while not self.through and self._patient():
-            self._attempt(lambda: self._export_once(path))
+            self._attempt(partial(self._export_once, path))
             partial = next(path.parent.glob("*.partial"), None)
             if partial is not None and self._rng.random() < 0.3:
                 content = partial.read_bytes()
@@ -229,21 +230,22 @@ class Night:
             if sorted(entry.name for entry in path.parent.iterdir()) != [path.name]:
                 self.result.problems.append("something was left beside the file")
 
-    def _attempt(self, once: Callable[[], str | None]) -> str | None:
+    def _attempt(self, once: Callable[[], Any]) -> str | None:
         first, had = len(self.fake.requests), len(self.received)
         try:
-            return once()
+            checkpoint: str | None = once()
         except VeniceError as error:
             self.result.errors[type(error).__name__] += 1
             self._last = error
             copy = pickle.loads(pickle.dumps(error))
             if not isinstance(error.checkpoint, str) or copy.checkpoint != error.checkpoint or len(str(error)) > 800:
                 self.result.problems.append(f"an error without its checkpoint, or without bound: {error!r}")
-            return error.checkpoint
+            checkpoint = error.checkpoint
         finally:
             self._fruitless = 0 if len(self.received) > had else self._fruitless + 1
             self._check_budget(first)
             self.fake.clock.advance(self._rng.choice((0.0, 1.0, 40.0, 400.0)))
+        return checkpoint
 
     def _patient(self) -> bool:
         if self._fruitless <= self.patience:
@@ -280,7 +282,7 @@ class Night:
                 self._compare(error, walk.checkpoint)
                 raise
             self.through = stop is None or len(self.received) - had < stop
-            return walk.checkpoint
+            return str(walk.checkpoint)
 
     async def _walk_async(self, checkpoint: str | None, stop: int | None) -> str | None:
         had = len(self.received)
@@ -300,7 +302,7 @@ class Night:
                 self._compare(error, walk.checkpoint)
                 raise
             self.through = stop is None or len(self.received) - had < stop
-            return walk.checkpoint
+            return str(walk.checkpoint)
 
     def _iterate(self, client: Any, checkpoint: str | None, stop: int | None) -> Any:
         options = {**self.case.options, "checkpoint": checkpoint, "sort_order": self.case.order}
