@@ -56,10 +56,13 @@ def check_text(document: bytes) -> None:
     """Refuse what is no CSV document at all.
 
     Raises:
-        ResponseValidationError: It is empty, or not UTF-8.
+        ResponseValidationError: It is empty, HTML, JSON, or not UTF-8.
     """
-    if not document.strip():
+    beginning = document[:200].removeprefix(_BOM).lstrip()
+    if not beginning and not document.strip():
         raise ResponseValidationError("empty: a CSV page has a header row at least")
+    if beginning.startswith((b"<", b"{", b"[")):  # whose only line would pass for the header of an empty ledger
+        raise ResponseValidationError(f"not CSV, but something that begins with {beginning[:20]!r}")
     try:
         document.decode("utf-8")
     except UnicodeDecodeError as error:
