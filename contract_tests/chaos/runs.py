@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import define, field, frozen
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 3, 7, 21, 40, 123_456, tzinfo=UTC)
 
 Method = Literal["iter_usage", "iter_usage_history", "original", "fail-over", "export_usage_csv"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Reading = Literal["entries", "pages", "portions", "stops"]
 
 
@@ -88,9 +89,7 @@ def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, We
     rng = random.Random(seed)
     kind = rng.choice(sorted(ledgers.KINDS))
     rows = ledgers.make(kind, rng, NOW)
-    method = cast(
-        "Method", rng.choice(("iter_usage", "iter_usage_history", "original", "fail-over", "export_usage_csv"))
-    )
+    method = rng.choice(METHODS)
     order: Literal["asc", "desc"] = "asc" if method == "export_usage_csv" else rng.choice(("asc", "desc"))
     case = Case(
         seed=seed,
@@ -216,10 +215,10 @@ class Night:
         """Export until through; now and then the partial file loses its end, as in a crash."""
         while not self.through and self._patient():
             self._attempt(partial(self._export_once, path))
-            partial = next(path.parent.glob("*.partial"), None)
-            if partial is not None and self._rng.random() < 0.3:
-                content = partial.read_bytes()
-                partial.write_bytes(content[: self._rng.randint(0, len(content))])
+            left = next(path.parent.glob("*.partial"), None)
+            if left is not None and self._rng.random() < 0.3:
+                content = left.read_bytes()
+                left.write_bytes(content[: self._rng.randint(0, len(content))])
         if self.through:
             header, self.received = truth.taken_apart(path.read_bytes())
             layout = self.fake.quirks.csv_layouts[0]
