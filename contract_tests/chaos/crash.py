@@ -81,7 +81,10 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
     process = context.Process(target=_export_after_a_word, args=(says, *arguments), daemon=True)
     process.start()
     heard.recv()  # its imports are done: so the kill hits the export
-    process.join(rng.uniform(0.0, 0.3))
+    if rng.random() < 0.8:  # most of them in the midst of it, however slow the machine
+        while process.is_alive() and not _partial_size(target):
+            process.join(0.002)
+    process.join(rng.uniform(0.0, 0.25))
     was_running = process.is_alive()
     process.kill()
     process.join()
@@ -90,6 +93,9 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
     if not was_running:
         target.write_bytes(_OLD)  # it was through already: the next one starts anew
         return
-    partial = next(target.parent.glob(f"{target.name}.*.partial"), None)
-    killed.in_the_middle += partial is not None and partial.stat().st_size > 0
-    killed.different += target.read_bytes() != _OLD and partial is not None
+    killed.in_the_middle += _partial_size(target) > 0
+    killed.different += target.read_bytes() != _OLD and _partial_size(target) > 0
+
+
+def _partial_size(target: Path) -> int:
+    return sum(path.stat().st_size for path in target.parent.glob(f"{target.name}.*.partial"))
