@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from venice_billing import _arguments as arguments
 from venice_billing._call import Operation, Reply, Request
 from venice_billing._csv import check_text
-from venice_billing._drift import note_drift
+from venice_billing._drift import note
 from venice_billing.errors import InvalidParameterError, ResponseValidationError
 from venice_billing.models import UsageCsv
 from venice_billing_api.api.billing import (
@@ -18,6 +18,7 @@ from venice_billing_api.api.billing import (
     get_billing_usage_analytics,
     get_billing_usage_history,
 )
+from venice_billing_api.codec import noticing
 from venice_billing_api.models import (
     Balance,
     HistoryCurrency,
@@ -170,9 +171,8 @@ def _parsed(parse_response: Callable[..., object], kind: type[T], reply: Reply) 
 
 def _reader(parse_response: Callable[..., object], kind: type[T]) -> Callable[[Reply], T]:
     def read(reply: Reply) -> T:
-        value = _parsed(parse_response, kind, reply)
-        note_drift(value)
-        return value
+        with noticing(note):
+            return _parsed(parse_response, kind, reply)
 
     return read
 

@@ -2,17 +2,29 @@
 """Between JSON text and Python values, exactly: money to the digit, instants in UTC, everything checked."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, Self, TypeVar
 from uuid import UUID
 
 from .errors import DecodeError
 
+
+class Model(Protocol):
+    """What can be read from an object."""
+
+    @classmethod
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
+        """Read decoded JSON."""
+
+
 T = TypeVar("T")
+M = TypeVar("M", bound=Model)
 E = TypeVar("E", bound=Enum)
 
 # Beyond these powers of ten a number is no amount and no count, but an attack or a mistake:
@@ -21,6 +33,13 @@ LARGEST_POWER = 30
 SMALLEST_POWER = -100
 LARGEST = 10**LARGEST_POWER
 _LONGEST_EXCERPT = 80
+
+
+def _ignore(kind: str, name: str) -> None:
+    """Unknown fields and values are data: nobody has to be told."""
+
+
+_notice: ContextVar[Callable[[str, str], None]] = ContextVar("notice", default=_ignore)
 
 
 def decode_json(content: bytes) -> Any:
@@ -33,6 +52,28 @@ def decode_json(content: bytes) -> Any:
         return _fast_decoder()(content)
     except (ValueError, ArithmeticError, RecursionError):
         return _decode_carefully(content)  # which alone says what is JSON, and what is wrong with the rest
+
+
+def read_body(model: type[M], content: bytes) -> M:
+    """Return the model in a body.
+
+    Raises:
+        DecodeError: It is no JSON, or a field is missing or not of its type; the error says which.
+    """
+    from .wire import read_plain  # here, because who asks for CSV needs no decoder
+
+    plain: M | None = read_plain(model, content)
+    return model.from_dict(decode_json(content)) if plain is None else plain
+
+
+@contextmanager
+def noticing(notice: Callable[[str, str], None]) -> Iterator[None]:
+    """Let `notice` hear of each unknown field and value that is read: of its kind, and its name."""
+    token = _notice.set(notice)
+    try:
+        yield
+    finally:
+        _notice.reset(token)
 
 
 def parse_datetime(text: str) -> datetime:
@@ -106,6 +147,14 @@ def read_object(value: Any) -> dict[str, Any]:
 def read_rest(value: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """Return what of an object has none of these names."""
     return {name: item for name, item in value.items() if name not in names}
+
+
+def read_unknown(value: Mapping[str, Any], names: frozenset[str], kind: str) -> dict[str, Any]:
+    """Return the fields of an object that the contract does not name, and tell who wants to know."""
+    rest = read_rest(value, names)
+    for name in rest:
+        _notice.get()(f"field of {kind}", name)
+    return rest
 
 
 def read_text(value: Any) -> str:
@@ -190,9 +239,12 @@ def read_enum(enum: type[E], value: Any) -> E:
     if value.__class__ is str and value in known:
         return known[value]  # type: ignore[return-value] # an eighth of the cost of a call; typeshed says Enum
     try:
-        return enum(value)
+        member = enum(value)
     except ValueError:
         raise _mistyped(f"a {enum.__name__}", value) from None
+    if value not in known:
+        _notice.get()(f"{enum.__name__} value", value)
+    return member
 
 
 def read_list(value: Any, read: Callable[[Any], T]) -> list[T]:

@@ -2,7 +2,7 @@
 """What the modules of this package share: the absent value, and an answer."""
 
 from collections.abc import Mapping
-from typing import Generic, Literal, TypeVar, final
+from typing import Any, Generic, Literal, NoReturn, TypeVar, final
 
 import attrs
 
@@ -25,6 +25,24 @@ class Unset:
 
 UNSET = Unset()
 
+
+@final
+class _Nothing(dict[str, Any]):
+    """An empty dict that stays empty, so that all objects without unknown fields can share it."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("models are frozen; give other additional_properties to attrs.evolve")
+
+    __setitem__ = __ior__ = setdefault = update = _refuse
+
+    def __reduce__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: dict[str, Any] = _Nothing()
+
 T = TypeVar("T")
 
 
@@ -38,4 +56,4 @@ class Response(Generic[T]):
     parsed: T | None
 
 
-__all__ = ["UNSET", "Response", "Unset"]
+__all__ = ["NOTHING", "UNSET", "Response", "Unset"]

@@ -15,11 +15,12 @@ from ..codec import (
     read_enum,
     read_number,
     read_object,
-    read_rest,
+    read_unknown,
 )
 from ..errors import DecodeError
 from ..models.balances import Balances
 from ..models.currency import Currency
+from ..types import NOTHING
 
 
 @final
@@ -75,7 +76,7 @@ class Balance:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = read_unknown(src_, _NAMES, "Balance") if len(src_) > known_ else NOTHING
         new_.__class__ = Balance
         read_: Balance = new_
         return read_

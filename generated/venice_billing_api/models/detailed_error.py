@@ -12,14 +12,14 @@ from ..codec import (
     read_list,
     read_object,
     read_one_of,
-    read_rest,
     read_text,
+    read_unknown,
     write_any,
 )
 from ..errors import DecodeError
 from ..models.detailed_error_details import DetailedErrorDetails
 from ..models.error_object import ErrorObject
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -69,7 +69,9 @@ class DetailedError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "DetailedError") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = DetailedError
         read_: DetailedError = new_
         return read_

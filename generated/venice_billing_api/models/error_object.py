@@ -6,9 +6,9 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import draft_of, read_object, read_rest, read_text
+from ..codec import draft_of, read_object, read_text, read_unknown
 from ..errors import DecodeError
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -78,7 +78,9 @@ class ErrorObject:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "ErrorObject") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = ErrorObject
         read_: ErrorObject = new_
         return read_

@@ -6,8 +6,9 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import LARGEST, draft_of, read_integer, read_object, read_rest, read_text
+from ..codec import LARGEST, draft_of, read_integer, read_object, read_text, read_unknown
 from ..errors import DecodeError
+from ..types import NOTHING
 
 
 @final
@@ -77,7 +78,9 @@ class InferenceDetails:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "InferenceDetails") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = InferenceDetails
         read_: InferenceDetails = new_
         return read_

@@ -14,12 +14,12 @@ from ..codec import (
     read_list,
     read_number,
     read_object,
-    read_rest,
     read_text,
+    read_unknown,
 )
 from ..errors import DecodeError
 from ..models.model_usage_breakdown import ModelUsageBreakdown
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -105,7 +105,9 @@ class ModelUsage:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "ModelUsage") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = ModelUsage
         read_: ModelUsage = new_
         return read_

@@ -7,8 +7,9 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_rest, read_text
+from ..codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_number, read_object, read_text, read_unknown
 from ..errors import DecodeError
+from ..types import NOTHING
 
 
 @final
@@ -72,7 +73,9 @@ class ModelUsageBreakdown:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "ModelUsageBreakdown") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = ModelUsageBreakdown
         read_: ModelUsageBreakdown = new_
         return read_

@@ -6,9 +6,10 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import draft_of, read_object, read_one_of, read_rest, read_text, write_any
+from ..codec import draft_of, read_object, read_one_of, read_text, read_unknown, write_any
 from ..errors import DecodeError
 from ..models.error_object import ErrorObject
+from ..types import NOTHING
 
 
 @final
@@ -42,7 +43,9 @@ class StandardError:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "StandardError") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = StandardError
         read_: StandardError = new_
         return read_

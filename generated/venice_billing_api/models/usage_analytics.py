@@ -6,13 +6,13 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import draft_of, read_list, read_object, read_rest, read_text
+from ..codec import draft_of, read_list, read_object, read_text, read_unknown
 from ..errors import DecodeError
 from ..models.api_key_usage import ApiKeyUsage
 from ..models.daily_series_point import DailySeriesPoint
 from ..models.daily_usage import DailyUsage
 from ..models.model_usage import ModelUsage
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -90,7 +90,9 @@ class UsageAnalytics:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "UsageAnalytics") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = UsageAnalytics
         read_: UsageAnalytics = new_
         return read_

@@ -17,13 +17,13 @@ from ..codec import (
     read_enum,
     read_number,
     read_object,
-    read_rest,
     read_text,
+    read_unknown,
 )
 from ..errors import DecodeError
 from ..models.currency import Currency
 from ..models.inference_details import InferenceDetails
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -120,7 +120,9 @@ class UsageEntry:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "UsageEntry") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = UsageEntry
         read_: UsageEntry = new_
         return read_

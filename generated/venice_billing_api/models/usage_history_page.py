@@ -6,9 +6,10 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import draft_of, read_list, read_object, read_rest, read_text
+from ..codec import draft_of, read_list, read_object, read_text, read_unknown
 from ..errors import DecodeError
 from ..models.usage_entry import UsageEntry
+from ..types import NOTHING
 
 
 @final
@@ -52,7 +53,9 @@ class UsageHistoryPage:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "UsageHistoryPage") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = UsageHistoryPage
         read_: UsageHistoryPage = new_
         return read_

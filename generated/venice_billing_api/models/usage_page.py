@@ -6,11 +6,11 @@ from typing import Any, final
 
 import attrs
 
-from ..codec import draft_of, read_list, read_object, read_rest, read_text
+from ..codec import draft_of, read_list, read_object, read_text, read_unknown
 from ..errors import DecodeError
 from ..models.pagination import Pagination
 from ..models.usage_entry import UsageEntry
-from ..types import UNSET, Unset
+from ..types import NOTHING, UNSET, Unset
 
 
 @final
@@ -58,7 +58,9 @@ class UsagePage:
             raise DecodeError(at_, "missing") from None
         except DecodeError as error_:
             raise error_.within(at_) from None
-        new_.additional_properties = read_rest(src_, _NAMES) if len(src_) > known_ else {}
+        new_.additional_properties = (
+            read_unknown(src_, _NAMES, "UsagePage") if len(src_) > known_ else NOTHING
+        )
         new_.__class__ = UsagePage
         read_: UsagePage = new_
         return read_

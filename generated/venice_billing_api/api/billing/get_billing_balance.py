@@ -6,7 +6,7 @@ from typing import Any
 
 from ... import errors
 from ...client import Client
-from ...codec import decode_json, media_type, read_error, refuse_media_type
+from ...codec import media_type, read_body, read_error, refuse_media_type
 from ...deadline import bound_async, deadline
 from ...models.balance import Balance
 from ...models.detailed_error import DetailedError
@@ -37,7 +37,7 @@ def parse_response(
     if status_code == 200:
         sent = media_type(headers)
         if sent == "application/json":
-            return Balance.from_dict(decode_json(content))
+            return read_body(Balance, content)
         refuse_media_type(headers, "application/json")
     if status_code == 400:
         return read_error(content, DetailedError.from_dict)

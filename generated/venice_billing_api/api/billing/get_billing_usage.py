@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ... import errors
 from ...client import Client
-from ...codec import decode_json, format_datetime, media_type, read_error, refuse_media_type
+from ...codec import format_datetime, media_type, read_body, read_error, refuse_media_type
 from ...deadline import bound_async, deadline
 from ...models.detailed_error import DetailedError
 from ...models.legacy_currency import LegacyCurrency
@@ -62,7 +62,7 @@ def parse_response(
     if status_code == 200:
         sent = media_type(headers)
         if sent == "application/json":
-            return UsagePage.from_dict(decode_json(content))
+            return read_body(UsagePage, content)
         if sent == "text/csv":
             return content
         refuse_media_type(headers, "application/json or text/csv")
