@@ -2,7 +2,7 @@
 """What the modules of this package share: the absent value, and an answer."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, NoReturn, TypeVar, final
+from typing import Any, Generic, Literal, TypeVar, final
 
 import attrs
 
@@ -26,16 +26,20 @@ class Unset:
 UNSET = Unset()
 
 
+def _refuse(*_: Any, **__: Any) -> Any:
+    raise TypeError("models are frozen; give other additional_properties to attrs.evolve")
+
+
 @final
 class _Nothing(dict[str, Any]):
     """An empty dict that stays empty, so that all objects without unknown fields can share it."""
 
     __slots__ = ()
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("models are frozen; give other additional_properties to attrs.evolve")
-
-    __setitem__ = __ior__ = setdefault = update = _refuse
+    __setitem__: Any = _refuse
+    __ior__: Any = _refuse
+    setdefault: Any = _refuse
+    update: Any = _refuse
 
     def __reduce__(self) -> str:
         return "NOTHING"
