@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaos.ledgers import Row
     from chaos.runs import Result
 
-HEADER = ",".join(CSV_COLUMNS).encode()
+HEADER = ",".join(CSV_COLUMNS)
 
 
 def judge(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:

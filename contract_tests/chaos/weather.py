@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HISTORY = "/api/v1/billing/usage-history"
 
+_OTHER_HEADER = "booked,product,price,quantity,sum,unit,remark,request,in,out,took,key"
 _CHANGING = {"unknown currency"}  # another ledger, not a fault: there is no truth to compare with
 _UNSEEN_IN_CSV = {"invalid json"}  # cuts the last byte of the body, which may be that of a field
 
@@ -111,7 +112,10 @@ class Weather:
             )
         quirks.csv_layouts = [
             CsvLayout(
-                line_break=rng.choice(("\n", "\r\n")), bom=rng.random() < 0.3, final_line_break=rng.random() < 0.6
+                line_break=rng.choice(("\n", "\r\n")),
+                bom=rng.random() < 0.3,
+                final_line_break=rng.random() < 0.6,
+                header=rng.choice((None, None, _OTHER_HEADER)),
             )
         ]
         return quirks
