@@ -109,6 +109,13 @@ def regenerate(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure this client beside its peers (arguments: benchmarks/run.py --help), and keep the results."""
+    _install(session, "--group", "bench", "--editable", ".")
+    session.run("python", "benchmarks/run.py", "--output", "benchmarks/results.md", *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build the sdist, from it the wheel, and tour that outside the source tree with nothing else installed."""
     _install(session, "build", "hatchling")

@@ -188,7 +188,11 @@ def _bare_client() -> httpx.Client:
 
 
 def _pages(
-    client: httpx.Client, url: str, decode: Callable[[bytes], Any], following: Callable[[Any], str | None], **bounds: str
+    client: httpx.Client,
+    url: str,
+    decode: Callable[[bytes], Any],
+    following: Callable[[Any], str | None],
+    **bounds: str,
 ) -> Iterator[Any]:
     params = {"pageSize": "1000", **bounds}
     while params:
@@ -222,7 +226,7 @@ def _typed_decoder() -> msgspec.json.Decoder[Any]:
             ("amount", Decimal),
             ("currency", str),
             ("notes", str),
-            ("inferenceDetails", details | None),  # type: ignore[operator] # a class, whatever defstruct says
+            ("inferenceDetails", details | None),
             ("apiKeyId", str | None, None),
         ],
         frozen=True,

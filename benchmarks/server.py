@@ -97,7 +97,8 @@ class Connection(asyncio.Protocol):
 
     def _send(self, status: str, headers: bytes, body: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(b"HTTP/1.1 %s\r\n%scontent-length: %d\r\n\r\n" % (status.encode(), headers, len(body)))
+            start = f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n".encode()
+            self._transport.write(start + headers + b"\r\n")
             self._transport.write(body)
 
 

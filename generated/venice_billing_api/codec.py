@@ -21,6 +21,7 @@ class Model(Protocol):
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON."""
+        ...
 
 
 T = TypeVar("T")
