@@ -12,6 +12,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from attrs import frozen
 
@@ -57,6 +58,14 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/control?delay={delay}") as answer:
             counts: dict[str, int] = json.load(answer)
         return counts
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Let the processes in between keep and find bytecode, whatever the environment says."""
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, PYTHONPYCACHEPREFIX=folder):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        yield
 
 
 @contextmanager
