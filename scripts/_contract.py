@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _HOME = "https://api.venice.ai"
-_RANGES = {"1XX": (102,), "2XX": (200,), "3XX": (302,), "4XX": (400, 422), "5XX": (500, 522), "DEFAULT": (500,)}
+_RANGES = {
+    "1XX": (102,),
+    "2XX": (200,),
+    "3XX": (302,),
+    "4XX": (400, 418, 422),
+    "5XX": (500, 501, 522),
+    "DEFAULT": (418, 522),
+}
 
 
 @frozen
@@ -42,11 +49,6 @@ class Response:
     headers: Mapping[str, Any]
 
     @property
-    def codes(self) -> tuple[int, ...]:
-        """The integers it stands for; of a range like `4XX`, some."""
-        return (int(self.status),) if self.status.isdecimal() else _RANGES.get(self.status, ())
-
-    @property
     def is_success(self) -> bool:
         """Whether it is a 2xx."""
         return self.status.startswith("2")
@@ -67,6 +69,12 @@ class Operation:
     demands_body: bool = False
     rules: tuple[Document, ...] | None = None
     """The rules between parameters (`x-rules`); None where the document is silent about them."""
+
+    def codes(self, response: Response) -> tuple[int, ...]:
+        """Return the integers a response stands for; of a range like `4XX`, some that no other response claims."""
+        if response.status.isdecimal():
+            return (int(response.status),)
+        return tuple(code for code in _RANGES.get(response.status, ()) if self.response(code) is response)
 
     def response(self, status: int) -> Response | None:
         """Return what the contract says about a status."""

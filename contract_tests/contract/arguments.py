@@ -60,6 +60,44 @@ EDGES: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 
 
+_NAIVE = datetime(2026, 6, 1)  # noqa: DTZ001 - that it is naive is the point
+_NO_MOMENTS: tuple[Any, ...] = (_NAIVE, "", "yesterday", "2026-06-01T00:00:00", "2026-13-01", 1780272000, "1780272000")
+_WINDOW: tuple[Any, Any] = ("2026-06-02", "2026-06-01")
+_DOUBTFUL: dict[str, tuple[Arguments, ...]] = {
+    "get_balance": (),
+    "get_usage": (
+        *({"currency": value} for value in ("EARNED_CREDITS", "usd", "", "USD,DIEM")),
+        *({"limit": value} for value in (0, 501, -1, 10.5, "10", True)),
+        *({"page": value} for value in (0, -1, 1.5, "1", 2**63, 10**400)),
+        *({"sort_order": value} for value in ("up", "ASC", "")),
+        *({"start_date": value} for value in _NO_MOMENTS),
+        {"start_date": _WINDOW[0], "end_date": _WINDOW[1]},
+    ),
+    "get_usage_history": (
+        *({"currency": value} for value in ("VCU", "EARNED_CREDITS", "usd", "")),
+        *({"page_size": value} for value in (9, 1001, 0, -1, 10.5, "10", True)),
+        *({"cursor": value} for value in ("", "a b", "a+b", "ä", "x" * 513, "a\n")),
+        *({"cursor": "abc", name: value} for name, value in (("page_size", 10), ("currency", "USD"))),
+        *({"cursor": "abc", name: "2026-06-01"} for name in ("start_timestamp", "end_timestamp")),
+        *({"end_timestamp": value} for value in _NO_MOMENTS),
+        {"start_timestamp": _WINDOW[0], "end_timestamp": _WINDOW[1]},
+        {"start_timestamp": _WINDOW[0], "end_timestamp": _WINDOW[0]},
+    ),
+    "get_usage_analytics": (
+        *({"lookback": value} for value in ("0d", "07d", "91d", "7", "d", "", "7D", "\u0667d", 7)),
+        *({"start_date": value, "end_date": value} for value in (*_NO_MOMENTS, "2026-06-01T12:00:00Z")),
+        *({name: "2026-06-01"} for name in ("start_date", "end_date")),
+        {"start_date": _WINDOW[0], "end_date": _WINDOW[1]},
+        {"lookback": "7d", "start_date": "2026-06-01", "end_date": "2026-06-01"},
+    ),
+}
+
+
+def doubtful(method: str) -> tuple[Arguments, ...]:
+    """Return arguments that the facade had better refuse: what it accepts of them must be in the contract."""
+    return _DOUBTFUL[method]
+
+
 def edges(method: str) -> Iterator[Arguments]:
     """Yield nothing at all, then each edge of each parameter by itself, then the days, which come in pairs."""
     yield {}

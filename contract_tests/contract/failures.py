@@ -52,7 +52,7 @@ def examine_failures(subject: Subject) -> None:
             place = f"responses.{response.status}"
             subject.exercises(place, *(f"{place}.headers.{name}" for name in response.headers))
             subject.exercises(*(f"{place}.{media_type}" for media_type in response.bodies))
-            for status in response.codes:
+            for status in subject.operation.codes(response):
                 _examine(subject, response, place, status)
 
 

@@ -64,7 +64,7 @@ class Judge:
         pairs = parse_qsl(request.url.query.decode(), keep_blank_values=True)
         names = [name for name, _ in pairs]
         for name in {name for name in names if names.count(name) > 1}:
-            yield f"parameters.query.{name}", "is sent more than once"
+            yield f"parameters.query.{name}", "sends it more than once"
         types = {each.name: self._types(each) for each in (known or operation).parameters}
         query = {name: _meant(text, types.get(name, set())) for name, text in pairs}
         declared = {each.name for each in operation.parameters if each.place == "query"}
@@ -121,9 +121,9 @@ def _header_problems(operation: Operation, request: httpx.Request) -> Iterator[t
     for parameter in operation.parameters:
         name = parameter.name.lower()
         if parameter.place == "header" and parameter.required and name not in _DESCRIBED_ELSEWHERE | {*request.headers}:
-            yield parameter.location, "is not sent"
+            yield parameter.location, "does not send it"
         if parameter.place == "cookie" and parameter.required:
-            yield parameter.location, "is not sent"
+            yield parameter.location, "does not send it"
     accepted = request.headers.get("accept", "")
     offered = {media_type for response in operation.responses if response.is_success for media_type in response.bodies}
     if accepted not in offered:
@@ -147,11 +147,11 @@ def _rule_problems(rules: Sequence[Mapping[str, Any]], query: Mapping[str, Any])
         names = rule["parameters"]
         given = [name for name in names if name in query]
         if rule["rule"] == "alone" and given and len(query) > 1:
-            yield f"parameters.query.{given[0]}", f"is sent beside others: {sorted(query)}"
+            yield f"parameters.query.{given[0]}", f"sends it beside others: {sorted(query)}"
         if rule["rule"] == "together" and given and given != names:
-            yield f"parameters.query.{given[0]}", "is sent without its counterpart"
+            yield f"parameters.query.{given[0]}", "sends it without its counterpart"
         if rule["rule"] == "ascending" and given == names and not _ascending([query[name] for name in names]):
-            yield f"parameters.query.{names[0]}", f"is no earlier than {names[1]}"
+            yield f"parameters.query.{names[0]}", f"sends it no earlier than {names[1]}"
 
 
 def _ascending(texts: Sequence[str]) -> bool:
