@@ -17,7 +17,8 @@ from venice_billing._walk import (
     Together,
     sequential,
 )
-from venice_billing._windows import in_turn, newest_first
+from venice_billing._ways import newest_first
+from venice_billing._windows import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence

@@ -11,7 +11,7 @@ from venice_billing import _operations as operations
 from venice_billing._checkpoint import Filters, resumed
 from venice_billing._ledgers import HistoryLedger, OriginalLedger
 from venice_billing._walk import Bounds, Order, Place, Walk, sequential, whichever
-from venice_billing._windows import newest_first, oldest_first
+from venice_billing._ways import newest_first, oldest_first
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import Plan
 

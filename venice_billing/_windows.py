@@ -27,7 +27,6 @@ from venice_billing._walk import (
     check_all_seen,
     down_to,
     sequential,
-    up_to,
 )
 from venice_billing.errors import BillingTimeoutError, VeniceError
 
@@ -358,45 +357,6 @@ class Windows(Generic[Row]):
             Gap(below.start, window.stop, below.place, reach=min(below.reach * _STRETCH, _FARTHEST_REACH))
         ]
         return True
-
-
-def oldest_first(
-    ledger: Ledger[Row],
-    bounds: Bounds,
-    place: Place,
-    *,
-    now: datetime,
-    page_size: int | None,
-    concurrency: int,
-) -> Walk[Row]:
-    """Walk an ascending ledger as it comes: alone by its cursors, or together by windows."""
-    if concurrency == 1:
-        return sequential(ledger, bounds, "asc", place, page_size)
-    windows = Windows(ledger, bounds, "asc", place, now=now, page_size=page_size, concurrency=concurrency)
-    return _just(Together(windows))
-
-
-def newest_first(
-    ledger: Ledger[Row],
-    bounds: Bounds,
-    place: Place,
-    *,
-    now: datetime,
-    page_size: int | None,
-    concurrency: int,
-) -> Walk[Row]:
-    """Walk an ascending ledger newest first; one small probe finds where it begins."""
-    end = place.at + MILLISECOND if place.at else bounds.end
-    probe = yield from ledger.open(Bounds(bounds.start, None if end is None else up_to(end)), "asc", 10)
-    if probe.rows:
-        # A range on which the ledger hung comes widened, and then begins with rows from before it.
-        inside = next((moment for moment in map(ledger.stamp, probe.rows) if bounds.contain(moment)), bounds.start)
-        oldest = Bounds(inside, bounds.end)
-        yield Together(Windows(ledger, oldest, "desc", place, now=now, page_size=page_size, concurrency=concurrency))
-
-
-def _just(step: Together[Row]) -> Walk[Row]:
-    yield step
 
 
 def in_turn(windows: Windows[Row]) -> Walk[Row]:
