@@ -79,10 +79,9 @@ def without_newline(record: bytes) -> bytes:
     return record.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def with_newlines(records: Iterable[bytes], newline: bytes) -> Iterator[bytes]:
-    """Yield records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
-    for record in records:
-        yield record if record.endswith(b"\n") else record + newline
+def joined(records: Iterable[bytes], newline: bytes) -> bytes:
+    """Return records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
+    return b"".join([record if record[-1:] == b"\n" else record + newline for record in records])
 
 
 def fields(record: bytes) -> list[str]:

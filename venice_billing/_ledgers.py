@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._csv import CsvDocument, TimeColumn, take_apart, with_newlines, without_newline
+from venice_billing._csv import CsvDocument, TimeColumn, joined, take_apart, without_newline
 from venice_billing._walk import DAY, MILLISECOND, Bounds, LostThreadError, Page, up_to
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
@@ -225,7 +225,7 @@ def history_page(
         if isinstance(page.state, UsageCsv) and not page.widened:
             return page.state
         kept = yield from _kept(records, bounds, page)
-        return UsageCsv(b"".join(with_newlines([records.header or b"", *kept], records.newline)))
+        return UsageCsv(joined([records.header or b"", *kept], records.newline))
     entries = HistoryLedger(policy, currency)
     found = yield from entries.open(bounds, "asc", page_size)
     if isinstance(found.state, UsageHistoryPage) and not found.widened:

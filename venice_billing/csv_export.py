@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing._csv import TimeColumn, closed_records, newline_of, with_newlines, without_newline
+from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
 from venice_billing._ledgers import CsvLedger
 from venice_billing._walk import Place
 from venice_billing.errors import (
@@ -87,7 +87,7 @@ class CsvFile:
         """Write records, each with its bytes as sent."""
         with _explained(self._partial):
             self._write_header()
-            self._file.writelines(with_newlines(records, self.ledger.newline))
+            self._file.write(joined(records, self.ledger.newline))
             self._file.flush()
         self._rows += len(records)
 

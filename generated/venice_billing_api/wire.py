@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Clamped, Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,10 @@ from .models.usage_page import UsagePage
 from .types import NOTHING, UNSET
 
 _ABSENT = msgspec.UNSET
+# Holds a number of a sane size to the digit, or refuses it: then the careful way decides.
+_SANE = Context(
+    prec=31, Emax=LARGEST_POWER, Emin=-70, traps=[Clamped, InvalidOperation, Overflow, Rounded, Subnormal]
+)
 _moment = datetime.fromisoformat
 _currency = Currency._value2member_map_.get
 
@@ -59,7 +63,7 @@ def read_plain(model: type, content: bytes) -> Any:
 @cache
 def _reader(model: type) -> tuple[Callable[[bytes], Any], Callable[[Any], Any]]:
     shape, read = _READERS[model]
-    return msgspec.json.Decoder(shape, float_hook=Decimal).decode, read
+    return msgspec.json.Decoder(shape, float_hook=_SANE.create_decimal).decode, read
 
 
 class _ApiKeyUsage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -77,27 +81,9 @@ def _read_api_key_usage(sent: Any) -> Any:
     new = _ApiKeyUsageDraft()
     new.api_key_id = sent.api_key_id
     new.description = sent.description
-    new.total_diem = (
-        value
-        if (value := sent.total_diem).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.total_units = (
-        value
-        if (value := sent.total_units).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.total_usd = (
-        value
-        if (value := sent.total_usd).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.total_diem = value if (value := sent.total_diem).__class__ is Decimal else read_number(value)
+    new.total_units = value if (value := sent.total_units).__class__ is Decimal else read_number(value)
+    new.total_usd = value if (value := sent.total_usd).__class__ is Decimal else read_number(value)
     new.additional_properties = NOTHING
     new.__class__ = ApiKeyUsage
     return new
@@ -123,11 +109,7 @@ def _read_balance(sent: Any) -> Any:
         else _currency(value) or read_enum(Currency, value)
     )
     new.diem_epoch_allocation = (
-        value
-        if (value := sent.diem_epoch_allocation).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
+        value if (value := sent.diem_epoch_allocation).__class__ is Decimal else read_number(value)
     )
     new.additional_properties = NOTHING
     new.__class__ = Balance
@@ -178,20 +160,8 @@ _DailyUsageDraft = draft_of(DailyUsage)
 
 def _read_daily_usage(sent: Any) -> Any:
     new = _DailyUsageDraft()
-    new.diem = (
-        value
-        if (value := sent.diem).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.usd = (
-        value
-        if (value := sent.usd).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.diem = value if (value := sent.diem).__class__ is Decimal else read_number(value)
+    new.usd = value if (value := sent.usd).__class__ is Decimal else read_number(value)
     new.date = sent.date
     new.additional_properties = NOTHING
     new.__class__ = DailyUsage
@@ -256,27 +226,9 @@ def _read_model_usage(sent: Any) -> Any:
     new = _ModelUsageDraft()
     new.model_name = sent.model_name
     new.model_type = sent.model_type
-    new.total_diem = (
-        value
-        if (value := sent.total_diem).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.total_units = (
-        value
-        if (value := sent.total_units).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.total_usd = (
-        value
-        if (value := sent.total_usd).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.total_diem = value if (value := sent.total_diem).__class__ is Decimal else read_number(value)
+    new.total_units = value if (value := sent.total_units).__class__ is Decimal else read_number(value)
+    new.total_usd = value if (value := sent.total_usd).__class__ is Decimal else read_number(value)
     new.unit_type = sent.unit_type
     new.breakdown = (
         UNSET
@@ -300,28 +252,10 @@ _ModelUsageBreakdownDraft = draft_of(ModelUsageBreakdown)
 
 def _read_model_usage_breakdown(sent: Any) -> Any:
     new = _ModelUsageBreakdownDraft()
-    new.diem = (
-        value
-        if (value := sent.diem).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.diem = value if (value := sent.diem).__class__ is Decimal else read_number(value)
     new.type = sent.type
-    new.units = (
-        value
-        if (value := sent.units).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
-    new.usd = (
-        value
-        if (value := sent.usd).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.units = value if (value := sent.units).__class__ is Decimal else read_number(value)
+    new.usd = value if (value := sent.usd).__class__ is Decimal else read_number(value)
     new.additional_properties = NOTHING
     new.__class__ = ModelUsageBreakdown
     return new
@@ -406,36 +340,20 @@ _UsageEntryDraft = draft_of(UsageEntry)
 
 def _read_usage_entry(sent: Any) -> Any:
     new = _UsageEntryDraft()
-    new.amount = (
-        value
-        if (value := sent.amount).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.amount = value if (value := sent.amount).__class__ is Decimal else read_number(value)
     new.currency = _currency((value := sent.currency)) or read_enum(Currency, value)
     new.inference_details = (
         None if (value := sent.inference_details) is None else _read_inference_details(value)
     )
     new.notes = sent.notes
     new.price_per_unit_usd = (
-        value
-        if (value := sent.price_per_unit_usd).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
+        value if (value := sent.price_per_unit_usd).__class__ is Decimal else read_number(value)
     )
     new.sku = sent.sku
     new.timestamp = (
         moment if (moment := _moment((value := sent.timestamp))).tzinfo is UTC else read_datetime(value)
     )
-    new.units = (
-        value
-        if (value := sent.units).__class__ is Decimal
-        and SMALLEST_POWER <= value.adjusted() <= LARGEST_POWER
-        and value.is_finite()
-        else read_number(value)
-    )
+    new.units = value if (value := sent.units).__class__ is Decimal else read_number(value)
     new.api_key_id = UNSET if (value := sent.api_key_id) is _ABSENT else value
     new.additional_properties = NOTHING
     new.__class__ = UsageEntry
