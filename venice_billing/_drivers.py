@@ -233,17 +233,24 @@ class _Wire:
     def __init__(self, base_url: str, key: Secret) -> None:
         self._base_url = base_url
         self._key = key
+        self._urls: dict[str, httpx.URL] = {}
 
     def request(self, client: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
         request = client.build_request(
             send.request.method,
-            self._base_url + send.request.path,
-            params=dict(send.request.params),
+            self._url(send.request.path),
+            params=dict(send.request.params) or None,  # no parameters given, and httpx parses nothing again
             headers={**send.request.headers, "Accept-Encoding": "gzip", "User-Agent": _USER_AGENT},
             timeout=send.timeout,
         )
         request.headers["Authorization"] = self._key.bearer()
         return request
+
+    def _url(self, path: str) -> httpx.URL:
+        """Return an address; there are four in all, and httpx would parse them for each request."""
+        if path not in self._urls:
+            self._urls[path] = httpx.URL(self._base_url + path)
+        return self._urls[path]
 
     def answer(self, response: httpx.Response) -> _Answer:
         return _Answer(response, self._key)

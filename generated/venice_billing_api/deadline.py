@@ -21,11 +21,15 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """The moment by which a request must be over, and the means to end it before."""
+    """The moment by which a request must be over, and the means to end it before.
+
+    Attributes:
+        stream: The connection that the request is waiting for, while it is.
+    """
 
     def __init__(self, expiry: float) -> None:
         self._expiry = expiry
-        self._stream: httpcore.NetworkStream | None = None
+        self.stream: httpcore.NetworkStream | None = None
 
     @property
     def expiry(self) -> float:
@@ -35,20 +39,11 @@ class Deadline:
     def cancel(self) -> None:
         """End the request at once, from any thread: what it is doing on the network fails."""
         self._expiry = -math.inf
-        stream = self._stream
+        stream = self.stream
         found = None if stream is None else stream.get_extra_info("socket")
         if isinstance(found, socket.socket):
             with suppress(OSError):  # closed meanwhile
                 found.shutdown(socket.SHUT_RDWR)
-
-    @contextmanager
-    def using(self, stream: httpcore.NetworkStream) -> Iterator[None]:
-        """Say which connection the request is waiting for."""
-        self._stream = stream
-        try:
-            yield
-        finally:
-            self._stream = None
 
 
 _NEVER = Deadline(math.inf)

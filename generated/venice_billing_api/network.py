@@ -77,14 +77,22 @@ class _BoundStream(httpcore.NetworkStream):
         self._stream = stream
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        with current_deadline().using(self._stream):
+        deadline = current_deadline()
+        deadline.stream = self._stream
+        try:
             return self._stream.read(max_bytes, time_left(timeout, httpcore.ReadTimeout))
+        finally:
+            deadline.stream = None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        with current_deadline().using(self._stream):
+        deadline = current_deadline()
+        deadline.stream = self._stream
+        try:
             for start in range(0, len(buffer), _LONGEST_WRITE):
                 part = buffer[start : start + _LONGEST_WRITE]
                 self._stream.write(part, time_left(timeout, httpcore.WriteTimeout))
+        finally:
+            deadline.stream = None
 
     def close(self) -> None:
         self._stream.close()
