@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from _contract import Contract
-from _documents import load_document
+from _documents import UnreadableDocumentError, load_document
 
 from contract.findings import Findings, sorted_lines
 from contract.stage import Stage
@@ -24,7 +24,12 @@ _FINDINGS = pytest.StashKey[Findings]()
 def contract() -> Contract:
     """Return the contract in question: VENICE_CONTRACT, or the committed one."""
     named = os.environ.get("VENICE_CONTRACT")
-    return Contract(load_document(named)) if named else committed()
+    if not named:
+        return committed()
+    try:
+        return Contract(load_document(named))
+    except UnreadableDocumentError as error:
+        pytest.exit(f"VENICE_CONTRACT: {error}", returncode=2)
 
 
 @pytest.fixture(scope="session")

@@ -82,15 +82,18 @@ class Stage:
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
-        self._router = respx.mock(assert_all_called=False)
+        # Behind the clients' own transports: two stages must not hear each other.
+        self._router = respx.MockRouter(assert_all_called=False)
         self._runner = asyncio.Runner()
         self._clients: dict[Flavour, Any] = {}
         self._answer = Answer(500)
 
     def __enter__(self) -> Self:
-        self._router.start()
         self._router.route().mock(side_effect=self._respond)
-        self._clients = {"sync": httpx.Client(), "async": httpx.AsyncClient()}
+        self._clients = {
+            "sync": httpx.Client(transport=httpx.MockTransport(self._router.handler)),
+            "async": httpx.AsyncClient(transport=httpx.MockTransport(self._router.async_handler)),
+        }
         return self
 
     def __exit__(
@@ -99,7 +102,6 @@ class Stage:
         self._clients["sync"].close()
         self._runner.run(self._clients["async"].aclose())
         self._runner.close()
-        self._router.stop()
 
     def call(self, flavour: Flavour, method: str, arguments: Mapping[str, Any], answer: Answer) -> Any:
         """Call a method of the facade with an answer that awaits it."""

@@ -6,6 +6,7 @@ for every mutation of the contract.
 
 from __future__ import annotations
 
+import os
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 COMMITTED = Path(__file__).resolve().parents[2] / "openapi" / "venice-billing.yaml"
-EXAMPLES = 60
-"""Random values per property, beside the corners."""
+EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
+"""Random values per property, beside the corners; more of them for a long run by hand."""
 
 
 @cache
