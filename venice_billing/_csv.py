@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _BOM = b"\xef\xbb\xbf"
 _BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # no account is as old
+_BLANK_LINES = (b"\n", b"\r\n")
 _TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
 
 
@@ -42,7 +43,9 @@ def take_apart(document: bytes) -> CsvDocument:
     Raises:
         ResponseValidationError: There is no header, a quoted field is never closed, or the last record is cut short.
     """
-    records = [record for record in _records(document.removeprefix(_BOM)) if record not in (b"\n", b"\r\n")]
+    records = _records(document[len(_BOM) :] if document.startswith(_BOM) else document)
+    if _may_have_blank_lines(document):
+        records = [record for record in records if record not in _BLANK_LINES]
     if not records:
         raise ResponseValidationError("no CSV: a page has a header row at least", field="header row")
     header = without_newline(records[0])
@@ -155,6 +158,11 @@ def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
                 open_lines.clear()
         else:
             yield line
+
+
+def _may_have_blank_lines(document: bytes) -> bool:
+    """Tell whether it is worth looking at each record; nearly never."""
+    return b"\n\n" in document or b"\n\r\n" in document or document[:4].removeprefix(_BOM)[:1] in (b"\n", b"\r")
 
 
 def _records(document: bytes) -> list[bytes]:
