@@ -43,7 +43,8 @@ def take_apart(document: bytes) -> CsvDocument:
     Raises:
         ResponseValidationError: There is no header, a quoted field is never closed, or the last record is cut short.
     """
-    records = _records(document[len(_BOM) :] if document.startswith(_BOM) else document)
+    # Not removeprefix: it copies what is no plain `bytes`, and a page is not.
+    records = _records(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
     if _may_have_blank_lines(document):
         records = [record for record in records if record not in _BLANK_LINES]
     if not records:
