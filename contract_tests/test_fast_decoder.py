@@ -195,6 +195,7 @@ _VALUES = [
     *('{"completionTokens":1,"inferenceExecutionTime":2,"promptTokens":3}', '{"completionTokens":"1"}'),
     '{"completionTokens":1e1,"inferenceExecutionTime":1.5,"promptTokens":3,"requestId":"r"}',
     '{"completionTokens":1e1,"inferenceExecutionTime":9,"promptTokens":3,"requestId":"r","x":[1]}',
+    f'{{"completionTokens":1,"inferenceExecutionTime":{10**31},"promptTokens":3,"requestId":"r"}}',
 ]
 
 
