@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from operator import length_hint
 from typing import TYPE_CHECKING, TypeAlias, overload
 
 from attrs import frozen
@@ -61,15 +62,17 @@ class _Progress:
         self._plan = plan
         self._delivery: Deliver[UsageEntry] | None = None
         self._left = plan.max_items
-        self.received = 0
-        """How many entries of the latest delivery the consumer has."""
+        self._rows: list[UsageEntry] = []
+        self.waiting: Iterator[UsageEntry] = iter(self._rows)
+        """The entries of the latest delivery that the consumer does not have yet."""
 
     @property
     def checkpoint(self) -> str:
         """The text that names exactly what the consumer has received."""
         place = self._plan.place
         if (delivery := self._delivery) is not None:
-            place = delivery.place.after(delivery.rows[: self.received], delivery.ledger)
+            received = len(self._rows) - length_hint(self.waiting)
+            place = delivery.place.after(self._rows[:received], delivery.ledger)
         return encode(self._plan.filters, place)
 
     @property
@@ -77,13 +80,18 @@ class _Progress:
         """Whether `max_items` entries were received."""
         return self._left == 0
 
-    def begin(self, delivery: Deliver[UsageEntry]) -> Sequence[UsageEntry]:
-        """Take up the next delivery, and return what of it is to be handed on."""
-        rows = delivery.rows if self._left is None else delivery.rows[: self._left]
+    def begin(self, delivery: Deliver[UsageEntry]) -> None:
+        """Take up the next delivery, as much of it as is to be handed on."""
+        rows = list(delivery.rows if self._left is None else delivery.rows[: self._left])
         if self._left is not None:
             self._left -= len(rows)
-        self._delivery, self.received = delivery, 0
-        return rows
+        self._delivery, self._rows = delivery, rows
+        self.waiting = iter(rows)  # a list's iterator knows at any moment how many it has left
+
+    def page(self) -> EntryPage:
+        """Return all of the delivery at once; it counts as received."""
+        self.waiting = iter(())
+        return EntryPage(self._rows)
 
 
 class _BaseWalk:
@@ -125,20 +133,18 @@ class UsageWalk(_BaseWalk):
         return self._pages(self._progress())
 
     def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
-        for rows in self._rows(progress):
-            for received, row in enumerate(rows, 1):
-                progress.received = received
-                yield row
+        for _ in self._deliveries(progress):
+            yield from progress.waiting
 
     def _pages(self, progress: _Progress) -> Iterator[EntryPage]:
-        for rows in self._rows(progress):
-            progress.received = len(rows)
-            yield EntryPage(rows)
+        for _ in self._deliveries(progress):
+            yield progress.page()
 
-    def _rows(self, progress: _Progress) -> Iterator[Sequence[UsageEntry]]:
+    def _deliveries(self, progress: _Progress) -> Iterator[None]:
         try:
             for delivery in self._driver.walk(self._plan.begin()):
-                yield progress.begin(delivery)
+                progress.begin(delivery)
+                yield
                 if progress.finished:
                     return
         except VeniceError as error:
@@ -162,23 +168,22 @@ class AsyncUsageWalk(_BaseWalk):
         return self._pages(self._progress())
 
     async def _entries(self, progress: _Progress) -> AsyncGenerator[UsageEntry, None]:
-        async with aclosing(self._rows(progress)) as pages:
-            async for rows in pages:
-                for received, row in enumerate(rows, 1):
-                    progress.received = received
-                    yield row
+        async with aclosing(self._deliveries(progress)) as deliveries:
+            async for _ in deliveries:
+                for entry in progress.waiting:
+                    yield entry
 
     async def _pages(self, progress: _Progress) -> AsyncGenerator[EntryPage, None]:
-        async with aclosing(self._rows(progress)) as pages:
-            async for rows in pages:
-                progress.received = len(rows)
-                yield EntryPage(rows)
+        async with aclosing(self._deliveries(progress)) as deliveries:
+            async for _ in deliveries:
+                yield progress.page()
 
-    async def _rows(self, progress: _Progress) -> AsyncGenerator[Sequence[UsageEntry], None]:
+    async def _deliveries(self, progress: _Progress) -> AsyncGenerator[None, None]:
         try:
             async with aclosing(self._driver.walk(self._plan.begin())) as deliveries:
                 async for delivery in deliveries:
-                    yield progress.begin(delivery)
+                    progress.begin(delivery)
+                    yield
                     if progress.finished:
                         return
         except VeniceError as error:
