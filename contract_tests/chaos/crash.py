@@ -43,14 +43,16 @@ def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
     with fake.serve() as server:
         undisturbed = folder / "undisturbed.csv"
         export(server.base_url, fake.admin_key, undisturbed, "sync")
+        whole = undisturbed.read_bytes()
         while killed.kills < kills:
             target = folder / f"export-{killed.kills}.csv"
             target.write_bytes(_OLD)
             for _ in range(min(rng.randint(1, 6), kills - killed.kills)):
-                _kill(rng, (server.base_url, fake.admin_key, target, rng.choice(("sync", "async"))), killed)
+                flavour = rng.choice(("sync", "async"))
+                _kill(rng, (server.base_url, fake.admin_key, target, flavour), whole, killed)
             export(server.base_url, fake.admin_key, target, "sync")
             killed.finished += 1
-            killed.different += target.read_bytes() != undisturbed.read_bytes()
+            killed.different += target.read_bytes() != whole
     return killed
 
 
@@ -73,7 +75,8 @@ def _export_after_a_word(says: Connection, *arguments: Any) -> None:
     export(*arguments)
 
 
-def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Killed) -> None:
+def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], whole: bytes, killed: Killed) -> None:
+    before = arguments[2].read_bytes()
     context = get_context("forkserver")  # never a fork of this process: it has threads
     context.set_forkserver_preload(["chaos.crash"])
     target = arguments[2]
@@ -85,16 +88,17 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
         while process.is_alive() and not _partial_size(target):
             process.join(0.002)
     process.join(rng.uniform(0.0, 0.25))
-    was_running = process.is_alive()
     process.kill()
     process.join()
     process.close()
     killed.kills += 1
-    if not was_running:
-        target.write_bytes(_OLD)  # it was through already: the next one starts anew
+    after = target.read_bytes()
+    if after == before:
+        killed.in_the_middle += _partial_size(target) > 0
         return
-    killed.in_the_middle += _partial_size(target) > 0
-    killed.different += target.read_bytes() != _OLD and _partial_size(target) > 0
+    # It was through already, though perhaps not gone yet: then it is the whole file, and the next one starts anew.
+    killed.different += after != whole or _partial_size(target) > 0
+    target.write_bytes(_OLD)
 
 
 def _partial_size(target: Path) -> int:
