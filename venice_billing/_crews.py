@@ -78,6 +78,7 @@ def crew(
                 with changed:
                     windows.record(window, result)
                     changed.notify_all()
+                del result  # the plan has it, and lets go of it sooner
         except BaseException as mishap:  # noqa: BLE001 - it is raised in the consumer's thread
             with changed:
                 mishaps.append(mishap)
@@ -118,6 +119,7 @@ async def async_crew(
                 async with changed:
                     windows.record(window, result)
                     changed.notify_all()
+                del result
         except Exception as mishap:  # noqa: BLE001 - it is raised in the consumer's task
             async with changed:
                 mishaps.append(mishap)

@@ -81,7 +81,7 @@ class HistoryLedger(EntryIdentity):
         if not isinstance(answer, UsageHistoryPage):
             return _never()
         _check_order(answer.data)
-        return Page(answer.data, answer.next_cursor, answer)
+        return Page(answer.data, answer.next_cursor, answer=answer)
 
 
 class CsvLedger:
@@ -127,7 +127,7 @@ class CsvLedger:
             return _never()
         document = take_apart(answer)
         self._check_header(document)
-        return Page(document.records, answer.next_cursor, answer)
+        return Page(document.records, answer.next_cursor, answer=answer)
 
     def _check_header(self, document: CsvDocument) -> None:
         if self.header is None:
@@ -222,14 +222,14 @@ def history_page(
     if format == "csv":
         records = CsvLedger(policy, currency, bounds.start)
         page = yield from records.open(bounds, "asc", page_size)
-        if isinstance(page.state, UsageCsv) and not page.widened:
-            return page.state
+        if isinstance(page.answer, UsageCsv) and not page.widened:
+            return page.answer
         kept = yield from _kept(records, bounds, page)
         return UsageCsv(joined([records.header or b"", *kept], records.newline))
     entries = HistoryLedger(policy, currency)
     found = yield from entries.open(bounds, "asc", page_size)
-    if isinstance(found.state, UsageHistoryPage) and not found.widened:
-        return found.state
+    if isinstance(found.answer, UsageHistoryPage) and not found.widened:
+        return found.answer
     return UsageHistoryPage(data=(yield from _kept(entries, bounds, found)), next_cursor=None)
 
 

