@@ -10,20 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Clamped, Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from .codec import (
-    LARGEST,
-    LARGEST_POWER,
-    SMALLEST_POWER,
-    draft_of,
-    read_datetime,
-    read_enum,
-    read_integer,
-    read_number,
-)
+from .codec import LARGEST_POWER, SMALLEST_POWER, draft_of, read_datetime, read_enum, read_number
 from .models.api_key_usage import ApiKeyUsage
 from .models.balance import Balance
 from .models.balances import Balances
@@ -41,6 +32,8 @@ from .models.usage_page import UsagePage
 from .types import NOTHING, UNSET
 
 _ABSENT = msgspec.UNSET
+# Larger ones are left to the careful way: so no number has to be looked at twice.
+_Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 # Holds a number of a sane size to the digit, or refuses it: then the careful way decides.
 _SANE = Context(
     prec=31, Emax=LARGEST_POWER, Emin=-70, traps=[Clamped, InvalidOperation, Overflow, Rounded, Subnormal]
@@ -169,9 +162,9 @@ def _read_daily_usage(sent: Any) -> Any:
 
 
 class _InferenceDetails(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    completion_tokens: int | None = msgspec.field(name="completionTokens")
-    inference_execution_time: int | None = msgspec.field(name="inferenceExecutionTime")
-    prompt_tokens: int | None = msgspec.field(name="promptTokens")
+    completion_tokens: _Count | None = msgspec.field(name="completionTokens")
+    inference_execution_time: _Count | None = msgspec.field(name="inferenceExecutionTime")
+    prompt_tokens: _Count | None = msgspec.field(name="promptTokens")
     request_id: str | None = msgspec.field(name="requestId")
 
 
@@ -180,27 +173,9 @@ _InferenceDetailsDraft = draft_of(InferenceDetails)
 
 def _read_inference_details(sent: Any) -> Any:
     new = _InferenceDetailsDraft()
-    new.completion_tokens = (
-        None
-        if (value := sent.completion_tokens) is None
-        else value
-        if -LARGEST < value < LARGEST
-        else read_integer(value)
-    )
-    new.inference_execution_time = (
-        None
-        if (value := sent.inference_execution_time) is None
-        else value
-        if -LARGEST < value < LARGEST
-        else read_integer(value)
-    )
-    new.prompt_tokens = (
-        None
-        if (value := sent.prompt_tokens) is None
-        else value
-        if -LARGEST < value < LARGEST
-        else read_integer(value)
-    )
+    new.completion_tokens = sent.completion_tokens
+    new.inference_execution_time = sent.inference_execution_time
+    new.prompt_tokens = sent.prompt_tokens
     new.request_id = sent.request_id
     new.additional_properties = NOTHING
     new.__class__ = InferenceDetails
@@ -262,10 +237,10 @@ def _read_model_usage_breakdown(sent: Any) -> Any:
 
 
 class _Pagination(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    limit: int = msgspec.field(name="limit")
-    page: int = msgspec.field(name="page")
-    total: int = msgspec.field(name="total")
-    total_pages: int = msgspec.field(name="totalPages")
+    limit: _Count = msgspec.field(name="limit")
+    page: _Count = msgspec.field(name="page")
+    total: _Count = msgspec.field(name="total")
+    total_pages: _Count = msgspec.field(name="totalPages")
 
 
 _PaginationDraft = draft_of(Pagination)
@@ -273,10 +248,10 @@ _PaginationDraft = draft_of(Pagination)
 
 def _read_pagination(sent: Any) -> Any:
     new = _PaginationDraft()
-    new.limit = value if -LARGEST < (value := sent.limit) < LARGEST else read_integer(value)
-    new.page = value if -LARGEST < (value := sent.page) < LARGEST else read_integer(value)
-    new.total = value if -LARGEST < (value := sent.total) < LARGEST else read_integer(value)
-    new.total_pages = value if -LARGEST < (value := sent.total_pages) < LARGEST else read_integer(value)
+    new.limit = sent.limit
+    new.page = sent.page
+    new.total = sent.total
+    new.total_pages = sent.total_pages
     new.additional_properties = NOTHING
     new.__class__ = Pagination
     return new
