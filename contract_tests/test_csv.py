@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_billing import ResponseValidationError
-from venice_billing._csv import TimeColumn, closed_records, fields, take_apart, without_newline
+from venice_billing._csv import Lines, TimeColumn, closed_records, fields, joined, take_apart, without_newline
 
 FIELDS = st.text(st.sampled_from('ab,"\n\r é;'), max_size=6)
 
@@ -52,6 +53,7 @@ def test_any_document_is_taken_apart_and_joins_to_its_own_bytes(
         (b"a,b\r\n1,2", b"a,b", [b"1,2"]),
         (b"\xef\xbb\xbfa,b\n", b"a,b", []),
         (b"a,b", b"a,b", []),
+        (b"a,b\r\n1,2\r\n3,4\r\n", b"a,b", [b"1,2\r\n", b"3,4\r\n"]),
         (b'a,b\n"1\n1",2\n3,4\n', b"a,b", [b'"1\n1",2\n', b"3,4\n"]),
         (b'a,b\n"1""\n""1",2\n', b"a,b", [b'"1""\n""1",2\n']),
         (b"a,b\n1,2\n\n\r\n3,4\n", b"a,b", [b"1,2\n", b"3,4\n"]),
@@ -60,7 +62,21 @@ def test_any_document_is_taken_apart_and_joins_to_its_own_bytes(
 )
 def test_documents_of_every_layout(document: bytes, header: bytes, records: list[bytes]) -> None:
     apart = take_apart(document)
-    assert (apart.header, apart.records) == (header, records)
+    assert (apart.header, list(apart.records)) == (header, records)
+
+
+@given(text=st.text(st.sampled_from("a,\r\n"), max_size=12).map(str.encode), index=st.integers(-4, 4))
+def test_lines_are_a_sequence_of_records_that_is_split_late(text: bytes, index: int) -> None:
+    split = re.findall(rb"[^\n]*\n|[^\n]+", text)
+    lines = Lines(text)
+    assert (len(lines), list(lines), list(reversed(lines))) == (len(split), split, split[::-1])
+    assert lines[index:] == split[index:]
+    if -len(split) <= index < len(split):
+        assert lines[index] == split[index]
+    else:
+        with pytest.raises(IndexError):
+            lines[index]
+    assert joined(lines, b"\n") == joined(split, b"\n")
 
 
 @pytest.mark.parametrize("document", [b"", b"\xef\xbb\xbf", b"\n\n", b"\r\n"])

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from venice_billing import AsyncVeniceBilling, VeniceBilling, VeniceError
+from venice_billing._http1 import Conversation
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, Quirks, faults
 
@@ -123,7 +124,7 @@ async def test_a_bug_in_a_transport_shows_no_key(flavour: Flavour) -> None:
 
 
 async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None:
-    """On real sockets, where httpcore and h11 see the header."""
+    """On real sockets, where h11 sees the header."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
@@ -134,18 +135,46 @@ async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None
     assert KEY not in rendered(caught.value)
 
 
-async def test_no_log_shows_the_key(fake: FakeVenice, flavour: Flavour, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("method", ["head", "body"])
+async def test_what_strikes_while_an_answer_is_awaited_shows_no_key(
+    fake: FakeVenice, flavour: Flavour, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Ctrl-C does: on real sockets, with the request sent and the frames of the transport in the traceback."""
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Conversation, method, strike)
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    with fake.serve() as server:
+        face = Face(kind(KEY, base_url=server.base_url))
+        with pytest.raises(KeyboardInterrupt) as caught:
+            await face.call("get_balance")
+        await face.close()
+    assert "_transport.py" in "".join(traceback.format_exception(caught.value))
+    assert KEY not in rendered(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["ours", "theirs"])
+async def test_no_log_shows_the_key(
+    fake: FakeVenice, flavour: Flavour, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Every logger at DEBUG, those of httpx and httpcore included, on real sockets, when things go wrong too."""
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     fake.quirks.faults = lambda seen: {2: faults.status(401), 3: faults.unknown_fields()}.get(seen.number)
     with caplog.at_level(logging.DEBUG), fake.serve() as server:
-        face = Face(kind(KEY, base_url=server.base_url))
+        theirs: Any = None
+        if transport == "theirs":
+            theirs = httpx.Client() if flavour.name == "sync" else httpx.AsyncClient()
+        face = Face(kind(KEY, base_url=server.base_url, http_client=theirs))
         await face.call("get_balance")
         with pytest.raises(VeniceError):
             await face.call("get_balance")
         await face.call("get_usage_history")
         await face.close()
-    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+        if theirs:
+            await Face(theirs).close()
+    assert ({"httpx"} if transport == "ours" else {"httpx", "httpcore.http11"}) <= {r.name for r in caplog.records}
     assert KEY not in "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
 
@@ -34,7 +35,44 @@ class CsvDocument:
 
     header: bytes
     newline: bytes
-    records: list[bytes]
+    records: Sequence[bytes]
+
+
+class Lines(Sequence[bytes]):
+    """Records of one line each; where one ends is looked up only for who asks, and an export hardly does.
+
+    Attributes:
+        text: All of them, as sent.
+    """
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._count = text.count(b"\n") + (text[-1:] not in (b"", b"\n"))
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Return a record, or some."""
+        if index == 0 and self._count:
+            return next(iter(self))
+        if index == -1 and self._count:
+            return next(reversed(self))
+        return list(self)[index]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[bytes]:
+        return BytesIO(self.text)
+
+    def __reversed__(self) -> Iterator[bytes]:
+        end = len(self.text)
+        while end:
+            start = self.text.rfind(b"\n", 0, end - 1) + 1
+            yield self.text[start:end]
+            end = start
 
 
 def take_apart(document: bytes) -> CsvDocument:
@@ -44,16 +82,12 @@ def take_apart(document: bytes) -> CsvDocument:
         ResponseValidationError: There is no header, a quoted field is never closed, or the last record is cut short.
     """
     # Not removeprefix: it copies what is no plain `bytes`, and a page is not.
-    records = _records(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
-    if _may_have_blank_lines(document):
-        records = [record for record in records if record not in _BLANK_LINES]
-    if not records:
-        raise ResponseValidationError("no CSV: a page has a header row at least", field="header row")
-    header = without_newline(records[0])
+    first, records = _headed(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
+    header = without_newline(first)
     # A proxy may cut a page and announce the shorter length: then only the last record shows it.
-    if len(fields(records[-1])) != len(fields(header)):
+    if records and len(fields(records[-1])) != len(fields(header)):
         raise ResponseValidationError("the last record has not as many fields as the header", field="records")
-    return CsvDocument(header, newline_of(records[0]), records[1:])
+    return CsvDocument(header, newline_of(first), records)
 
 
 def check_text(document: bytes) -> None:
@@ -85,6 +119,8 @@ def without_newline(record: bytes) -> bytes:
 
 def joined(records: Iterable[bytes], newline: bytes) -> bytes:
     """Return records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
+    if isinstance(records, Lines):
+        return records.text if records.text[-1:] in (b"", b"\n") else records.text + newline
     return b"".join([record if record[-1:] == b"\n" else record + newline for record in records])
 
 
@@ -161,16 +197,20 @@ def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield line
 
 
-def _may_have_blank_lines(document: bytes) -> bool:
-    """Tell whether it is worth looking at each record; nearly never."""
-    return b"\n\n" in document or b"\n\r\n" in document or document[:4].removeprefix(_BOM)[:1] in (b"\n", b"\r")
-
-
-def _records(document: bytes) -> list[bytes]:
-    lines = BytesIO(document).readlines()
-    if b'"' not in document:
-        return lines
-    records = list(closed_records(lines))
+def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:
+    """Return the first record and the others."""
+    if b'"' not in document and not _may_have_blank_lines(document):
+        border = document.find(b"\n") + 1 or len(document)
+        return document[:border], Lines(document[border:])
+    records = list(closed_records(BytesIO(document)))
     if sum(map(len, records)) < len(document):
         raise ResponseValidationError("a quoted field is never closed: the page was cut short", field="records")
-    return records
+    records = [record for record in records if record not in _BLANK_LINES]
+    if not records:
+        raise ResponseValidationError("no CSV: a page has a header row at least", field="header row")
+    return records[0], records[1:]
+
+
+def _may_have_blank_lines(document: bytes) -> bool:
+    """Tell whether it is worth looking at each record; nearly never."""
+    return b"\n\n" in document or b"\n\r\n" in document or document[:1] in (b"", b"\n", b"\r")

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
         UsagePage,
     )
 
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-
 
 class VeniceBilling:
     """A synchronous client of the Venice.ai billing API. It may be shared between threads.
@@ -72,7 +70,11 @@ class VeniceBilling:
         clock = SystemClock()
         configuration = configure(api_key, base_url, timeout, max_retries, clock)
         self._owned = http_client is None
-        self._connect(configuration, http_client or httpx.Client(limits=_LIMITS), clock)
+        if http_client is None:
+            from venice_billing._transport import client_for  # noqa: PLC0415 - who brings a client needs none of it
+
+            http_client = client_for(configuration.base_url)
+        self._connect(configuration, http_client, clock)
 
     def _connect(self, configuration: Configuration, http_client: httpx.Client, clock: Pace) -> None:
         self._configuration = configuration
@@ -497,7 +499,11 @@ class AsyncVeniceBilling:
         clock = SystemClock()
         configuration = configure(api_key, base_url, timeout, max_retries, clock)
         self._owned = http_client is None
-        self._connect(configuration, http_client or httpx.AsyncClient(limits=_LIMITS), clock)
+        if http_client is None:
+            from venice_billing._async_transport import async_client_for  # noqa: PLC0415 - as above
+
+            http_client = async_client_for(configuration.base_url)
+        self._connect(configuration, http_client, clock)
 
     def _connect(self, configuration: Configuration, http_client: httpx.AsyncClient, clock: Pace) -> None:
         self._configuration = configuration

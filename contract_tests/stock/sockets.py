@@ -6,7 +6,10 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 # A script talks on one connection; its second argument waits some seconds, or tells it to stop.
 Script = Callable[[socket.socket, Callable[[float], bool]], None]
@@ -45,13 +48,16 @@ def stall_after(part: bytes) -> Script:
 class ScriptedServer:
     """Answers the nth request with the nth script, the last one for ever; a context manager."""
 
-    def __init__(self, *scripts: Script, reads_requests: bool = True) -> None:
+    def __init__(self, *scripts: Script, reads_requests: bool = True, tls: ssl.SSLContext | None = None) -> None:
         self._scripts = list(scripts)
         self._reads_requests = reads_requests
+        self._tls = tls
         self._stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
+        self.connections = 0
+        self.requests: list[bytes] = []
         self.closed_by_peer = threading.Event()
 
     def __enter__(self) -> Self:
@@ -65,32 +71,55 @@ class ScriptedServer:
         self._thread.join()
         self._listener.close()
 
+    def then(self, script: Script) -> None:
+        """Answer with this from now on."""
+        self._scripts = [script]
+
     def _accept(self) -> None:
         talks = []
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 connection, _ = self._listener.accept()
+                self.connections += 1
                 talks.append(threading.Thread(target=self._talk, args=(connection,), daemon=True))
                 talks[-1].start()
         for talk in talks:
             talk.join()
 
     def _talk(self, connection: socket.socket) -> None:
+        if self._tls is not None:
+            try:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            except OSError:  # the peer does not trust us
+                connection.close()
+                return
         with connection, contextlib.suppress(OSError):
             if not self._reads_requests:
                 self._scripts[0](connection, self._stopping.wait)
-            while self._reads_requests and not self._stopping.is_set() and _read_request(connection):
+            while (
+                self._reads_requests
+                and not self._stopping.is_set()
+                and (asked := _read_request(connection, self._stopping.wait))
+            ):
+                self.requests.append(asked)
                 script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
                 script(connection, self._stopping.wait)
         self.closed_by_peer.set()
 
 
-def _read_request(connection: socket.socket) -> bool:
-    """Read a request without a body; return whether there was one."""
+def _read_request(connection: socket.socket, wait: Callable[[float], bool]) -> bytes:
+    """Read a request without a body; nothing where the peer has gone."""
     received = b""
+    connection.settimeout(0.05)
     while not received.endswith(b"\r\n\r\n"):
-        part = connection.recv(4096)
+        try:
+            part = connection.recv(4096)
+        except TimeoutError:
+            if wait(0):
+                return b""
+            continue
         if not part:
-            return False
+            return b""
         received += part
-    return True
+    connection.settimeout(None)
+    return received

@@ -8,14 +8,14 @@ import socket
 import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from ipaddress import ip_address
+from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
-
-    import httpcore
 
 T = TypeVar("T")
 
@@ -24,12 +24,12 @@ class Deadline:
     """The moment by which a request must be over, and the means to end it before.
 
     Attributes:
-        stream: The connection that the request is waiting for, while it is.
+        socket: The connection that the request is waiting for, while it is.
     """
 
     def __init__(self, expiry: float) -> None:
         self._expiry = expiry
-        self.stream: httpcore.NetworkStream | None = None
+        self.socket: socket.socket | None = None
 
     @property
     def expiry(self) -> float:
@@ -39,11 +39,10 @@ class Deadline:
     def cancel(self) -> None:
         """End the request at once, from any thread: what it is doing on the network fails."""
         self._expiry = -math.inf
-        stream = self.stream
-        found = None if stream is None else stream.get_extra_info("socket")
-        if isinstance(found, socket.socket):
+        waiting = self.socket
+        if waiting is not None:
             with suppress(OSError):  # closed meanwhile
-                found.shutdown(socket.SHUT_RDWR)
+                waiting.shutdown(socket.SHUT_RDWR)
 
 
 _NEVER = Deadline(math.inf)
@@ -115,3 +114,42 @@ def time_left(timeout: float | None, expired: type[Exception]) -> float | None:
     if left <= 0:
         raise expired("the deadline of the request has passed")
     return left if timeout is None else min(timeout, left)
+
+
+def addresses(host: str, port: int, timeout: float | None) -> list[str]:
+    """Return every address of a host, in the order in which they should be tried.
+
+    A look-up cannot be interrupted, so it is made in a thread that is left behind when the time is over.
+
+    Raises:
+        OSError: The host has no address.
+        TimeoutError: It was not found in time.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        return _looked_up(host, port, timeout)
+    return [host]
+
+
+def _looked_up(host: str, port: int, timeout: float | None) -> list[str]:
+    found: list[str] = []
+    problems: list[OSError] = []
+
+    def look_up() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
+        except OSError as error:
+            problems.append(error)
+
+    thread = Thread(target=look_up, name="venice-billing-look-up", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if problems:
+        raise problems[0]
+    if thread.is_alive():
+        raise TimeoutError(f"the name {host} was not resolved in time")
+    if not found:
+        raise OSError(f"{host} has no address")
+    return found

@@ -7,14 +7,12 @@ Apart from `deadline`, because httpx itself loads httpcore only when a client is
 import socket
 import ssl
 from collections.abc import Iterable
-from ipaddress import ip_address
-from threading import Thread
 from typing import Any
 
 import httpcore
 from anyio import CancelScope
 
-from .deadline import current_deadline, time_left
+from .deadline import addresses, current_deadline, time_left
 
 _LONGEST_WRITE = 65_536
 
@@ -47,8 +45,13 @@ class BoundBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         # A name may have many addresses, and each connect would be given the full timeout.
         hosts = [host]
-        if isinstance(self._backend, httpcore.SyncBackend) and not _is_address(host):
-            hosts = _addresses(host, port, time_left(timeout, httpcore.ConnectTimeout))
+        if isinstance(self._backend, httpcore.SyncBackend):
+            try:
+                hosts = addresses(host, port, time_left(timeout, httpcore.ConnectTimeout))
+            except TimeoutError as error:
+                raise httpcore.ConnectTimeout(str(error)) from error
+            except OSError as error:
+                raise httpcore.ConnectError(str(error)) from error
         problem: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in hosts:
             left = time_left(timeout, httpcore.ConnectTimeout)
@@ -75,24 +78,26 @@ class _BoundStream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
+        found = stream.get_extra_info("socket")
+        self._socket = found if isinstance(found, socket.socket) else None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         deadline = current_deadline()
-        deadline.stream = self._stream
+        deadline.socket = self._socket
         try:
             return self._stream.read(max_bytes, time_left(timeout, httpcore.ReadTimeout))
         finally:
-            deadline.stream = None
+            deadline.socket = None
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         deadline = current_deadline()
-        deadline.stream = self._stream
+        deadline.socket = self._socket
         try:
             for start in range(0, len(buffer), _LONGEST_WRITE):
                 part = buffer[start : start + _LONGEST_WRITE]
                 self._stream.write(part, time_left(timeout, httpcore.WriteTimeout))
         finally:
-            deadline.stream = None
+            deadline.socket = None
 
     def close(self) -> None:
         self._stream.close()
@@ -161,36 +166,3 @@ class _TidyStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _addresses(host: str, port: int, timeout: float | None) -> list[str]:
-    """Return every address of a host, in the order in which they should be tried.
-
-    A look-up cannot be interrupted, so it is made in a thread that is left behind when the time is over.
-    """
-    found: list[str] = []
-    problems: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
-        except OSError as error:
-            problems.append(error)
-
-    thread = Thread(target=look_up, name="venice-billing-look-up", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if problems:
-        raise httpcore.ConnectError(str(problems[0])) from problems[0]
-    if thread.is_alive():
-        raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time")
-    return found

@@ -1,0 +1,380 @@
+"""The transports: what they read is what httpx's own read, connections are kept and let go, TLS and proxies hold."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import ssl
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+import trustme
+from flavours import Face, Flavour
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from venice_billing import APIConnectionError, AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
+from venice_billing._async_transport import AsyncTransport
+from venice_billing._http1 import Server
+from venice_billing._transport import Transport
+from venice_billing.testing import FakeVenice, faults
+from venice_billing_api.deadline import deadline
+
+sys.path.append(str(Path(__file__).resolve().parent / "stock"))
+
+from sockets import GOOD, ScriptedServer, say, stall_after
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.anyio
+
+_BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
+_ANSWER = GOOD % (len(_BALANCE), _BALANCE)
+
+_READ = {
+    "a length": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\nTrailer: t\r\n\r\n",
+    "neither": b"HTTP/1.1 200 OK\r\n\r\nabc",
+    "old": b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    "no phrase": b"HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc",
+    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
+    "hints first": b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\nabc",
+    "more than announced": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcde",
+    "headers of every kind": b"HTTP/1.1 200 OK\r\nA:\r\nb:  x \r\nC: 1\r\nc: \xe9\r\nContent-Length: 3\r\n\r\nabc",
+}
+_REFUSED = {
+    "nothing": b"",
+    "no HTTP": b"hello\r\n\r\n",
+    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "a head without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000,
+    "no name": b"HTTP/1.1 200 OK\r\nnothing here\r\nContent-Length: 3\r\n\r\nabc",
+    "less than announced": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+    "no number": b"HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc",
+    "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
+    "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    "no chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nabc\r\n",
+    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc",
+    "a frame of HTTP/2": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03",
+}
+
+
+def _ends_with(answer: bytes, pieces: int = 1) -> Callable[..., None]:
+    """Return a script that sends an answer in so many pieces, and closes the connection."""
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        size = max(1, -(-len(answer) // pieces))
+        for start in range(0, len(answer), size):
+            connection.sendall(answer[start : start + size])
+            wait(0.002 if pieces > 1 else 0)
+        connection.close()
+
+    return script
+
+
+def _client(flavour: Flavour, url: str, *, theirs: bool = False) -> Any:
+    if flavour.name == "sync":
+        return httpx.Client(transport=None if theirs else Transport(Server(url)))
+    return httpx.AsyncClient(transport=None if theirs else AsyncTransport(Server(url)))
+
+
+async def _heard(flavour: Flavour, url: str, *, theirs: bool = False) -> object:
+    """Return what a client says of an answer: all of it, or the error."""
+    client = Face(_client(flavour, url, theirs=theirs))
+    try:
+        with deadline(5):
+            answer = await client.call("get", url)
+    except httpx.HTTPError as error:
+        return type(error)
+    finally:
+        await client.close()
+    return answer.status_code, answer.headers.raw, answer.content
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+@pytest.mark.parametrize("name", _READ)
+async def test_every_framing_is_read_as_httpx_reads_it(flavour: Flavour, name: str, pieces: int) -> None:
+    with ScriptedServer(_ends_with(_READ[name], pieces)) as server:
+        heard = await _heard(flavour, server.url)
+        assert heard == await _heard(flavour, server.url, theirs=True)
+    assert isinstance(heard, tuple)
+    assert (heard[0], heard[2]) == (200, b"abc")
+
+
+@pytest.mark.parametrize("name", _REFUSED)
+async def test_what_is_no_whole_answer_is_refused_as_httpx_refuses_it(flavour: Flavour, name: str) -> None:
+    with ScriptedServer(_ends_with(_REFUSED[name])) as server:
+        heard = await _heard(flavour, server.url)
+        assert heard is await _heard(flavour, server.url, theirs=True) is httpx.RemoteProtocolError
+
+
+@given(
+    head=st.lists(
+        st.sampled_from(
+            [b"Content-Length: 3", b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Connection: close", b"X: y"]
+        ),
+        max_size=3,
+    ),
+    body=st.lists(st.sampled_from([b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0\r\n", b"\r\n", b"xyz"]), max_size=3),
+    status=st.sampled_from([b"200 OK", b"204 No", b"304 No", b"404 No", b"100 C", b"999 ?", b"20 x"]),
+    pieces=st.integers(1, 5),
+)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_answer_is_read_or_refused_as_httpx_does(
+    head: list[bytes], body: list[bytes], status: bytes, pieces: int, scripted: ScriptedServer
+) -> None:
+    answer = b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, b"".join(line + b"\r\n" for line in head), b"".join(body))
+    scripted.then(_ends_with(answer, pieces))
+    sync = Flavour("sync")
+    assert anyio.run(_heard, sync, scripted.url) == anyio.run(lambda: _heard(sync, scripted.url, theirs=True))
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    with ScriptedServer(say(_ANSWER)) as server:
+        yield server
+
+
+# ---------------------------------------------------------------- connections: kept, let go, never shared
+
+
+def _face(flavour: Flavour, url: str, **options: Any) -> Face:
+    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    return Face(kind("a-key", base_url=url, **{"max_retries": 0, **options}))
+
+
+async def test_calls_in_turn_share_one_connection(flavour: Flavour, scripted: ScriptedServer) -> None:
+    face = _face(flavour, scripted.url)
+    for _ in range(3):
+        assert (await face.call("get_balance")).can_consume
+    assert scripted.connections == 1
+    await face.close()
+    assert scripted.closed_by_peer.wait(2)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        _ends_with(_ANSWER),
+        say(_ANSWER.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)),
+        say(_ANSWER.replace(b"1.1", b"1.0", 1)),
+        say(_ANSWER + b"left over"),
+        say(_ANSWER + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        say(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99999\r\n\r\n"),
+    ],
+    ids=["ended by the server", "to be closed", "old", "with a rest", "with an answer too many", "not read to its end"],
+)
+async def test_a_connection_that_cannot_go_on_is_not_used_again(flavour: Flavour, first: Any) -> None:
+    """Not even once: the next call has no retries."""
+    with ScriptedServer(first, say(_ANSWER)) as server:
+        face = _face(flavour, server.url, timeout=0.5)
+        with contextlib.suppress(BillingTimeoutError, APIConnectionError):
+            await face.call("get_balance")
+        await anyio.sleep(0.05)
+        assert (await face.call("get_balance")).can_consume
+        await face.close()
+        assert server.connections == 2
+
+
+async def test_a_connection_that_has_waited_for_long_is_not_used_again(
+    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = _face(flavour, scripted.url)
+    await face.call("get_balance")
+    now = time.monotonic
+    monkeypatch.setattr("venice_billing._http1.time", type("Later", (), {"monotonic": lambda: now() + 5.1}))
+    assert (await face.call("get_balance")).can_consume
+    assert scripted.connections == 2
+    await face.close()
+
+
+def test_threads_have_connections_of_their_own_and_leave_them_to_others() -> None:
+    fake = FakeVenice(50)
+    with fake.serve() as server, VeniceBilling(fake.admin_key, base_url=server.base_url) as client:
+        with ThreadPoolExecutor(8) as pool:
+            pages = list(pool.map(lambda size: client.get_usage_history(page_size=size), list(range(10, 50)) * 3))
+        assert [len(page.data) for page in pages] == list(range(10, 50)) * 3
+        transport = client._driver.client._transport
+        assert isinstance(transport, Transport)
+        assert 1 <= len(transport._idle) <= 8
+
+
+async def test_tasks_have_connections_of_their_own() -> None:
+    fake = FakeVenice(50)
+    sizes: dict[int, int] = {}
+    with fake.serve() as server:
+        async with AsyncVeniceBilling(fake.admin_key, base_url=server.base_url) as client:
+
+            async def ask(size: int) -> None:
+                sizes[size] = len((await client.get_usage_history(page_size=size)).data)
+
+            async with anyio.create_task_group() as tasks:
+                for size in range(10, 50):
+                    tasks.start_soon(ask, size)
+    assert sizes == {size: size for size in range(10, 50)}
+
+
+async def test_what_is_under_way_when_a_client_closes_is_closed_after_it(flavour: Flavour) -> None:
+    with ScriptedServer(say(_ANSWER, slowly_from=len(_ANSWER) - 5)) as server:
+        face = _face(flavour, server.url)
+        answered: list[bool] = []
+
+        async def call() -> None:
+            if flavour.name == "sync":
+                answered.append((await anyio.to_thread.run_sync(face.client.get_balance)).can_consume)
+            else:
+                answered.append((await face.client.get_balance()).can_consume)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(call)
+            await anyio.sleep(0.1)
+            await face.close()
+        assert answered == [True]
+        assert server.closed_by_peer.wait(2)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_is_ended_from_another_thread(scheme: str) -> None:
+    """While it waits for an answer, or for the end of a handshake."""
+    with ScriptedServer(stall_after(b""), reads_requests=False) as server:
+        url = server.url.replace("http:", f"{scheme}:")
+        with httpx.Client(transport=Transport(Server(url))) as client, deadline(60) as bound:
+            started = time.monotonic()
+            threading.Timer(0.1, bound.cancel).start()
+            with pytest.raises(httpx.TransportError):
+                client.get(url)
+            assert time.monotonic() - started < 2
+
+
+async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer) -> None:
+    scripted.then(stall_after(_ANSWER[:50]))
+    async with AsyncVeniceBilling("a-key", base_url=scripted.url) as client:
+        with anyio.move_on_after(0.2):
+            await client.get_balance()
+        assert scripted.closed_by_peer.wait(2)
+        scripted.then(say(_ANSWER))
+        assert (await client.get_balance()).can_consume
+
+
+@pytest.mark.parametrize("fault", [None, faults.hang()], ids=["well", "hanging"])
+async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault: faults.Fault | None) -> None:
+    """Nor a thread, nor a task, whatever its crew was waiting for: closing the client closes every one."""
+    fake = FakeVenice(2000)
+    fake.quirks.faults = lambda seen: fault if seen.number > 3 else None
+    before = threading.active_count()
+    with fake.serve() as server:
+        face = Face(
+            (VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling)(fake.admin_key, base_url=server.base_url)
+        )
+        walk = face.client.iter_usage_history(page_size=50, concurrency=4)
+        if flavour.name == "sync":
+            for _ in walk:
+                await anyio.sleep(0.3)  # meanwhile the crew is busy
+                started = time.monotonic()
+                break
+        else:
+            async with contextlib.aclosing(aiter(walk)) as entries:
+                async for _ in entries:
+                    await anyio.sleep(0.3)
+                    started = time.monotonic()
+                    break
+        gc.collect()
+        assert time.monotonic() - started < 3
+        await face.close()
+    assert threading.active_count() <= before + 1
+    gc.collect()  # a socket left open is a ResourceWarning here, and so an error
+
+
+async def test_no_other_server_is_asked(flavour: Flavour, scripted: ScriptedServer) -> None:
+    """Whatever httpx would be told: the key goes to one server."""
+    client = Face(_client(flavour, "https://api.venice.ai/api/v1"))
+    for elsewhere in (scripted.url, "http://api.venice.ai/", "https://api.venice.ai:8443/", "https://venice.ai/"):
+        with pytest.raises(httpx.UnsupportedProtocol, match="only"):
+            await client.call("get", elsewhere)
+    await client.close()
+    assert scripted.connections == 0
+
+
+# ---------------------------------------------------------------- TLS and proxies
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Return an authority that this environment trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+def _context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme.CA) -> None:
+    context = _context(authority, "localhost", "127.0.0.1")
+    chosen: list[str | None] = []
+
+    def script(connection: Any, wait: Callable[[float], bool]) -> None:
+        chosen.append(connection.selected_alpn_protocol())
+        connection.sendall(_ANSWER)
+
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with ScriptedServer(script, tls=context) as server:
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            face = _face(flavour, url)
+            for _ in range(3):
+                assert (await face.call("get_balance")).can_consume
+            await face.close()
+        assert server.connections == 2
+        assert set(chosen) == {"http/1.1"}
+
+
+@pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
+async def test_who_cannot_prove_who_it_is_gets_no_request(flavour: Flavour, reason: str, authority: trustme.CA) -> None:
+    trusted = trustme.CA() if reason == "another authority" else authority
+    context = (
+        None
+        if reason == "plain http"
+        else _context(trusted, "venice.test" if reason == "another name" else "127.0.0.1")
+    )
+    with ScriptedServer(say(_ANSWER), tls=context) as server:
+        face = _face(flavour, server.url.replace("http:", "https:"), timeout=0.5)
+        with pytest.raises((APIConnectionError, BillingTimeoutError)):
+            await face.call("get_balance")
+        await face.close()
+        assert server.requests == []
+
+
+async def test_certificates_that_cannot_be_read_are_told_at_once(
+    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with pytest.raises(FileNotFoundError):
+        _face(flavour, "https://127.0.0.1:1")
+
+
+async def test_a_proxy_of_the_environment_is_asked(
+    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By httpx's own transport, which knows how."""
+    monkeypatch.setenv("HTTP_PROXY", scripted.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    face = _face(flavour, "http://localhost:9/api")
+    assert (await face.call("get_balance")).can_consume
+    await face.close()
+    (asked,) = scripted.requests
+    assert asked.startswith(b"GET http://localhost:9/api/billing/balance HTTP/1.1\r\n")
