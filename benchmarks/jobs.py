@@ -56,11 +56,19 @@ def ours_newest_first(url: str, folder: Path) -> dict[str, Any]:
     return _our_walk(url, concurrency=1, sort_order="desc")
 
 
-def _our_walk(url: str, **arguments: Any) -> dict[str, Any]:
+def ours_over_httpx(url: str, folder: Path) -> dict[str, Any]:
+    """Do the same with a client of the user's own: what the transport saves."""
+    import httpx
+
+    with httpx.Client() as http:
+        return _our_walk(url, http, concurrency=1)
+
+
+def _our_walk(url: str, http_client: httpx.Client | None = None, **arguments: Any) -> dict[str, Any]:
     from venice_billing import VeniceBilling
 
     watch = Watch()
-    with VeniceBilling(_KEY, base_url=url) as client:
+    with VeniceBilling(_KEY, base_url=url, http_client=http_client) as client:
         rows = 0
         for _ in client.iter_usage_history(page_size=1000, **arguments):
             rows += 1
@@ -114,9 +122,20 @@ def untyped(url: str, folder: Path) -> dict[str, Any]:
 
 
 def typed(url: str, folder: Path) -> dict[str, Any]:
+    return _typed(url)
+
+
+def typed_our_transport(url: str, folder: Path) -> dict[str, Any]:
+    from venice_billing._http1 import Server
+    from venice_billing._transport import Transport
+
+    return _typed(url, transport=Transport(Server(url)))
+
+
+def _typed(url: str, **options: Any) -> dict[str, Any]:
     decoder = _typed_decoder()
     watch = Watch()
-    with _bare_client() as client:
+    with _bare_client(**options) as client:
         rows = 0
         for page in _pages(client, url, decoder.decode, lambda page: page.nextCursor):
             for _ in page.data:
@@ -181,10 +200,10 @@ def raw_export(url: str, folder: Path) -> dict[str, Any]:
     return watch.report(rows, size=path.stat().st_size)
 
 
-def _bare_client() -> httpx.Client:
+def _bare_client(**options: Any) -> httpx.Client:
     import httpx
 
-    return httpx.Client(headers={"Authorization": f"Bearer {_KEY}"}, timeout=10)
+    return httpx.Client(headers={"Authorization": f"Bearer {_KEY}"}, timeout=10, **options)
 
 
 def _pages(
@@ -327,8 +346,8 @@ def _memory(name: str) -> int:
 JOBS: dict[str, Job] = {
     job.__name__: job
     for job in (
-        *(ours, ours_8, ours_async, ours_async_8, ours_newest_first, our_export, our_export_8),
-        *(untyped, typed, typed_8, typed_http_client, raw_export),
+        *(ours, ours_8, ours_async, ours_async_8, ours_newest_first, ours_over_httpx, our_export, our_export_8),
+        *(untyped, typed, typed_8, typed_our_transport, typed_http_client, raw_export),
         *(venice_py, venice_py_default),
         *(balance, balance_async),
     )

@@ -111,8 +111,11 @@ async def test_every_framing_is_read_as_httpx_reads_it(flavour: Flavour, name: s
     assert (heard[0], heard[2]) == (200, b"abc")
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("name", _REFUSED)
-async def test_what_is_no_whole_answer_is_refused_as_httpx_refuses_it(flavour: Flavour, name: str) -> None:
+async def test_what_is_no_whole_answer_is_refused_as_httpx_refuses_it(
+    flavour: Flavour, name: str, anyio_backend: str
+) -> None:
     with ScriptedServer(_ends_with(_REFUSED[name])) as server:
         heard = await _heard(flavour, server.url)
         assert heard is await _heard(flavour, server.url, theirs=True) is httpx.RemoteProtocolError
@@ -137,6 +140,14 @@ def test_any_answer_is_read_or_refused_as_httpx_does(
     scripted.then(_ends_with(answer, pieces))
     sync = Flavour("sync")
     assert anyio.run(_heard, sync, scripted.url) == anyio.run(lambda: _heard(sync, scripted.url, theirs=True))
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one is configured, the transport is httpx's own."""
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
 
 
 @pytest.fixture
@@ -209,7 +220,8 @@ def test_threads_have_connections_of_their_own_and_leave_them_to_others() -> Non
         assert 1 <= len(transport._idle) <= 8
 
 
-async def test_tasks_have_connections_of_their_own() -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_tasks_have_connections_of_their_own(anyio_backend: str) -> None:
     fake = FakeVenice(50)
     sizes: dict[int, int] = {}
     with fake.serve() as server:
@@ -256,7 +268,8 @@ def test_a_request_is_ended_from_another_thread(scheme: str) -> None:
             assert time.monotonic() - started < 2
 
 
-async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer, anyio_backend: str) -> None:
     scripted.then(stall_after(_ANSWER[:50]))
     async with AsyncVeniceBilling("a-key", base_url=scripted.url) as client:
         with anyio.move_on_after(0.2):
@@ -323,7 +336,8 @@ def _context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme.CA) -> None:
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme.CA, anyio_backend: str) -> None:
     context = _context(authority, "localhost", "127.0.0.1")
     chosen: list[str | None] = []
 
@@ -342,8 +356,11 @@ async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme
         assert set(chosen) == {"http/1.1"}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
-async def test_who_cannot_prove_who_it_is_gets_no_request(flavour: Flavour, reason: str, authority: trustme.CA) -> None:
+async def test_who_cannot_prove_who_it_is_gets_no_request(
+    flavour: Flavour, reason: str, authority: trustme.CA, anyio_backend: str
+) -> None:
     trusted = trustme.CA() if reason == "another authority" else authority
     context = (
         None
@@ -371,8 +388,6 @@ async def test_a_proxy_of_the_environment_is_asked(
 ) -> None:
     """By httpx's own transport, which knows how."""
     monkeypatch.setenv("HTTP_PROXY", scripted.url)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    monkeypatch.delenv("no_proxy", raising=False)
     face = _face(flavour, "http://localhost:9/api")
     assert (await face.call("get_balance")).can_consume
     await face.close()

@@ -97,7 +97,8 @@ class Windows(Generic[Row]):
 
     Whoever works on it claims a window, runs its steps to the next delivery or to its end, and records that; whoever
     consumes takes what is ready, in order. Claims are bounded by the concurrency and by the pages held in memory,
-    at most twice as many; the first stretch in order is always claimed, so the walk never stalls.
+    at most twice as many; the first stretch in order is always claimed, so the walk never stalls. Backwards that
+    stretch is held as a whole, however crowded it is, since the ledger only goes forwards.
 
     Args:
         ledger: An ascending ledger.
@@ -129,6 +130,9 @@ class Windows(Generic[Row]):
         self._rows_of_a_page = page_size or 1000
         self._forwards = order == "asc"
         self._limit = concurrency
+        # Backwards, the first window is handed on only when it is read to its end: where many read, that takes a
+        # page more. Where few do, it would cost a third of them.
+        self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
         self._smooth = 0
         self._busy = 0
         self._held = 0
@@ -146,7 +150,7 @@ class Windows(Generic[Row]):
         if self._busy >= self._limit:
             return None
         for index, part in enumerate(self._parts):
-            if index and self._held + self._busy >= 2 * self.concurrency - 1:
+            if index and self._held + self._busy >= self._room:
                 return None
             if isinstance(part, Gap):
                 return self._carve(index, part) if self._may_carve(part) else None
