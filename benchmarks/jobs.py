@@ -126,7 +126,7 @@ def typed(url: str, folder: Path) -> dict[str, Any]:
 
 
 def typed_our_transport(url: str, folder: Path) -> dict[str, Any]:
-    from venice_billing._http1 import Server
+    from venice_billing._connections import Server
     from venice_billing._transport import Transport
 
     return _typed(url, transport=Transport(Server(url)))

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from venice_billing import APIConnectionError, AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
 from venice_billing._async_transport import AsyncTransport
-from venice_billing._http1 import Server
+from venice_billing._connections import Server
 from venice_billing._transport import Transport
 from venice_billing.testing import FakeVenice, faults
 from venice_billing_api.deadline import deadline
@@ -203,7 +203,7 @@ async def test_a_connection_that_has_waited_for_long_is_not_used_again(
     face = _face(flavour, scripted.url)
     await face.call("get_balance")
     now = time.monotonic
-    monkeypatch.setattr("venice_billing._http1.time", type("Later", (), {"monotonic": lambda: now() + 5.1}))
+    monkeypatch.setattr("venice_billing._connections.time", type("Later", (), {"monotonic": lambda: now() + 5.1}))
     assert (await face.call("get_balance")).can_consume
     assert scripted.connections == 2
     await face.close()
@@ -234,6 +234,19 @@ async def test_tasks_have_connections_of_their_own(anyio_backend: str) -> None:
                 for size in range(10, 50):
                     tasks.start_soon(ask, size)
     assert sizes == {size: size for size in range(10, 50)}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the loop that could close it is gone
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
+    """As in a script that says `asyncio.run` more than once."""
+    fake = FakeVenice(20)
+    with fake.serve() as server:
+        client = AsyncVeniceBilling(fake.admin_key, base_url=server.base_url, max_retries=0)
+        for _ in range(3):
+            assert anyio.run(client.get_balance, backend=backend).can_consume
+        anyio.run(client.aclose, backend=backend)
+        gc.collect()
 
 
 async def test_what_is_under_way_when_a_client_closes_is_closed_after_it(flavour: Flavour) -> None:

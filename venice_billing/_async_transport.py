@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.request import getproxies
 
 import anyio
 import httpx
 from anyio.abc import SocketAttribute
+from anyio.lowlevel import current_token
 from anyio.streams.tls import TLSStream
 
-from venice_billing._http1 import Conversation, Server
-from venice_billing._transport import LIMITS
+from venice_billing._connections import LIMITS, Rest, Server, is_proxied
+from venice_billing._http1 import Conversation
 
 if TYPE_CHECKING:
     import ssl
@@ -29,7 +29,7 @@ _MOST_AT_ONCE = 262_144  # what asyncio reads at once
 
 def async_client_for(base_url: str) -> httpx.AsyncClient:
     """Return an httpx client for who brings none."""
-    if getproxies():
+    if is_proxied():
         return httpx.AsyncClient(limits=LIMITS)
     return httpx.AsyncClient(transport=AsyncTransport(Server(base_url)))
 
@@ -60,15 +60,23 @@ class AsyncTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections that wait; those in use are closed after it."""
         self._closed = True
-        while self._idle:
-            await self._idle.pop().close()
+        while (connection := self._latest()) is not None:
+            await connection.close()
 
     async def _waiting(self) -> _Connection | None:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.conversation.is_fresh():
+        while (connection := self._latest()) is not None:
+            if not connection.rest.is_over():
                 return connection
             await connection.close()
+        return None
+
+    def _latest(self) -> _Connection | None:
+        """Return the connection that has waited least; one of an event loop that has ended is beyond closing."""
+        here = current_token()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.loop == here:
+                return connection
         return None
 
     async def _put_back(self, connection: _Connection) -> None:
@@ -81,27 +89,34 @@ class _Connection:
     """One connection to a server, for one request at a time."""
 
     def __init__(self, stream: Stream) -> None:
-        self.conversation = Conversation(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - not Django's
+        self.loop = current_token()
+        self.rest = Rest(stream.extra(SocketAttribute.raw_socket))  # noqa: S610 - not Django's
+        self._conversation = Conversation()
         self._stream = stream
 
     async def ask(self, request: httpx.Request) -> h11.Response:
         """Send a request, and return the head of the answer."""
         content = await request.aread()
         with _failing_as(httpx.WriteError):  # what is sent holds the key: no local variable does
-            await self._stream.send(self.conversation.ask(request, content))
+            await self._stream.send(self._conversation.ask(request, content))
         with _failing_as(httpx.ReadError):
-            while (head := self.conversation.head()) is None:
+            while (head := self._conversation.head()) is None:
                 await self._hear()
         return head
 
     async def body(self) -> AsyncIterator[bytes]:
         """Receive the body of the answer."""
         with _failing_as(httpx.ReadError):
-            while (part := self.conversation.body()) != b"":
+            while (part := self._conversation.body()) != b"":
                 if part is None:
                     await self._hear()
                 else:
                     yield part
+
+    def ends_well(self) -> bool:
+        """End the exchange; tell whether another may follow."""
+        self.rest.begin()
+        return self._conversation.can_go_on()
 
     async def close(self) -> None:
         """Close the connection; that is done before anything is awaited, so also for a task that is cancelled."""
@@ -112,7 +127,7 @@ class _Connection:
             received = await self._stream.receive(_MOST_AT_ONCE)
         except anyio.EndOfStream:
             received = b""
-        self.conversation.hear(received)
+        self._conversation.hear(received)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -127,7 +142,7 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """End the exchange."""
-        if self._connection.conversation.can_go_on():
+        if self._connection.ends_well():
             await self._put_back(self._connection)
         else:
             await self._connection.close()

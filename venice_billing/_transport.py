@@ -10,11 +10,11 @@ import socket
 from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
-from urllib.request import getproxies
 
 import httpx
 
-from venice_billing._http1 import Conversation, Server
+from venice_billing._connections import LIMITS, Rest, Server, is_proxied
+from venice_billing._http1 import Conversation
 from venice_billing_api.deadline import addresses, current_deadline, time_left
 
 if TYPE_CHECKING:
@@ -23,15 +23,12 @@ if TYPE_CHECKING:
 
     import h11
 
-LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
 _MOST_AT_ONCE = 65_536
 
 
 def client_for(base_url: str) -> httpx.Client:
     """Return an httpx client for who brings none."""
-    if getproxies():  # of the environment or of the system, as httpx finds them
-        return httpx.Client(limits=LIMITS)
-    return httpx.Client(transport=Transport(Server(base_url)))
+    return httpx.Client(limits=LIMITS) if is_proxied() else httpx.Client(transport=Transport(Server(base_url)))
 
 
 class Transport(httpx.BaseTransport):
@@ -65,7 +62,7 @@ class Transport(httpx.BaseTransport):
 
     def _waiting(self) -> _Connection | None:
         while (connection := self._latest()) is not None:
-            if connection.conversation.is_fresh():
+            if not connection.rest.is_over():
                 return connection
             connection.close()
         return None
@@ -85,7 +82,8 @@ class _Connection:
     """One connection to a server, for one request at a time."""
 
     def __init__(self, connected: socket.socket) -> None:
-        self.conversation = Conversation(connected)
+        self.rest = Rest(connected)
+        self._conversation = Conversation()
         self._socket = connected
 
     def ask(self, request: httpx.Request) -> h11.Response:
@@ -93,25 +91,26 @@ class _Connection:
         content = request.read()
         current_deadline().socket = self._socket
         with _failing_as(httpx.WriteTimeout, httpx.WriteError):  # what is sent holds the key: no local variable does
-            _bound(self._socket).sendall(self.conversation.ask(request, content))
+            _bound(self._socket).sendall(self._conversation.ask(request, content))
         with _failing_as(httpx.ReadTimeout, httpx.ReadError):
-            while (head := self.conversation.head()) is None:
+            while (head := self._conversation.head()) is None:
                 self._hear()
         return head
 
     def body(self) -> Iterator[bytes]:
         """Receive the body of the answer."""
         with _failing_as(httpx.ReadTimeout, httpx.ReadError):
-            while (part := self.conversation.body()) != b"":
+            while (part := self._conversation.body()) != b"":
                 if part is None:
                     self._hear()
                 else:
                     yield part
 
-    def rest(self) -> bool:
+    def ends_well(self) -> bool:
         """End the exchange; tell whether another may follow."""
         current_deadline().socket = None
-        return self.conversation.can_go_on()
+        self.rest.begin()
+        return self._conversation.can_go_on()
 
     def close(self) -> None:
         """Close the connection."""
@@ -119,7 +118,7 @@ class _Connection:
         self._socket.close()
 
     def _hear(self) -> None:
-        self.conversation.hear(_bound(self._socket).recv(_MOST_AT_ONCE))
+        self._conversation.hear(_bound(self._socket).recv(_MOST_AT_ONCE))
 
 
 class _Body(httpx.SyncByteStream):
@@ -134,7 +133,7 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         """End the exchange."""
-        if self._connection.rest():
+        if self._connection.ends_well():
             self._put_back(self._connection)
         else:
             self._connection.close()
