@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # A script talks on one connection; its second argument waits some seconds, or tells it to stop.
 Script = Callable[[socket.socket, Callable[[float], bool]], None]
 
+_POLL = 0.01  # seconds between two looks at whether to stop
+
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 
@@ -36,7 +38,7 @@ def stall_after(part: bytes) -> Script:
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         connection.sendall(part)
-        connection.settimeout(0.05)
+        connection.settimeout(_POLL)
         while not wait(0):
             with contextlib.suppress(TimeoutError):
                 if not connection.recv(1):
@@ -61,7 +63,7 @@ class ScriptedServer:
         self.closed_by_peer = threading.Event()
 
     def __enter__(self) -> Self:
-        self._listener.settimeout(0.05)
+        self._listener.settimeout(_POLL)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
         return self
@@ -110,7 +112,7 @@ class ScriptedServer:
 def _read_request(connection: socket.socket, wait: Callable[[float], bool]) -> bytes:
     """Read a request without a body; nothing where the peer has gone."""
     received = b""
-    connection.settimeout(0.05)
+    connection.settimeout(_POLL)
     while not received.endswith(b"\r\n\r\n"):
         try:
             part = connection.recv(4096)
