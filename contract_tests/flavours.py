@@ -7,9 +7,13 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from attrs import frozen
 
 from venice_billing import UsageEntry, UsageWalk
+from venice_billing._async_transport import AsyncTransport
+from venice_billing._connections import Server
+from venice_billing._transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +34,12 @@ class Flavour:
     def connect(self, fake: FakeVenice, **options: Any) -> Face:
         """Return a client of the fake, on its transport and clock."""
         return Face(fake.client(**options) if self.name == "sync" else fake.async_client(**options))
+
+    def http(self, url: str, *, theirs: bool = False) -> Any:
+        """Return an httpx client on our transport to a server, or on httpx's own."""
+        if self.name == "sync":
+            return httpx.Client(transport=None if theirs else Transport(Server(url)), trust_env=False)
+        return httpx.AsyncClient(transport=None if theirs else AsyncTransport(Server(url)), trust_env=False)
 
 
 @frozen

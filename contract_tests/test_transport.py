@@ -1,9 +1,10 @@
-"""The transports: what they read is what httpx's own read, connections are kept and let go, TLS and proxies hold."""
+"""The connections of the transports: kept, let go and never mixed up, with TLS and beside proxies."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import socket
 import ssl
 import sys
 import threading
@@ -17,129 +18,24 @@ import httpx
 import pytest
 import trustme
 from flavours import Face, Flavour
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from venice_billing import APIConnectionError, AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
-from venice_billing._async_transport import AsyncTransport
 from venice_billing._connections import Server
 from venice_billing._transport import Transport
 from venice_billing.testing import FakeVenice, faults
-from venice_billing_api.deadline import deadline
+from venice_billing_api.deadline import bound_sync, deadline
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
-from sockets import GOOD, ScriptedServer, say, stall_after
+from sockets import GOOD, ScriptedServer, say, stall_after, then_close
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.anyio
 
 _BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
 _ANSWER = GOOD % (len(_BALANCE), _BALANCE)
-
-_READ = {
-    "a length": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x=y\r\nbc\r\n0\r\nTrailer: t\r\n\r\n",
-    "neither": b"HTTP/1.1 200 OK\r\n\r\nabc",
-    "old": b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-    "no phrase": b"HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc",
-    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc",
-    "hints first": b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
-    "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\nabc",
-    "more than announced": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcde",
-    "headers of every kind": b"HTTP/1.1 200 OK\r\nA:\r\nb:  x \r\nC: 1\r\nc: \xe9\r\nContent-Length: 3\r\n\r\nabc",
-}
-_REFUSED = {
-    "nothing": b"",
-    "no HTTP": b"hello\r\n\r\n",
-    "half a head": b"HTTP/1.1 200 OK\r\nContent-Le",
-    "a head without end": b"HTTP/1.1 200 OK\r\nA: " + b"a" * 200_000,
-    "no name": b"HTTP/1.1 200 OK\r\nnothing here\r\nContent-Length: 3\r\n\r\nabc",
-    "less than announced": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-    "no number": b"HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nabc",
-    "half a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
-    "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-    "no chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nabc\r\n",
-    "another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nabc",
-    "a frame of HTTP/2": b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03",
-}
-
-
-def _ends_with(answer: bytes, pieces: int = 1) -> Callable[..., None]:
-    """Return a script that sends an answer in so many pieces, and closes the connection."""
-
-    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
-        size = max(1, -(-len(answer) // pieces))
-        for start in range(0, len(answer), size):
-            connection.sendall(answer[start : start + size])
-            wait(0.002 if pieces > 1 else 0)
-        connection.close()
-
-    return script
-
-
-def _client(flavour: Flavour, url: str, *, theirs: bool = False) -> Any:
-    if flavour.name == "sync":
-        return httpx.Client(transport=None if theirs else Transport(Server(url)))
-    return httpx.AsyncClient(transport=None if theirs else AsyncTransport(Server(url)))
-
-
-async def _heard(flavour: Flavour, url: str, *, theirs: bool = False) -> object:
-    """Return what a client says of an answer: all of it, or the error."""
-    client = Face(_client(flavour, url, theirs=theirs))
-    try:
-        with deadline(5):
-            answer = await client.call("get", url)
-    except httpx.HTTPError as error:
-        return type(error)
-    finally:
-        await client.close()
-    return answer.status_code, answer.headers.raw, answer.content
-
-
-@pytest.mark.parametrize("pieces", [1, 40])
-@pytest.mark.parametrize("name", _READ)
-async def test_every_framing_is_read_as_httpx_reads_it(flavour: Flavour, name: str, pieces: int) -> None:
-    with ScriptedServer(_ends_with(_READ[name], pieces)) as server:
-        heard = await _heard(flavour, server.url)
-        assert heard == await _heard(flavour, server.url, theirs=True)
-    assert isinstance(heard, tuple)
-    assert (heard[0], heard[2]) == (200, b"abc")
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("name", _REFUSED)
-async def test_what_is_no_whole_answer_is_refused_as_httpx_refuses_it(
-    flavour: Flavour, name: str, anyio_backend: str
-) -> None:
-    with ScriptedServer(_ends_with(_REFUSED[name])) as server:
-        heard = await _heard(flavour, server.url)
-        assert heard is await _heard(flavour, server.url, theirs=True) is httpx.RemoteProtocolError
-
-
-@given(
-    head=st.lists(
-        st.sampled_from(
-            [b"Content-Length: 3", b"Content-Length: 0", b"Transfer-Encoding: chunked", b"Connection: close", b"X: y"]
-        ),
-        max_size=3,
-    ),
-    body=st.lists(st.sampled_from([b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0\r\n", b"\r\n", b"xyz"]), max_size=3),
-    status=st.sampled_from([b"200 OK", b"204 No", b"304 No", b"404 No", b"100 C", b"999 ?", b"20 x"]),
-    pieces=st.integers(1, 5),
-)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_answer_is_read_or_refused_as_httpx_does(
-    head: list[bytes], body: list[bytes], status: bytes, pieces: int, scripted: ScriptedServer
-) -> None:
-    answer = b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, b"".join(line + b"\r\n" for line in head), b"".join(body))
-    scripted.then(_ends_with(answer, pieces))
-    sync = Flavour("sync")
-    assert anyio.run(_heard, sync, scripted.url) == anyio.run(lambda: _heard(sync, scripted.url, theirs=True))
 
 
 @pytest.fixture(autouse=True)
@@ -154,9 +50,6 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def scripted() -> Iterator[ScriptedServer]:
     with ScriptedServer(say(_ANSWER)) as server:
         yield server
-
-
-# ---------------------------------------------------------------- connections: kept, let go, never shared
 
 
 def _face(flavour: Flavour, url: str, **options: Any) -> Face:
@@ -176,7 +69,7 @@ async def test_calls_in_turn_share_one_connection(flavour: Flavour, scripted: Sc
 @pytest.mark.parametrize(
     "first",
     [
-        _ends_with(_ANSWER),
+        then_close(_ANSWER),
         say(_ANSWER.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)),
         say(_ANSWER.replace(b"1.1", b"1.0", 1)),
         say(_ANSWER + b"left over"),
@@ -323,12 +216,38 @@ async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault:
 
 async def test_no_other_server_is_asked(flavour: Flavour, scripted: ScriptedServer) -> None:
     """Whatever httpx would be told: the key goes to one server."""
-    client = Face(_client(flavour, "https://api.venice.ai/api/v1"))
+    client = Face(flavour.http("https://api.venice.ai/api/v1"))
     for elsewhere in (scripted.url, "http://api.venice.ai/", "https://api.venice.ai:8443/", "https://venice.ai/"):
         with pytest.raises(httpx.UnsupportedProtocol, match="only"):
             await client.call("get", elsewhere)
     await client.close()
     assert scripted.connections == 0
+
+
+@pytest.mark.parametrize("theirs", [False, True], ids=["ours", "theirs"])
+def test_an_address_that_never_answers_leaves_time_for_the_next(
+    scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, *, theirs: bool
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    url = f"http://many.test:{scripted.port}/"
+    resolve: Any = socket.getaddrinfo
+
+    def resolved(host: str, *rest: Any, **more: Any) -> Any:
+        return found if host == "many.test" else resolve(host, *rest, **more)
+
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.2", scripted.port), backlog=0))
+        for _ in range(4):  # a connect to it is never answered any more
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        client = stack.enter_context(httpx.Client(transport=None if theirs else Transport(Server(url))))
+        bound_sync(client)
+        started = time.monotonic()
+        with deadline(1):
+            assert client.get(url).status_code == 200
+        assert 0.4 <= time.monotonic() - started < 0.9
 
 
 # ---------------------------------------------------------------- TLS and proxies

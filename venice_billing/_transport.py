@@ -146,11 +146,11 @@ def _connected(server: Server) -> socket.socket:
 
 
 def _plain(host: str, port: int) -> socket.socket:
-    """Connect to the first address that answers; all of them share the time there is."""
+    """Connect to the first address that answers."""
     problem = OSError(f"{host} has no address")
-    for address in addresses(host, port, time_left(None, TimeoutError)):
+    for address, share in addresses(host, port):
         try:
-            plain = socket.create_connection((address, port), time_left(None, TimeoutError))
+            plain = socket.create_connection((address, port), share)
         except OSError as error:
             problem = error
         else:

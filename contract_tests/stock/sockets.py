@@ -47,6 +47,19 @@ def stall_after(part: bytes) -> Script:
     return script
 
 
+def then_close(answer: bytes, pieces: int = 1) -> Script:
+    """Return a script that sends an answer in so many pieces, and closes the connection."""
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        size = max(1, -(-len(answer) // pieces))
+        for start in range(0, len(answer), size):
+            connection.sendall(answer[start : start + size])
+            wait(0.002 if pieces > 1 else 0)
+        connection.close()
+
+    return script
+
+
 class ScriptedServer:
     """Answers the nth request with the nth script, the last one for ever; a context manager."""
 

@@ -116,20 +116,24 @@ def time_left(timeout: float | None, expired: type[Exception]) -> float | None:
     return left if timeout is None else min(timeout, left)
 
 
-def addresses(host: str, port: int, timeout: float | None) -> list[str]:
-    """Return every address of a host, in the order in which they should be tried.
+def addresses(host: str, port: int, timeout: float | None = None) -> Iterator[tuple[str, float | None]]:
+    """Yield every address of a host in the order to try them, each with its share of the time left.
 
-    A look-up cannot be interrupted, so it is made in a thread that is left behind when the time is over.
+    One that never answers then leaves time for the next. A look-up cannot be interrupted, so it is made in a thread
+    that is left behind when the time is over.
 
     Raises:
         OSError: The host has no address.
-        TimeoutError: It was not found in time.
+        TimeoutError: It was not found in time, or the time is over.
     """
     try:
         ip_address(host)
+        found = [host]
     except ValueError:
-        return _looked_up(host, port, timeout)
-    return [host]
+        found = _looked_up(host, port, time_left(timeout, TimeoutError))
+    for waiting, address in zip(range(len(found), 0, -1), found, strict=True):
+        left = time_left(timeout, TimeoutError)
+        yield address, None if left is None else left / waiting
 
 
 def _looked_up(host: str, port: int, timeout: float | None) -> list[str]:

@@ -43,24 +43,22 @@ class BoundBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        # A name may have many addresses, and each connect would be given the full timeout.
-        hosts = [host]
-        if isinstance(self._backend, httpcore.SyncBackend):
-            try:
-                hosts = addresses(host, port, time_left(timeout, httpcore.ConnectTimeout))
-            except TimeoutError as error:
-                raise httpcore.ConnectTimeout(str(error)) from error
-            except OSError as error:
-                raise httpcore.ConnectError(str(error)) from error
-        problem: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in hosts:
+        connect = self._backend.connect_tcp
+        if not isinstance(self._backend, httpcore.SyncBackend):  # one of the user's own may know better
             left = time_left(timeout, httpcore.ConnectTimeout)
-            try:
-                return _BoundStream(
-                    self._backend.connect_tcp(address, port, left, local_address, socket_options)
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                problem = error
+            return _BoundStream(connect(host, port, left, local_address, socket_options))
+        # A name may have many addresses, and each connect would be given the full timeout.
+        problem: Exception = httpcore.ConnectError(f"{host} has no address")
+        try:
+            for address, share in addresses(host, port, timeout):
+                try:
+                    return _BoundStream(connect(address, port, share, local_address, socket_options))
+                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                    problem = error
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
         raise problem
 
     def connect_unix_socket(
