@@ -97,7 +97,7 @@ async def test_what_is_no_whole_answer_is_refused_as_httpx_refuses_it(
     status=st.sampled_from([b"200 OK", b"204 No", b"304 No", b"404 No", b"100 C", b"999 ?", b"20 x"]),
     pieces=st.integers(1, 5),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_answer_is_read_or_refused_as_httpx_does(
     head: list[bytes], body: list[bytes], status: bytes, pieces: int, scripted: ScriptedServer
 ) -> None:
