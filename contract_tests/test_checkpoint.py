@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import zlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flavours import NOW, Flavour, as_wire, receive, row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_billing import InvalidParameterError
+from venice_billing import EntryPage, InvalidParameterError, walks
 from venice_billing import _checkpoint as checkpoints
 from venice_billing._checkpoint import Filters, decode, encode
 from venice_billing._walk import Bounds, Place
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from venice_billing._walk import Order
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -167,3 +170,32 @@ async def test_a_checkpoint_of_another_account_is_noticed(flavour: Flavour, fake
     other = FakeVenice(100, now=NOW)
     with pytest.raises(Exception, match="no longer in the ledger"):
         await receive(flavour.connect(other).client.iter_usage_history(checkpoint=walk.checkpoint))
+
+
+@pytest.mark.parametrize("pages", [False, True])
+def test_a_checkpoint_is_right_whenever_it_is_asked_for(*, pages: bool) -> None:
+    """Also between two lines of the walk itself, as by a signal handler: never ahead of what was handed out."""
+    client = FakeVenice(200, now=NOW).client()
+    walk = client.iter_usage_history(page_size=50)
+    counts = {walk.checkpoint: 0}
+    for count, _ in enumerate(walk, 1):
+        counts[walk.checkpoint] = count
+    received = 0
+    asked: list[tuple[int, int]] = []
+
+    def trace(frame: FrameType, _event: str, _value: object) -> Any:
+        if frame.f_code.co_filename == walks.__file__:
+            asked.append((received, counts[walk.checkpoint]))
+        return trace
+
+    walk = client.iter_usage_history(page_size=50)
+    steps = walk.pages() if pages else walk
+    sys.settrace(trace)
+    try:
+        for step in steps:
+            received += len(step) if isinstance(step, EntryPage) else 1
+    finally:
+        sys.settrace(None)
+    assert received == len(counts) - 1
+    assert len(asked) > 10 * received / 50
+    assert all(0 <= said - had <= (50 if pages else 1) for had, said in asked)

@@ -1,4 +1,4 @@
-"""The only I/O: do what the steps of a call or a walk say, on `httpx.Client` or on `httpx.AsyncClient`.
+"""Do what the steps of a call or a walk say, on `httpx.Client` or on `httpx.AsyncClient`, which the transports serve.
 
 What happens on the wire comes back as an outcome, never as an exception: so no traceback of a public error has a
 frame that holds the key.

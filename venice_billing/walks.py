@@ -55,49 +55,53 @@ class Plan:
     max_items: int | None
 
 
+@frozen
+class _Received:
+    """A delivery, as far as the consumer has it: a list's iterator knows at any moment how many it has left."""
+
+    delivery: Deliver[UsageEntry]
+    rows: Sequence[UsageEntry]
+    waiting: Iterator[UsageEntry]
+
+    @property
+    def place(self) -> Place:
+        """Where the consumer stands."""
+        count = len(self.rows) - length_hint(self.waiting)
+        return self.delivery.place.after(self.rows[:count], self.delivery.ledger)
+
+
 class _Progress:
-    """How far one iteration of a walk has come."""
+    """How far one iteration of a walk has come; it changes at one stroke, and may be asked in between by anybody."""
 
     def __init__(self, plan: Plan) -> None:
         self._filters = plan.filters
-        self._place = plan.place
-        self._delivery: Deliver[UsageEntry] | None = None
         self._left = plan.max_items
-        self._rows: list[UsageEntry] = []
-        self.waiting: Iterator[UsageEntry] = iter(self._rows)
-        """The entries of the latest delivery that the consumer does not have yet."""
+        self._latest: Place | _Received = plan.place
 
     @property
     def checkpoint(self) -> str:
         """The text that names exactly what the consumer has received."""
-        place = self._place
-        if (delivery := self._delivery) is not None:
-            received = len(self._rows) - length_hint(self.waiting)
-            place = place.after(self._rows[:received], delivery.ledger)
-        return encode(self._filters, place)
+        latest = self._latest
+        return encode(self._filters, latest.place if isinstance(latest, _Received) else latest)
 
     @property
     def finished(self) -> bool:
         """Whether `max_items` entries were received."""
         return self._left == 0
 
-    def begin(self, delivery: Deliver[UsageEntry]) -> None:
-        """Take up the next delivery, as much of it as is to be handed on."""
+    def begin(self, delivery: Deliver[UsageEntry]) -> Iterator[UsageEntry]:
+        """Return the entries of the next delivery, as many as are to be handed on."""
         rows = list(delivery.rows if self._left is None else delivery.rows[: self._left])
         if self._left is not None:
             self._left -= len(rows)
-        self._place, self._delivery, self._rows = delivery.place, delivery, rows
-        self.waiting = iter(rows)  # a list's iterator knows at any moment how many it has left
+        waiting = iter(rows)
+        self._latest = _Received(delivery, rows, waiting)
+        return waiting
 
     def end(self) -> None:
         """Let go of a delivery of which the consumer has everything."""
-        if self._delivery is not None:
-            self._place, self._delivery, self._rows = self._delivery.after, None, []
-
-    def page(self) -> EntryPage:
-        """Return all of the delivery at once; it counts as received."""
-        self.waiting = iter(())
-        return EntryPage(self._rows)
+        if isinstance(self._latest, _Received):
+            self._latest = self._latest.delivery.after
 
 
 class _BaseWalk:
@@ -139,19 +143,19 @@ class UsageWalk(_BaseWalk):
         return self._pages(self._progress())
 
     def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
-        for _ in self._deliveries(progress):
-            yield from progress.waiting
+        for waiting in self._deliveries(progress):
+            yield from waiting
 
     def _pages(self, progress: _Progress) -> Iterator[EntryPage]:
-        for _ in self._deliveries(progress):
-            yield progress.page()
+        for waiting in self._deliveries(progress):
+            yield EntryPage(list(waiting))
 
-    def _deliveries(self, progress: _Progress) -> Iterator[None]:
+    def _deliveries(self, progress: _Progress) -> Iterator[Iterator[UsageEntry]]:
         try:
             for delivery in self._driver.walk(self._plan.begin()):
-                progress.begin(delivery)
+                waiting = progress.begin(delivery)
                 del delivery
-                yield
+                yield waiting
                 if progress.finished:
                     return
                 progress.end()
@@ -177,22 +181,22 @@ class AsyncUsageWalk(_BaseWalk):
 
     async def _entries(self, progress: _Progress) -> AsyncGenerator[UsageEntry, None]:
         async with aclosing(self._deliveries(progress)) as deliveries:
-            async for _ in deliveries:
-                for entry in progress.waiting:
+            async for waiting in deliveries:
+                for entry in waiting:
                     yield entry
 
     async def _pages(self, progress: _Progress) -> AsyncGenerator[EntryPage, None]:
         async with aclosing(self._deliveries(progress)) as deliveries:
-            async for _ in deliveries:
-                yield progress.page()
+            async for waiting in deliveries:
+                yield EntryPage(list(waiting))
 
-    async def _deliveries(self, progress: _Progress) -> AsyncGenerator[None, None]:
+    async def _deliveries(self, progress: _Progress) -> AsyncGenerator[Iterator[UsageEntry], None]:
         try:
             async with aclosing(self._driver.walk(self._plan.begin())) as deliveries:
                 async for delivery in deliveries:
-                    progress.begin(delivery)
+                    waiting = progress.begin(delivery)
                     del delivery
-                    yield
+                    yield waiting
                     if progress.finished:
                         return
                     progress.end()
