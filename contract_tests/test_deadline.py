@@ -21,7 +21,7 @@ from venice_billing_api.network import BoundBackend
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
-from sockets import GOOD, Script, ScriptedServer, say, stall_after
+from sockets import GOOD, Script, ScriptedServer, never_accepting, say, stall_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,16 +95,7 @@ def test_a_tls_handshake_that_hangs_is_cut(call: Callable[[Client], Any]) -> Non
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """Yield a port whose queue of connections is full, so that a connect to it is never answered."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("0.0.0.0", 0))
-        listener.listen(0)
-        port: int = listener.getsockname()[1]
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.1", port))
+    with never_accepting("0.0.0.0") as port:
         yield port
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from venice_billing.testing import FakeVenice, Quirks, faults
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
-from sockets import ScriptedServer, stall_after
+from sockets import ScriptedServer, never_accepting, stall_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -103,16 +102,7 @@ async def test_tls_that_hangs_is_cut(flavour: Flavour) -> None:
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    """Yield a port whose queue of connections is full, so that a connect to it is never answered."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port: int = listener.getsockname()[1]
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.1", port))
+    with never_accepting() as port:
         yield port
 
 

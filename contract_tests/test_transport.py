@@ -27,7 +27,7 @@ from venice_billing_api.deadline import bound_sync, deadline
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
-from sockets import GOOD, ScriptedServer, say, stall_after, then_close
+from sockets import GOOD, ScriptedServer, never_accepting, say, stall_after, then_close
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -235,14 +235,9 @@ def test_an_address_that_never_answers_leaves_time_for_the_next(
     def resolved(host: str, *rest: Any, **more: Any) -> Any:
         return found if host == "many.test" else resolve(host, *rest, **more)
 
-    with contextlib.ExitStack() as stack:
-        full = stack.enter_context(socket.create_server(("127.0.0.2", scripted.port), backlog=0))
-        for _ in range(4):  # a connect to it is never answered any more
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(full.getsockname())
+    http = httpx.Client(transport=None if theirs else Transport(Server(url)))
+    with never_accepting("127.0.0.2", scripted.port), http as client:
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
-        client = stack.enter_context(httpx.Client(transport=None if theirs else Transport(Server(url))))
         bound_sync(client)
         started = time.monotonic()
         with deadline(1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -58,6 +58,18 @@ def then_close(answer: bytes, pieces: int = 1) -> Script:
         connection.close()
 
     return script
+
+
+@contextlib.contextmanager
+def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """Yield a port whose queue of connections is full, so that a connect to it is never answered."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 class ScriptedServer:
