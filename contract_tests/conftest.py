@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from flavours import Flavour
+from flavours import NOW, Face, Flavour
+
+from venice_billing.testing import FakeVenice
 
 
 @pytest.fixture
@@ -15,3 +17,15 @@ def anyio_backend() -> str:
 def flavour(request: pytest.FixtureRequest) -> Flavour:
     """Return one flavour of the client; tests that take it run for both."""
     return Flavour(request.param)
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    """Return an account; tests that need another one say so."""
+    return FakeVenice(600, now=NOW)
+
+
+@pytest.fixture
+def face(fake: FakeVenice, flavour: Flavour) -> Face:
+    """Return a client of that account in one flavour; tests that take it run for both."""
+    return flavour.connect(fake)

@@ -31,16 +31,6 @@ pytestmark = pytest.mark.anyio
 MONTH = {"start": "2026-09-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
 
 
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(600, now=NOW)
-
-
-@pytest.fixture
-def face(fake: FakeVenice, flavour: Flavour) -> Face:
-    return flavour.connect(fake)
-
-
 @pytest.mark.parametrize(
     ("method", "name"),
     [

@@ -36,11 +36,6 @@ def fake() -> FakeVenice:
 
 
 @pytest.fixture
-def face(fake: FakeVenice, flavour: Flavour) -> Face:
-    return flavour.connect(fake)
-
-
-@pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "usage.csv"
 

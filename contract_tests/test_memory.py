@@ -6,25 +6,17 @@ import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flavours import NOW, Face, Flavour
 
 from venice_billing import UsageEntry, UsageWalk
-from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from flavours import Face
+
+    from venice_billing.testing import FakeVenice
+
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(600, now=NOW)
-
-
-@pytest.fixture
-def face(fake: FakeVenice, flavour: Flavour) -> Face:
-    return flavour.connect(fake)
 
 
 def _entries() -> int:

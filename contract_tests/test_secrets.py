@@ -37,11 +37,6 @@ def fake() -> FakeVenice:
     return FakeVenice(30, now=NOW, admin_key=KEY)
 
 
-@pytest.fixture
-def face(fake: FakeVenice, flavour: Flavour) -> Face:
-    return flavour.connect(fake)
-
-
 def rendered(error: BaseException) -> str:
     """Return an error as every tool shows it that shows more than its message, locals included."""
     plain = traceback.TracebackException.from_exception(error, capture_locals=True)

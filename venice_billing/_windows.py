@@ -43,7 +43,6 @@ _PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page
 _WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
 _REACH = DAY  # how far the first look backwards goes, where nothing is known
 _STRETCH = 8  # how much farther each look goes that finds nothing
-
 _FARTHEST_REACH = timedelta(days=3650)
 
 
@@ -130,8 +129,7 @@ class Windows(Generic[Row]):
         self._rows_of_a_page = page_size or 1000
         self._forwards = order == "asc"
         self._limit = concurrency
-        # Backwards, the first window is handed on only when it is read to its end: where many read, that takes a
-        # page more. Where few do, it would cost a third of them.
+        # Backwards, the first window is handed on when it is read to its end: for many, that takes room for more.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
         self._smooth = 0
         self._busy = 0
