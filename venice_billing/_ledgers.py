@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._csv import CsvDocument, TimeColumn, joined, take_apart, without_newline
+from venice_billing._csv import CsvDocument, TimeColumn, check_order, joined, take_apart, without_newline
 from venice_billing._walk import DAY, MILLISECOND, Bounds, LostThreadError, Page, up_to
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
@@ -127,6 +127,7 @@ class CsvLedger:
             return _never()
         document = take_apart(answer)
         self._check_header(document)
+        check_order(document.records, self._column)
         return Page(document.records, answer.next_cursor, answer=answer)
 
     def _check_header(self, document: CsvDocument) -> None:
