@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -56,6 +56,13 @@ def seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24 * 3600:
         raise InvalidParameterError(name, value, "a number of seconds above 0, at most 86400")
     return float(value)
+
+
+def duration(name: str, value: object) -> timedelta:
+    """Return a length of time that is not negative."""
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidParameterError(name, value, "True, False, or a timedelta that is not negative")
+    return value
 
 
 def instant(name: str, value: object) -> datetime:

@@ -22,7 +22,7 @@ from venice_billing.errors import VeniceError
 from venice_billing_api.deadline import bound_sync, close_cancelled, deadline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from venice_billing._secret import Secret
 
@@ -214,13 +214,6 @@ class AsyncDriver:
                 return Expired() if self.clock.monotonic() > until else answer.outcome()
         except _FAULTS as fault:
             return self._wire.fault(fault)
-
-
-async def in_thread(function: Callable[..., T], *args: object) -> T:
-    """Run a blocking function of the file system without blocking the event loop."""
-    import anyio.to_thread  # noqa: PLC0415 - as in SystemClock
-
-    return await anyio.to_thread.run_sync(function, *args)
 
 
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
