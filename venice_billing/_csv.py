@@ -23,7 +23,7 @@ _BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # no account is as old
 _BLANK_LINES = (b"\n", b"\r\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")  # which finds it sooner than `in` does
 _LOOKS_LIKE_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d.*)?")
-_UTC_FORM = re.compile(rb"0000-00-00[Tt ]00:00:00(\.0+)?[Zz]")
+_UTC_FORM = re.compile(rb"0000-00-00[Tt ]00:00:00(\.0+)?[Zz],")
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))  # noqa: PLR2004 - 0 to 9 in ASCII
 _NO_BORDER = bytes(set(range(256)) - set(b",\n"))
 _TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
@@ -49,11 +49,13 @@ class Lines(Sequence[bytes]):
 
     Attributes:
         text: All of them, as sent.
+        width: How many fields each of them has, where that is known of all; otherwise 0.
     """
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, width: int = 0, count: int | None = None) -> None:
         self.text = text
-        self._count = text.count(b"\n") + (text[-1:] not in (b"", b"\n"))
+        self.width = width
+        self._count = text.count(b"\n") + (text[-1:] not in (b"", b"\n")) if count is None else count
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -104,9 +106,9 @@ def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
     Raises:
         ResponseValidationError: A record is earlier than the one before it, or has no timestamp.
     """
-    if column is None or not (texts := column.texts(records)) or _are_sorted_texts(texts):
+    if column is None or column.ascend_plainly(records):
         return
-    times = [column.parsed(text) for text in texts]
+    times = [column.parsed(text) for text in column.texts(records)]
     for before, after in pairwise(times):
         if after < before:
             raise ResponseValidationError(
@@ -207,6 +209,19 @@ class TimeColumn:
         except ValueError:
             raise ResponseValidationError(f"no timestamp: {text!r}", field=self.name) from None
 
+    def ascend_plainly(self, records: Sequence[bytes]) -> bool:
+        """Tell whether times ascend, where that is told soonest, as nearly always; False is no answer.
+
+        That is where they begin each line and are all written the same way, in UTC: then they ascend as texts do.
+        """
+        if self._index != 0 or not isinstance(records, Lines) or not records.width or not records:
+            return False
+        size = records.text.index(b",") + 1
+        starts = [line[:size] for line in records]
+        forms = b"".join(starts).translate(_DIGITS_TO_ZERO)
+        is_one_form = _UTC_FORM.fullmatch(forms[:size]) is not None and forms == forms[:size] * len(starts)
+        return is_one_form and sorted(starts) == starts
+
     def texts(self, records: Sequence[bytes]) -> list[bytes]:
         """Return the field of each record that says its time; none where no column does.
 
@@ -218,8 +233,6 @@ class TimeColumn:
         index = self._index if self._looked else self._look(fields(records[0]))
         if index is None:
             return []
-        if index == 0 and len(self.names) > 1 and isinstance(records, Lines):  # nearly always, and the cheapest
-            return [line.partition(b",")[0] for line in records]
         return [_field(record, index) for record in records]
 
     def _look(self, values: list[str]) -> int | None:
@@ -269,10 +282,8 @@ def _is_record(values: list[str]) -> bool:
 
 def _check_even(records: Sequence[bytes], count: int) -> None:
     """Refuse records with more or fewer fields than the header: something was cut out, perhaps with its borders."""
-    if isinstance(records, Lines):
-        borders = (b"," * (count - 1) + b"\n") * len(records)
-        if records.text.translate(None, _NO_BORDER) in (borders, borders[:-1]):
-            return
+    if isinstance(records, Lines) and records.width == count:
+        return
     for number, record in enumerate(records, 1):
         found = len(fields(record)) if b'"' in record else record.count(b",") + 1
         if found != count:
@@ -282,21 +293,15 @@ def _check_even(records: Sequence[bytes], count: int) -> None:
             )
 
 
-def _are_sorted_texts(texts: list[bytes]) -> bool:
-    """Tell whether times ascend, as far as their texts tell: where all are written the same way, and in UTC."""
-    form = texts[0].translate(_DIGITS_TO_ZERO)
-    if _UTC_FORM.fullmatch(form) is None or b",".join(texts).translate(_DIGITS_TO_ZERO) != b",".join(
-        [form] * len(texts)
-    ):
-        return False
-    return sorted(texts) == texts
-
-
 def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:
     """Return the first record and the others."""
-    if b'"' not in document and not _may_have_blank_lines(document):
+    if b'"' not in document and document[:1] not in (b"", b"\n", b"\r"):
         border = document.find(b"\n") + 1 or len(document)
-        return document[:border], Lines(document[border:])
+        first, text = document[:border], document[border:]
+        if (lines := _even_lines(text, first.count(b",") + 1)) is not None:
+            return first, lines
+        if _BLANK_LINE.search(document) is None:
+            return first, Lines(text)
     records = list(closed_records(BytesIO(document)))
     if sum(map(len, records)) < len(document):
         raise ResponseValidationError("a quoted field is never closed: the page was cut short", field="records")
@@ -306,6 +311,11 @@ def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:
     return records[0], records[1:]
 
 
-def _may_have_blank_lines(document: bytes) -> bool:
-    """Tell whether it is worth looking at each record; nearly never."""
-    return document[:1] in (b"", b"\n", b"\r") or _BLANK_LINE.search(document) is not None
+def _even_lines(text: bytes, width: int) -> Lines | None:
+    """Return the lines of a text if each has so many fields, two or more; so none is blank."""
+    borders = text.translate(None, _NO_BORDER)
+    if text[-1:] not in (b"", b"\n"):
+        borders += b"\n"
+    count = len(borders) // width
+    is_even = width > 1 and borders == (b"," * (width - 1) + b"\n") * count
+    return Lines(text, width, count) if is_even else None
