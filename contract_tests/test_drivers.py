@@ -113,7 +113,7 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
     with pytest.raises(BillingTimeoutError, match="within 10 s"):
         await face.call("get_balance")
     assert hasty.client._policy.budget is face.client._policy.budget
-    assert hasty.client._driver.client is face.client._driver.client
+    assert hasty.client._driver.connections is face.client._driver.connections
     fake.quirks.faults = ()
     await hasty.close()
     await face.call("get_balance")  # closing the copy closed nothing
@@ -131,8 +131,8 @@ async def test_context_managers_close(fake: FakeVenice) -> None:
         client.get_balance()
     async with fake.async_client() as async_client:
         await async_client.get_balance()
-    assert client._driver.client.is_closed
-    assert async_client._driver.client.is_closed
+    assert client._driver.connections.is_closed
+    assert async_client._driver.connections.is_closed
 
 
 async def test_a_client_of_the_users_own_is_left_as_it_was(fake: FakeVenice, flavour: Flavour) -> None:

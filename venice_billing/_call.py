@@ -18,6 +18,7 @@ from venice_billing.errors import (
     DOCUMENTED,
     APIConnectionError,
     BillingTimeoutError,
+    ClientClosedError,
     ResponseValidationError,
     VeniceError,
     error_for,
@@ -99,7 +100,12 @@ class Unreadable:
     problem: str
 
 
-Outcome: TypeAlias = Reply | Expired | Broken | Unreadable
+@frozen
+class Closed:
+    """Outcome of `Send`: the client is closed, or was while the request was under way."""
+
+
+Outcome: TypeAlias = Reply | Expired | Broken | Unreadable | Closed
 Steps: TypeAlias = Generator[Send | Wait, Outcome | None, T]
 
 
@@ -168,7 +174,7 @@ def _wait_before_retry(outcome: Outcome, attempt: int, policy: Policy) -> float 
 
     An expired deadline is not retried: the ledger hangs on what it hangs on, and each try costs the whole timeout.
     """
-    if attempt >= policy.max_retries or isinstance(outcome, Expired):
+    if attempt >= policy.max_retries or isinstance(outcome, Expired | Closed):
         return None
     backoff = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempt) * (0.5 + 0.5 * policy.jitter())
     if not isinstance(outcome, Reply):
@@ -216,3 +222,5 @@ def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
             return APIConnectionError(problem)
         case Unreadable(problem):
             return ResponseValidationError(problem)
+        case Closed():
+            return ClientClosedError("the client is closed")

@@ -14,6 +14,7 @@ from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
 from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
+from venice_billing._http_client import AsyncConnections, Connections
 from venice_billing._ledgers import history_page
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
@@ -69,22 +70,18 @@ class VeniceBilling:
             raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
         clock = SystemClock()
         configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._transport import client_for  # noqa: PLC0415 - who brings a client needs none of it
+        self._owned = True
+        self._connect(configuration, Connections(configuration.base_url, http_client), clock)
 
-            http_client = client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.Client, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: Connections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = Driver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = Driver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     def get_balance(self) -> Balance:
         """Fetch the present balance.
@@ -447,13 +444,15 @@ class VeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        changed._connect(
+            self._configuration.changed(timeout, max_retries), self._driver.connections, self._driver.clock
+        )
         return changed
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            self._driver.client.close()
+            self._driver.connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -498,22 +497,18 @@ class AsyncVeniceBilling:
             raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
         clock = SystemClock()
         configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._async_transport import async_client_for  # noqa: PLC0415 - as above
+        self._owned = True
+        self._connect(configuration, AsyncConnections(configuration.base_url, http_client), clock)
 
-            http_client = async_client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.AsyncClient, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: AsyncConnections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = AsyncDriver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = AsyncDriver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     async def get_balance(self) -> Balance:
         """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
@@ -788,13 +783,15 @@ class AsyncVeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        changed._connect(
+            self._configuration.changed(timeout, max_retries), self._driver.connections, self._driver.clock
+        )
         return changed
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            await self._driver.client.aclose()
+            await self._driver.connections.close()
 
     async def __aenter__(self) -> Self:
         return self
