@@ -14,6 +14,7 @@ from venice_billing import (
     APIError,
     AsyncVeniceBilling,
     BillingTimeoutError,
+    ClientClosedError,
     PermissionDeniedError,
     ResponseValidationError,
     ServerError,
@@ -121,7 +122,7 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
 
 async def test_a_closed_client_says_so(fake: FakeVenice, face: Face) -> None:
     await face.close()
-    with pytest.raises(APIConnectionError, match="closed"):
+    with pytest.raises(ClientClosedError, match="closed"):
         await face.call("get_balance")
     assert fake.requests == []
 
@@ -296,7 +297,7 @@ async def test_a_cancelled_call_is_cancelled_at_once_and_leaves_the_client_usabl
         tasks.start_soon(client.get_balance)
         await entered.wait()
         tasks.cancel_scope.cancel()
-    assert client._policy.budget._under_way == 0
+    assert len(client._policy.budget._under_way) == 0
     with pytest.raises(PermissionDeniedError):
         await client.get_balance()
 

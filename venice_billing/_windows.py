@@ -128,14 +128,18 @@ class Windows(Generic[Row]):
         self._page_size = page_size
         self._rows_of_a_page = page_size or 1000
         self._forwards = order == "asc"
-        self._limit = concurrency
         # Backwards, the first window is handed on when it is read to its end: for many, that takes room for more.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Plan the rest from `place`, and forget what was read and not handed on: at first, and after a fork."""
+        self._limit = self.concurrency
         self._smooth = 0
         self._busy = 0
         self._held = 0
-        self._resumed = place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
-        self._unseen_again = Counter() if self._forwards else Counter(place.seen)
+        self._resumed = self.place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
+        self._unseen_again = Counter() if self._forwards else Counter(self.place.seen)
         self._parts: list[Gap | Window[Row]] = [self._whole()]
 
     @property

@@ -45,6 +45,8 @@ class VeniceBilling:
         base_url: Where the API is; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
         timeout: Seconds for one request as a whole, from connecting to the last byte.
         max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
+        max_wait: Longest wait between two attempts, in seconds. If the API asks for a longer one, as a 429 with
+            `Retry-After` does, its error is raised at once: `RateLimitError`, or `ServerError` after a 503.
         http_client: An `httpx.Client` of your own (proxies, certificates, a mock transport). It stays yours to close.
 
     Raises:
@@ -64,12 +66,13 @@ class VeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.Client | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.Client):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
         self._owned = True
         self._connect(configuration, Connections(configuration.base_url, http_client), clock)
 
@@ -433,8 +436,10 @@ class VeniceBilling:
                 file.append(delivery.rows)
             return file.finish()
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> VeniceBilling:
-        """Return a client with another timeout (seconds) or number of retries, on the same connections.
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> VeniceBilling:
+        """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
 
         What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
 
@@ -444,9 +449,8 @@ class VeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(
-            self._configuration.changed(timeout, max_retries), self._driver.connections, self._driver.clock
-        )
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     def close(self) -> None:
@@ -491,12 +495,13 @@ class AsyncVeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
         self._owned = True
         self._connect(configuration, AsyncConnections(configuration.base_url, http_client), clock)
 
@@ -774,7 +779,9 @@ class AsyncVeniceBilling:
                     await in_thread(file.append, delivery.rows)
             return await in_thread(file.finish)
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncVeniceBilling:
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> AsyncVeniceBilling:
         """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
 
         Example:
@@ -783,9 +790,8 @@ class AsyncVeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(
-            self._configuration.changed(timeout, max_retries), self._driver.connections, self._driver.clock
-        )
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     async def aclose(self) -> None:
