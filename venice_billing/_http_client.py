@@ -27,6 +27,8 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
 """More than the requests that a client has under way at once, which its failure budget bounds."""
+_OTHER_LOOP = "one that was used in another event loop"
+_OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
 _WITHOUT_CONNECTIONS = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
 
 
@@ -125,6 +127,7 @@ class AsyncConnections:
         self._is_closed = False
         self._is_used = False
         self._is_foreign = False
+        self._home: Any = None
         self._clients: dict[Any, httpx.AsyncClient] = {}
         self._inherited: list[object] = []
         if given is not None:
@@ -141,16 +144,19 @@ class AsyncConnections:
 
         Raises:
             ClosedError: It is closed.
-            InvalidParameterError: It is the user's own and was used before this process was forked.
+            InvalidParameterError: It is the user's own and was used before this process was forked, or in another
+                event loop.
         """
         if self.is_closed:
             raise ClosedError
         if self._is_foreign:
             raise _foreign_client()
-        self._is_used = True
-        if self._given is not None:
-            return self._given
         loop = _running_loop()
+        if self._given is not None:
+            if self._is_used and loop is not self._home and _has_connections(self._given):
+                raise InvalidParameterError("http_client", _OTHER_LOOP, _OF_THIS_LOOP)
+            self._is_used, self._home = True, loop
+            return self._given
         client = self._clients.get(loop)
         if client is None and self._settings is not None:
             for other in [other for other in list(self._clients) if _has_ended(other)]:
