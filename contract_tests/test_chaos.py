@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 _CHUNK = 30
 
 
+def _told(failed: list[Result], option: str) -> str:
+    return "\n".join(f"{result}\n  once more: {REPLAY} --{option} {result.case.seed}" for result in failed)
+
+
 @pytest.mark.parametrize("first", range(0, 240, _CHUNK))
 def test_every_row_comes_once_and_in_order_whatever_goes_wrong(first: int) -> None:
     """No row is lost or repeated, and nothing but a `VeniceError` with its checkpoint comes in between."""
     failed = [result for seed in range(first, first + _CHUNK) if not (result := runs.run(seed)).passed]
-    assert not failed, "\n".join(f"{result}\n  once more: {REPLAY} --seed {result.case.seed}" for result in failed)
+    assert not failed, _told(failed, "seed")
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_over_real_sockets_too(seed: int) -> None:
     """There, a request also ends with its deadline, by and large: this machine may be busy."""
     result = sockets.run(seed, latest=20)
-    assert result.passed, f"{result}\n  once more: {REPLAY} --socket-seed {seed}"
+    assert result.passed, _told([result], "socket-seed")
 
 
 @pytest.mark.parametrize("first", range(0, 40, 10))
@@ -48,7 +52,7 @@ def test_a_server_without_progress_ends_in_an_error_soon(first: int) -> None:
 def test_after_a_fork_both_processes_have_every_row_once(seed: int) -> None:
     """Each goes on with its copy of a walk, or with calls of its own."""
     result = forks.run(seed)
-    assert result.passed, f"{result}\n  once more: {REPLAY} --fork-seed {seed}"
+    assert result.passed, _told([result], "fork-seed")
 
 
 def test_a_seed_is_the_same_run_each_time() -> None:

@@ -46,8 +46,8 @@ class Kind:
 KINDS = (
     Kind("runs", 2_500, "seed", "over a transport, on a virtual clock", runs.run),
     Kind("sockets", 48, "socket-seed", "over real sockets", sockets.run),
-    Kind("stuck", 200, "stuck-seed", "servers that make no progress", stuck.run),
-    Kind("forks", 30, "fork-seed", "processes that fork in the midst of a walk", forks.run),
+    Kind("stuck", 200, "stuck-seed", "into servers that make no progress", stuck.run),
+    Kind("forks", 30, "fork-seed", "of processes that fork in the midst of a walk", forks.run),
 )
 
 
