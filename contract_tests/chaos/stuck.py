@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaos import ledgers, truth
 from chaos.cases import METHODS, NOW, Case, Result, bounds_of
-from venice_billing import ServerError, VeniceError
+from venice_billing import ResponseValidationError, ServerError, VeniceError
 from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def _first(attempt: _Attempts, path: Path, result: Result) -> str | None:
         attempt.once(None, path)
     except VeniceError as error:
         result.errors[type(error).__name__] += 1
-        if not isinstance(error, ServerError) or not isinstance(error.checkpoint, str):
+        # A page of which no row was asked for may be refused for that alone, before it is one too many.
+        if not isinstance(error, ServerError | ResponseValidationError) or not isinstance(error.checkpoint, str):
             result.problems.append(f"not a ServerError with its checkpoint: {error!r}")
         return error.checkpoint
     return None
