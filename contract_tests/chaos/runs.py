@@ -153,7 +153,7 @@ class Night:
                 line_break = b"\n"  # a header alone does not say which one it would have
             if not header.startswith((layout.header or truth.HEADER).encode()):
                 self.result.problems.append(f"the header is {header!r}")
-            if any(not record.endswith(line_break) for record in (header, *self.received)):
+            if self.received and any(not record.endswith(line_break) for record in (header, *self.received)):
                 self.result.problems.append("a record does not end as the ledger's do")
             if sorted(entry.name for entry in path.parent.iterdir()) != [path.name]:
                 self.result.problems.append("something was left beside the file")
