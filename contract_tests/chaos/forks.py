@@ -60,7 +60,7 @@ def run(seed: int) -> Result:
     fake = FakeVenice(rows, seed=seed, now=NOW, quirks=Quirks(latency=(0.0, 0.01)))
     kind: Literal["walk", "calls"] = rng.choice(("walk", "walk", "calls"))
     order: Literal["asc", "desc"] = rng.choice(("asc", "desc"))
-    options = {"page_size": 10, "concurrency": rng.choice((1, 1, 3)), "sort_order": order}
+    options = {"page_size": 10, "concurrency": rng.choice((1, 3)), "sort_order": order}
     children = rng.randint(1, 3)
     flavour: Flavour = "sync"
     case = Case(seed, kind, "iter_usage_history", flavour, "forks", order, options, 10.0, 2)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from chaos import ledgers
     from chaos.weather import Weather
-    from venice_billing import AsyncVeniceBilling, VeniceBilling
+    from venice_billing import AsyncVeniceBilling, CsvExport, VeniceBilling
     from venice_billing.testing import FakeVenice
 
 _ON_ONE_CLIENT = ("leaves", "interrupts")
@@ -267,15 +267,22 @@ class Night:
             self.result.problems.append("the error names another checkpoint than the walk")
 
     def _export_once(self, path: Path) -> None:
-        if self.case.flavour == "async":
-            export = asyncio.run(self._export_async(path))
-        else:
-            with self.client() as client:
-                export = client.export_usage_csv(path, **self.case.options)
+        try:
+            export = asyncio.run(self._export_async(path)) if self.case.flavour == "async" else self._export_sync(path)
+        except asyncio.CancelledError:  # as it was meant to be
+            return
+        if export is None:
+            return
         self.through = True
         if export.size != path.stat().st_size or path.stat().st_mode & 0o777 != 0o600:
             self.result.problems.append(f"not the file it says it is: {export}")
 
-    async def _export_async(self, path: Path) -> Any:
+    def _export_sync(self, path: Path) -> CsvExport | None:
+        with self._lent() as client, self._interruption():
+            return client.export_usage_csv(path, **self.case.options)
+        return None  # it was interrupted
+
+    async def _export_async(self, path: Path) -> CsvExport:
         async with self.async_client() as client:
-            return await client.export_usage_csv(path, **self.case.options)
+            with self._interruption():
+                return await client.export_usage_csv(path, **self.case.options)
