@@ -74,9 +74,12 @@ def test_what_is_about_to_be_sent_when_a_request_is_ended_stays_encrypted(
     client = VeniceBilling(_KEY, base_url=f"https://127.0.0.1:{tapped.port}/api/v1", max_retries=0)
     client.get_balance()
     bounds: list[Deadline] = []
-    monkeypatch.setattr(
-        "venice_billing._drivers.Deadline", lambda seconds: bounds.append(Deadline(seconds)) or bounds[0]
-    )
+
+    def bound(seconds: float) -> Deadline:
+        bounds.append(Deadline(seconds))
+        return bounds[-1]
+
+    monkeypatch.setattr("venice_billing._drivers.Deadline", bound)
     problems: list[BaseException] = []
 
     def call() -> None:
