@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from venice_billing._call import Expired, Reply, Request, Send
 from venice_billing._walk import NARROWEST, Bounds, Deliver, Page, Place
+from venice_billing._widening import Landmarks, widened
 from venice_billing._windows import Windows, advance, in_turn
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 
@@ -53,6 +54,16 @@ class ListLedger:
         first = 0 if bounds.start is None else bisect_left(self.rows, bounds.start, key=self.stamp)
         last = len(self.rows) if bounds.end is None else bisect_left(self.rows, bounds.end, key=self.stamp)
         return self._page(first, last, page_size or self.default)
+
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
+        return widened(
+            lambda question: self.open(question.bounds, order, None),
+            bounds,
+            hang,
+            now=NOW.timestamp(),
+            filtered=False,
+            landmarks=Landmarks(),
+        )
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         first, last, size = str(page.following).split("-")

@@ -14,7 +14,7 @@ from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
 from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
-from venice_billing._ledgers import history_page
+from venice_billing._history_page import history_page, usage_page
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
@@ -167,17 +167,15 @@ class VeniceBilling:
             /api/v1/billing/usage-history
         """
         return self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -579,17 +577,15 @@ class AsyncVeniceBilling:
             /api/v1/billing/usage-history
         """
         return await self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
