@@ -238,22 +238,12 @@ async def test_dead_cursors_on_the_way_to_a_range_are_bridged(flavour: Flavour) 
     assert await receive(walk) == []
 
 
-async def test_windows_in_silence_are_not_asked_for_one_by_one(flavour: Flavour) -> None:
-    """Beyond the last charge there is one answer for all the windows that were planned."""
-    dense = stamps(datetime.fromisoformat("2026-05-01T00:00:00Z"), range(0, 20 * 86_400, 600))
-    fake = FakeVenice([row(stamp) for stamp in dense], now=NOW, quirks=hanging())
-    walk = flavour.connect(fake).client.iter_usage_history(page_size=50, concurrency=8)
-    assert as_wire(await receive(walk)) == fake.ledger
-    assert sum(1 for seen in fake.requests if seen.status is None) <= 3 * 8
-
-
 @given(
     hours=st.lists(st.integers(1, 24 * 120), min_size=1, max_size=30),
     diem=st.lists(st.integers(1, 24 * 120), max_size=4),
     window=st.tuples(st.integers(1, 24 * 130), st.integers(1, 24 * 20)),
     currency=st.sampled_from([None, "USD", "DIEM", "BUNDLED_CREDITS"]),
     order=st.sampled_from(ORDERS),
-    concurrency=st.sampled_from([1, 3]),
     is_open=st.booleans(),
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -264,7 +254,6 @@ def test_any_range_of_any_ledger_is_what_the_ledger_holds(
     window: tuple[int, int],
     currency: str | None,
     order: Literal["asc", "desc"],
-    concurrency: int,
     is_open: bool,
 ) -> None:
     rows = [row(stamp) for stamp in stamps(NOW, [-3600 * hour for hour in hours])]
@@ -279,7 +268,6 @@ def test_any_range_of_any_ledger_is_what_the_ledger_holds(
             start_timestamp=start,
             end_timestamp=end,
             sort_order=order,
-            concurrency=concurrency,
             page_size=10,
         )
         assert as_wire(list(walk)) == (truth if order == "asc" else truth[::-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from attrs import Factory, define, field
@@ -11,7 +12,7 @@ from venice_billing._walk import DAY, Place, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from venice_billing._walk import Walk
     from venice_billing.errors import VeniceError
@@ -32,6 +33,7 @@ class Gap:
         place: What was received at the start already.
         rate: Rows per second to expect; None if unknown.
         reach: Looking backwards, how far the next look goes while the rate is unknown.
+        silent: Looking backwards, how far from its stop the ledger hung: probably there is nothing.
         wide: Whether the ledger hung on all of it, so that wider questions are due.
     """
 
@@ -40,6 +42,7 @@ class Gap:
     place: Place = Factory(Place)
     rate: float | None = None
     reach: timedelta = FIRST_REACH
+    silent: timedelta = timedelta(0)
     wide: bool = False
 
 
@@ -55,6 +58,7 @@ class Window(Generic[Row]):
         done: Whether it is read to its end, or to where it failed.
         error: Why it failed.
         hung: Whether a request of it was not answered in time.
+        silent: Of the gap it was cut off.
     """
 
     start: datetime | None
@@ -69,3 +73,4 @@ class Window(Generic[Row]):
     done: bool = False
     error: VeniceError | None = None
     hung: bool = False
+    silent: timedelta = timedelta(0)

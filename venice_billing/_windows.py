@@ -212,6 +212,7 @@ class Windows(Generic[Row]):
         else:
             window = self._window(border, gap.stop, Place(), wide=gap.wide)
             rest = [Gap(gap.start, border, gap.place, gap.rate, gap.reach)]
+        window.silent = gap.silent
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
         return window
@@ -227,7 +228,7 @@ class Windows(Generic[Row]):
             return None
         if self._forwards:
             return border if border < (far or self._now) - width / 4 else None
-        return border if far is None or border > far + width / 4 else None
+        return border if far is None or border > far + (width - gap.silent) / 4 else None
 
     def _width(self, rate: float) -> timedelta:
         rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
@@ -276,13 +277,14 @@ class Windows(Generic[Row]):
         """End a window at the row just read if much more is to come, and leave the rest to others."""
         span = (last - self._ledger.stamp(delivery.rows[0])).total_seconds()
         rate = len(delivery.rows) / max(span, 0.001)
-        to_come = ((window.stop or self._now) - last).total_seconds() * rate
+        to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
         crowded = self._ledger.stamp(delivery.rows[-1 - len(delivery.rows) // 8]) == last
         if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
         rest = Gap(last, window.stop, delivery.after, rate)
         if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
-            rest.rate, rest.reach = None, self._width(rate)
+            rest.rate, rest.silent = None, window.silent
+            rest.reach = max(self._width(rate), self._past(window.silent, rest))
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
         window.stop = last
@@ -329,11 +331,20 @@ class Windows(Generic[Row]):
         index = self._parts.index(window)
         below = self._parts[index + 1] if index + 1 < len(self._parts) else None
         if isinstance(below, Gap):
-            reach = min(below.reach * _STRETCH, _FARTHEST_REACH)
-            self._parts[index : index + 2] = [Gap(below.start, window.stop, below.place, reach=reach)]
+            farther = Gap(below.start, window.stop, below.place)
+            farther.silent = (window.stop or self._now) - (window.start or below.start or self._now)
+            farther.reach = self._past(farther.silent, farther)
+            self._parts[index : index + 2] = [farther]
         else:
             self._parts[index] = Gap(window.start, window.stop, window.place, wide=True)
         return True
+
+    def _past(self, silent: timedelta, gap: Gap) -> timedelta:
+        """Return how far to look back past what is silent: much farther, but at most half of what is left."""
+        farther = min(silent * _STRETCH, _FARTHEST_REACH)
+        if gap.start is None:
+            return farther
+        return min(farther, (silent + ((gap.stop or self._now) - gap.start)) / 2)
 
 
 def in_turn(windows: Windows[Row]) -> Walk[Row]:

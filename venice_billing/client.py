@@ -268,9 +268,9 @@ class VeniceBilling:
     ) -> UsageHistoryPage | UsageCsv:
         """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
 
-        Ask for a day or more: the API is known never to answer for windows under 15 minutes and for empty ones.
-        A window under a day that gets no answer is asked for once more as part of a whole day; its entries then
-        come as one page, however many, without a cursor.
+        The API is known never to answer for windows under 15 minutes and for empty ones. Where it does not answer in
+        time, at most four wider requests find out what lies in the window; its entries, if there are any, then come
+        as one page, however many, without a cursor.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV.
@@ -282,7 +282,7 @@ class VeniceBilling:
 
         Raises:
             CursorRejectedError: The cursor has expired, was altered, or is another account's.
-            BillingTimeoutError: No answer within `timeout` seconds.
+            BillingTimeoutError: No answer within `timeout` seconds, nor for wider requests.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
