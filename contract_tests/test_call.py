@@ -121,12 +121,24 @@ def test_an_expired_deadline_is_not_tried_again() -> None:
     assert len(steps) == 1
 
 
-def test_only_the_ledger_is_known_to_hang() -> None:
-    advice = "at least a day"
-    assert advice not in str(run(Expired())[0])
-    assert advice in str(run(Expired(), operation=operations.usage_history())[0])
-    assert advice in str(run(Expired(), operation=operations.usage())[0])
-    assert advice not in str(run(Expired(), operation=operations.usage_analytics())[0])
+@pytest.mark.parametrize(
+    ("operation", "is_advised"),
+    [
+        (operations.balance(), False),
+        (operations.usage_analytics(start_date="2026-10-01", end_date="2026-10-01"), False),
+        (operations.usage_history(), False),
+        (operations.usage_history(cursor="abc"), False),
+        (operations.usage_history(end_timestamp="2026-10-01"), False),
+        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-10-01"), False),
+        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-09-01T23:59:59.999Z"), True),
+        (operations.usage(start_date="2026-09-01", end_date="2026-09-02"), False),
+        (operations.usage(start_date="2026-09-01", end_date="2026-09-01T00:05:00Z"), True),
+    ],
+)
+def test_only_a_ledger_asked_for_less_than_a_day_is_told_to_be_asked_for_a_day(
+    operation: Operation[Any], *, is_advised: bool
+) -> None:
+    assert ("at least a day" in str(run(Expired(), operation=operation)[0])) == is_advised
 
 
 def test_a_2xx_whose_body_is_damaged_is_tried_again_and_then_breaks_the_contract() -> None:

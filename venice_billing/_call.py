@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -44,6 +45,7 @@ _BLOCK = 31.0
 names none, and lasts 30 s. So it is waited out once."""
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
+_DAY = 86_400.0
 _ADVICE = "the ledger is known never to answer for windows under 15 minutes and for empty ones: ask for at least a day"
 
 
@@ -233,7 +235,7 @@ def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
                 now=policy.clock.time(),
             )
         case Expired():
-            advice = f"; {_ADVICE}" if request.path.endswith(("/usage", "/usage-history")) else ""
+            advice = f"; {_ADVICE}" if _asks_for_less_than_a_day(request, policy.clock.time()) else ""
             return BillingTimeoutError(f"no whole answer within {policy.timeout:g} s{advice}")
         case Broken(problem):
             return APIConnectionError(problem)
@@ -241,3 +243,13 @@ def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
             return ResponseValidationError(problem)
         case Closed():
             return ClientClosedError("the client is closed")
+
+
+def _asks_for_less_than_a_day(request: Request, now: float) -> bool:
+    start, end = (
+        request.params.get(f"{side}Timestamp", request.params.get(f"{side}Date")) for side in ("start", "end")
+    )
+    if start is None or not request.path.endswith(("/usage", "/usage-history")):
+        return False
+    until = now if end is None else datetime.fromisoformat(str(end)).timestamp()
+    return until - datetime.fromisoformat(str(start)).timestamp() < _DAY

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from venice_billing._call import Outcome, Send
+    from venice_billing._stretches import Window
     from venice_billing._walk import Deliver
-    from venice_billing._windows import Window, Windows
+    from venice_billing._windows import Windows
     from venice_billing.errors import VeniceError
     from venice_billing_api.deadline import Deadline
 

@@ -14,8 +14,8 @@ from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
 from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
+from venice_billing._history_page import history_page, usage_page
 from venice_billing._http_client import AsyncConnections, Connections
-from venice_billing._ledgers import history_page
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
@@ -167,17 +167,15 @@ class VeniceBilling:
             /api/v1/billing/usage-history
         """
         return self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -270,9 +268,9 @@ class VeniceBilling:
     ) -> UsageHistoryPage | UsageCsv:
         """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
 
-        Ask for a day or more: the API is known never to answer for windows under 15 minutes and for empty ones.
-        A window under a day that gets no answer is asked for once more as part of a whole day; its entries then
-        come as one page, however many, without a cursor.
+        The API is known never to answer for windows under 15 minutes and for empty ones. Where it does not answer in
+        time, at most four wider requests find out what lies in the window; its entries, if there are any, then come
+        as one page, however many, without a cursor.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV.
@@ -284,7 +282,7 @@ class VeniceBilling:
 
         Raises:
             CursorRejectedError: The cursor has expired, was altered, or is another account's.
-            BillingTimeoutError: No answer within `timeout` seconds.
+            BillingTimeoutError: No answer within `timeout` seconds, nor for wider requests.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
@@ -579,17 +577,15 @@ class AsyncVeniceBilling:
             /api/v1/billing/usage-history
         """
         return await self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
