@@ -6,7 +6,7 @@ report as unused if it were none.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -113,6 +113,7 @@ def walks(client: VeniceBilling) -> None:
     assert_type(client.iter_usage_history(checkpoint=walk.checkpoint, sort_order="desc", concurrency=8), UsageWalk)
     assert_type(client.export_usage_csv(Path("usage.csv"), currency="USD", resume=False), CsvExport)
     assert_type(client.export_usage_csv("usage.csv").rows, int)
+    assert_type(client.export_usage_csv("usage.csv", resume=timedelta(hours=6)).started_at, datetime)
 
 
 async def asynchronous() -> None:

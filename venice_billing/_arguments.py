@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -59,6 +59,13 @@ def seconds(name: str, value: object, *, or_none: bool = False) -> float:
     if value == 0 and not or_none:
         raise InvalidParameterError(name, value, allowed)
     return float(value)
+
+
+def duration(name: str, value: object) -> timedelta:
+    """Return a length of time that is not negative."""
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidParameterError(name, value, "True, False, or a timedelta that is not negative")
+    return value
 
 
 def instant(name: str, value: object) -> datetime:

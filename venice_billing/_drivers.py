@@ -18,7 +18,7 @@ from venice_billing.errors import VeniceError
 from venice_billing_api.deadline import Deadline, leave_if_more_came
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from venice_billing._http_client import AsyncConnections, Connections
     from venice_billing._secret import Secret
@@ -267,10 +267,3 @@ class AsyncDriver:
                         break
                 leave_if_more_came(response)
         return Expired() if self.clock.monotonic() > until else answer.outcome()
-
-
-async def in_thread(function: Callable[..., T], *args: object) -> T:
-    """Run a blocking function of the file system without blocking the event loop."""
-    import anyio.to_thread  # noqa: PLC0415 - as in SystemClock
-
-    return await anyio.to_thread.run_sync(function, *args)

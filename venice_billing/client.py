@@ -13,15 +13,17 @@ from venice_billing import _operations as operations
 from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
-from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
+from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock
 from venice_billing._history_page import history_page, usage_page
 from venice_billing._http_client import AsyncConnections, Connections
+from venice_billing._threads import in_thread
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
 
 if TYPE_CHECKING:
     import os
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
@@ -399,12 +401,17 @@ class VeniceBilling:
         end_timestamp: Moment | None = None,
         page_size: int | None = None,
         concurrency: int = 1,
-        resume: bool = True,
+        resume: bool | timedelta = True,
     ) -> CsvExport:
         """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
 
         The file is written beside the target and takes its place when it is whole; its mode is 0600. An export that
-        was cut short, by whatever, goes on where it stopped when the same call is made again.
+        was cut short, by whatever, goes on where it stopped when the same call is made again within an hour of its
+        start; later, the same call starts over.
+
+        Charges are sometimes booked hours late, with their time in the past. Those booked after `started_at` into
+        the part written by then are not in the file. To miss none, export once the range is old enough for all its
+        charges to be booked, and with `resume=False`.
 
         Args:
             path: The file to write; one that exists is replaced at the end.
@@ -413,10 +420,11 @@ class VeniceBilling:
             end_timestamp: Up to this time, excluded.
             page_size: Entries asked for at once, 10 to 1000; by default 1000.
             concurrency: How many requests may be under way at once, 1 to 16.
-            resume: Whether to go on with a partial file of the same export; otherwise it starts anew.
+            resume: Whether to go on with what the same export left, of the same key, if it began at most an hour ago;
+                a timedelta allows another age, and False starts over.
 
         Raises:
-            ExportError: The file cannot be written.
+            ExportError: The file cannot be written, another export is writing it, or another user's file is there.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: On the way; the same call goes on.
 
@@ -428,7 +436,7 @@ class VeniceBilling:
         """
         size = plans.check_sizes(page_size, concurrency)
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
-        file = CsvFile(path, filters, self._policy, resume=resume)
+        file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
             for delivery in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
                 file.append(delivery.rows)
@@ -751,7 +759,7 @@ class AsyncVeniceBilling:
         end_timestamp: Moment | None = None,
         page_size: int | None = None,
         concurrency: int = 1,
-        resume: bool = True,
+        resume: bool | timedelta = True,
     ) -> CsvExport:
         """Save the ledger as one CSV file; see `VeniceBilling.export_usage_csv` for arguments, resuming and errors.
 
@@ -767,12 +775,13 @@ class AsyncVeniceBilling:
         """
         size = plans.check_sizes(page_size, concurrency)
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
-        file = await in_thread(partial(CsvFile, path, filters, self._policy, resume=resume))
+        opening = partial(CsvFile, path, filters, self._configuration, resume=resume)
+        file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
             steps = plans.csv_walk(file, self._policy, size, concurrency)
             async with aclosing(self._driver.walk(steps)) as deliveries:
                 async for delivery in deliveries:
-                    await in_thread(file.append, delivery.rows)
+                    await in_thread(partial(file.append, delivery.rows))
             return await in_thread(file.finish)
 
     def with_options(
