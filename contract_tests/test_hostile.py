@@ -39,7 +39,7 @@ pytestmark = pytest.mark.anyio
 DIGITS = "1" + "0" * 400
 JSON, CSV, HTML = "application/json", "text/csv", "text/html"
 HOSTILE: dict[str, faults.Fault] = {
-    **{name: make() for name, make in faults.ALL.items() if not name.startswith("unknown")},
+    **{name: make() for name, make in faults.ALL.items() if name not in faults.HARMLESS},
     "a gzip bomb in an error": faults.Fault(
         "bomb", lambda answer: faults.gzip_bomb().apply(faults.status(500).apply(answer))
     ),
@@ -81,7 +81,7 @@ HARMLESS = {  # in these answers there is no such number to spoil, or no JSON
         (name, way)
         for name in HOSTILE
         for way in ("csv page", "export")
-        if name in {"nan", "huge number", "minus infinity"}
+        if name in {"nan", "huge number", "minus infinity"} or name.startswith("echoed key as value")
     ),
     *(
         (name, way)

@@ -20,6 +20,7 @@ from venice_billing import (
     Balance,
     Balances,
     BillingTimeoutError,
+    ClientClosedError,
     CsvExport,
     Currency,
     EndpointRetiredError,
@@ -42,8 +43,9 @@ from venice_billing import (
 def construction() -> None:
     with VeniceBilling() as client:
         assert_type(client, VeniceBilling)
-        assert_type(client.with_options(timeout=5, max_retries=0), VeniceBilling)
+        assert_type(client.with_options(timeout=5, max_retries=0, max_wait=0), VeniceBilling)
     VeniceBilling("key", base_url="https://example.com", timeout=2.5, max_retries=1, http_client=httpx.Client()).close()
+    VeniceBilling(max_wait=5).close()
     VeniceBilling(http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncVeniceBilling(http_client=httpx.Client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -150,6 +152,8 @@ def errors(client: VeniceBilling) -> None:
         assert_type(error.request_id, str | None)
         assert_type(error.body, bytes)
         assert_type(error.headers, dict[str, str])
+    except ClientClosedError as error:
+        assert_type(error.checkpoint, str | None)
     except BillingTimeoutError as error:
         assert_type(error.status_code, int | None)
     except ResponseValidationError as error:

@@ -51,10 +51,13 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return options[options.index(value)]
 
 
-def seconds(name: str, value: object) -> float:
-    """Return a positive, finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24 * 3600:
-        raise InvalidParameterError(name, value, "a number of seconds above 0, at most 86400")
+def seconds(name: str, value: object, *, or_none: bool = False) -> float:
+    """Return a positive number of seconds, a day at most; or none at all, 0, if that is allowed."""
+    allowed = "a number of seconds " + ("from 0 to 86400" if or_none else "above 0, at most 86400")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 24 * 3600:
+        raise InvalidParameterError(name, value, allowed)
+    if value == 0 and not or_none:
+        raise InvalidParameterError(name, value, allowed)
     return float(value)
 
 

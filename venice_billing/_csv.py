@@ -179,6 +179,11 @@ class TimeColumn:
         self._start = start or _BEFORE_ALL
         self._looked = self._index is not None
 
+    def is_timeless(self, record: bytes) -> bool:
+        """Tell whether neither the header nor this record, if it is the first one seen, says when it was booked."""
+        self.of(record)
+        return self._index is None
+
     @property
     def name(self) -> str:
         """What the column is called; nothing where there is none."""

@@ -14,7 +14,8 @@ from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
 from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock
-from venice_billing._ledgers import history_page
+from venice_billing._history_page import history_page, usage_page
+from venice_billing._http_client import AsyncConnections, Connections
 from venice_billing._threads import in_thread
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
@@ -46,6 +47,8 @@ class VeniceBilling:
         base_url: Where the API is; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
         timeout: Seconds for one request as a whole, from connecting to the last byte.
         max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
+        max_wait: Longest wait between two attempts, in seconds. If the API asks for a longer one, as a 429 with
+            `Retry-After` does, its error is raised at once: `RateLimitError`, or `ServerError` after a 503.
         http_client: An `httpx.Client` of your own (proxies, certificates, a mock transport). It stays yours to close.
 
     Raises:
@@ -65,28 +68,25 @@ class VeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.Client | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.Client):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._transport import client_for  # noqa: PLC0415 - who brings a client needs none of it
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        self._owned = True
+        self._connect(configuration, Connections(configuration.base_url, http_client), clock)
 
-            http_client = client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.Client, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: Connections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = Driver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = Driver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     def get_balance(self) -> Balance:
         """Fetch the present balance.
@@ -169,17 +169,15 @@ class VeniceBilling:
             /api/v1/billing/usage-history
         """
         return self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -272,9 +270,9 @@ class VeniceBilling:
     ) -> UsageHistoryPage | UsageCsv:
         """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
 
-        Ask for a day or more: the API is known never to answer for windows under 15 minutes and for empty ones.
-        A window under a day that gets no answer is asked for once more as part of a whole day; its entries then
-        come as one page, however many, without a cursor.
+        The API is known never to answer for windows under 15 minutes and for empty ones. Where it does not answer in
+        time, at most four wider requests find out what lies in the window; its entries, if there are any, then come
+        as one page, however many, without a cursor.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV.
@@ -286,7 +284,7 @@ class VeniceBilling:
 
         Raises:
             CursorRejectedError: The cursor has expired, was altered, or is another account's.
-            BillingTimeoutError: No answer within `timeout` seconds.
+            BillingTimeoutError: No answer within `timeout` seconds, nor for wider requests.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
@@ -444,8 +442,10 @@ class VeniceBilling:
                 file.append(delivery.rows)
             return file.finish()
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> VeniceBilling:
-        """Return a client with another timeout (seconds) or number of retries, on the same connections.
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> VeniceBilling:
+        """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
 
         What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
 
@@ -455,13 +455,14 @@ class VeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            self._driver.client.close()
+            self._driver.connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -500,28 +501,25 @@ class AsyncVeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._async_transport import async_client_for  # noqa: PLC0415 - as above
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        self._owned = True
+        self._connect(configuration, AsyncConnections(configuration.base_url, http_client), clock)
 
-            http_client = async_client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.AsyncClient, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: AsyncConnections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = AsyncDriver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = AsyncDriver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     async def get_balance(self) -> Balance:
         """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
@@ -587,17 +585,15 @@ class AsyncVeniceBilling:
             /api/v1/billing/usage-history
         """
         return await self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -788,7 +784,9 @@ class AsyncVeniceBilling:
                     await in_thread(partial(file.append, delivery.rows))
             return await in_thread(file.finish)
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncVeniceBilling:
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> AsyncVeniceBilling:
         """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
 
         Example:
@@ -797,13 +795,14 @@ class AsyncVeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            await self._driver.client.aclose()
+            await self._driver.connections.close()
 
     async def __aenter__(self) -> Self:
         return self

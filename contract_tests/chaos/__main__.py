@@ -1,5 +1,10 @@
 # ruff: noqa: T201 - a program that prints
-"""Run many seeds, or one again: what was injected, what was lost, what was repeated."""
+"""Run many seeds, or one again: what was injected, what was lost, repeated, or never in the ledger.
+
+There are four kinds of runs: walks and exports under faults and stops, over a transport on a virtual clock; the same
+over real sockets; servers that make no progress; processes that fork in the midst of a walk. At last processes are
+killed while they export. A seed is the same run each time, of its own kind: --seed N repeats one of the first kind.
+"""
 
 from __future__ import annotations
 
@@ -7,81 +12,82 @@ import argparse
 import sys
 import time
 import traceback
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from chaos import crash, runs, sockets
+from attrs import frozen
+
+from chaos import crash, forks, runs, sockets, stuck
+from chaos.cases import report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
-    from chaos.runs import Result
+    from chaos.cases import Result
 
 REPLAY = "PYTHONPATH=contract_tests .venv/bin/python -m chaos"
 
 
+@frozen
+class Kind:
+    """A kind of runs."""
+
+    option: str
+    """How many of them."""
+    count: int
+    """By default."""
+    replay: str
+    """Only this one."""
+    title: str
+    run: Callable[[int], Result]
+
+
+KINDS = (
+    Kind("runs", 2_500, "seed", "over a transport, on a virtual clock", runs.run),
+    Kind("sockets", 48, "socket-seed", "over real sockets", sockets.run),
+    Kind("stuck", 200, "stuck-seed", "into servers that make no progress", stuck.run),
+    Kind("forks", 30, "fork-seed", "of processes that fork in the midst of a walk", forks.run),
+)
+
+
 def main() -> int:
     """Return 0 if every run passed."""
-    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
-    parser.add_argument("--runs", type=int, default=2_500, help="how many seeds (2500)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
-    parser.add_argument("--sockets", type=int, default=48, help="how many of them over real sockets, too (48)")
-    parser.add_argument("--kills", type=int, default=50, help="how often to kill a process that exports (50)")
-    parser.add_argument("--seed", type=int, help="only this seed, with everything there is to tell of it")
-    parser.add_argument("--socket-seed", type=int, help="the same over real sockets")
-    arguments = parser.parse_args()
-    if arguments.seed is not None:
-        return _replay(runs.run(arguments.seed))
-    if arguments.socket_seed is not None:
-        return _replay(sockets.run(arguments.socket_seed))
-    seeds = range(arguments.first, arguments.first + arguments.runs)
-    good = _night("over a transport, on a virtual clock", map(runs.run, seeds), "--seed")
-    good &= _night(
-        "over real sockets",
-        map(sockets.run, range(arguments.first, arguments.first + arguments.sockets)),
-        "--socket-seed",
+    parser = argparse.ArgumentParser(
+        prog="chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    for kind in KINDS:
+        what = f"how many runs {kind.title} ({kind.count})"
+        parser.add_argument(f"--{kind.option}", type=int, default=kind.count, metavar="N", help=what)
+    parser.add_argument("--kills", type=int, default=50, metavar="N", help="how often to kill an export (50)")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed of each kind (0)")
+    for kind in KINDS:
+        only = f"only this one run {kind.title}, with everything there is to tell of it"
+        parser.add_argument(f"--{kind.replay}", type=int, metavar="SEED", help=only)
+    arguments = vars(parser.parse_args())
+    for kind in KINDS:
+        seed = arguments[kind.replay.replace("-", "_")]
+        if seed is not None:
+            return _replay(kind.run(seed))
+    good = [_night(kind, arguments["first"], arguments[kind.option]) for kind in KINDS]
     with TemporaryDirectory() as folder:
-        killed = crash.kill_and_finish(Path(folder), arguments.kills, seed=arguments.first)
+        killed = crash.kill_and_finish(Path(folder), arguments["kills"], seed=arguments["first"])
     print(f"\nexporting processes killed: {killed.kills}, of them in the middle: {killed.in_the_middle};")
     print(f"finished by the next: {killed.finished}, with other bytes than undisturbed: {killed.different}")
-    return 0 if good and not killed.different else 1
+    return 0 if all(good) and not killed.different else 1
 
 
-def _night(title: str, results: Iterable[Result], replay: str) -> bool:
-    print(f"\n{title}", flush=True)
+def _night(kind: Kind, first: int, count: int) -> bool:
+    print(f"\n{kind.title}", flush=True)
     started = time.monotonic()
     done = []
-    for result in results:
+    for seed in range(first, first + count):
+        result = kind.run(seed)
         done.append(result)
         if not result.passed:
-            print(f"{result}\n  once more: {REPLAY} {replay} {result.case.seed}", flush=True)
+            print(f"{result}\n  once more: {REPLAY} --{kind.replay} {seed}", flush=True)
     print(report(done, time.monotonic() - started), flush=True)
     return all(result.passed for result in done)
-
-
-def report(results: Iterable[Result], seconds: float) -> str:
-    """Return what the closing line of a night's log should say."""
-    results = list(results)
-    injected: Counter[str] = sum((result.injected for result in results), Counter())
-    errors: Counter[str] = sum((result.errors for result in results), Counter())
-    worst = max((result.overshoot for result in results), default=0.0)  # none on a virtual clock
-    lines = [
-        f"{len(results)} runs in {seconds:.0f} s, {sum(result.hours for result in results):.0f} h by the virtual clock",
-        f"rows delivered: {sum(result.rows for result in results)}",
-        f"faults injected: {injected.total()}",
-        *(f"  {count:6} {name}" for name, count in injected.most_common()),
-        f"errors raised, and gone on from: {errors.total()}",
-        *(f"  {count:6} {name}" for name, count in errors.most_common()),
-        f"rows lost: {sum(result.lost for result in results)}",
-        f"rows repeated: {sum(result.repeated for result in results)}",
-        f"foreign exceptions: {sum(len(result.foreign) for result in results)}",
-        *([f"worst deadline overshoot: {worst:.3f} s"] if worst else []),
-        f"runs failed: {sum(not result.passed for result in results)}",
-    ]
-    return "\n".join(lines)
 
 
 def _replay(result: Result) -> int:

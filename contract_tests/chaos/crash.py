@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 
 from chaos import ledgers
-from chaos.runs import NOW
+from chaos.cases import NOW
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks
 

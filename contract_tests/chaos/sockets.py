@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from chaos.runs import Night, Result, draw, judged
+from chaos.cases import Result, draw
+from chaos.runs import Night, judged
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 
 if TYPE_CHECKING:
@@ -17,15 +18,14 @@ LATEST = 0.5
 """Seconds after its deadline in which a request must have ended."""
 
 
-def run(seed: int) -> Result:
+def run(seed: int, latest: float = LATEST) -> Result:
     """Run the case of a seed over a served fake; waits between attempts pass on its clock, requests do not."""
     case, fake, weather = draw(seed, over_sockets=True)
-    result = Result(case, weather.injected)
     with fake.serve() as server:
-        night = _SocketNight(case, fake, result)
+        night = _SocketNight(case, fake, weather)
         night.base_url = server.base_url
-        judged(night, weather)
-    if result.overshoot > LATEST:
+        result = judged(night)
+    if result.overshoot > latest:
         result.problems.append(f"a request ended {result.overshoot:.2f} s after its deadline")
     return result
 

@@ -12,14 +12,15 @@ from venice_billing.testing._text import CSV_COLUMNS, to_csv_record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from chaos.cases import Result
     from chaos.ledgers import Row
-    from chaos.runs import Result
 
 HEADER = ",".join(CSV_COLUMNS)
+_NAMES = {*CSV_COLUMNS, "inferenceDetails"}
 
 
 def judge(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:
-    """Note in the result what is lost, repeated or out of order.
+    """Note in the result what is lost, repeated, out of order, or of no ledger.
 
     Args:
         result: Of the run.
@@ -31,10 +32,7 @@ def judge(result: Result, received: list[Any], before: list[Row], after: list[Ro
     of_row = record_of_row if received and isinstance(received[0], bytes) else text_of_row
     delivered = [item.rstrip(b"\r\n") if isinstance(item, bytes) else text_of_row(item.to_dict()) for item in received]
     first, last = [of_row(row) for row in before], [of_row(row) for row in after]
-    counts = Counter(delivered)
-    result.lost += (Counter(first) - counts).total()
-    result.repeated += (counts - Counter(last)).total()
-    if result.lost or result.repeated:
+    if not count(result, delivered, first, last):
         return
     if not changing:
         if delivered != first:
@@ -43,9 +41,19 @@ def judge(result: Result, received: list[Any], before: list[Row], after: list[Ro
         result.problems.append("times go back")
 
 
+def count(result: Result, delivered: list[Any], before: list[Any], after: list[Any]) -> bool:
+    """Note how many rows are lost, repeated or of no ledger, and tell whether there are none."""
+    counts, ledger = Counter(delivered), Counter(after)
+    too_many = counts - ledger
+    result.lost += (Counter(before) - counts).total()
+    result.strange += sum(number for text, number in too_many.items() if not ledger[text])
+    result.repeated += sum(number for text, number in too_many.items() if ledger[text])
+    return not (result.lost or result.repeated or result.strange)
+
+
 def text_of_row(row: Row) -> str:
     """Return the same text for the same row, digit for digit; what a fault added to it aside."""
-    return json.dumps({name: value for name, value in row.items() if name != "newField"}, sort_keys=True, default=str)
+    return json.dumps({name: value for name, value in row.items() if name in _NAMES}, sort_keys=True, default=str)
 
 
 def record_of_row(row: Row) -> bytes:

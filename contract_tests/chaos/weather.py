@@ -31,6 +31,9 @@ FAULTS: dict[str, Callable[[], Fault]] = {
     "status 429, wait 3": partial(faults.status, 429, headers=(("retry-after", "3"),)),
     "status 429, wait 300": partial(faults.status, 429, headers=(("retry-after", "300"),)),
     "gzip bomb": partial(faults.gzip_bomb, 1 << 26),
+    "bomb of lists": partial(faults.bomb_of_lists, 200_000),
+    "cut at first record": partial(faults.cut_at_record, 0.0),
+    "cut at last record": partial(faults.cut_at_record, 0.99),
     "short hang": partial(faults.hang, 1.5),
     "body stalls": partial(faults.body_hang, 200, 45.0),
     "slow body": partial(faults.trickle_body, 20_000.0),
@@ -54,7 +57,9 @@ class Weather:
         self._rows = rows
         self._retries = retries
         self._over_sockets = over_sockets
-        names = sorted(FAULTS.keys() - (_UNSEEN_IN_CSV if csv else set()))
+        names = sorted(
+            FAULTS.keys() - (_UNSEEN_IN_CSV if csv else set()) - (set() if over_sockets else faults.SERVED_ONLY)
+        )
         self._kinds = rng.sample(names, rng.randint(1, len(names)))
         self._share = rng.choice((0.0, 0.1, 0.3, 0.6))
         self._until = rng.choice((0, 10, 40, 120))
@@ -68,6 +73,8 @@ class Weather:
         self._arrival_share = rng.choice((0.0, 0.0, 0.2, 0.8))
         self.history_dies_at = rng.randint(1, 12)
         self.history_dies = False
+        self.on_request: Callable[[], None] | None = None
+        """Called with each request before it is answered."""
         self.injected: Counter[str] = Counter()
         self.quirks = self._draw()
 
@@ -103,6 +110,8 @@ class Weather:
         elif trouble == "old":
             quirks.cursor_lives_seconds = rng.choice((0.2, 5.0, 60.0))
         self.injected[f"cursors: {trouble}"] += trouble != "none"
+        # With cursors that lead nowhere, an empty first page would be all there ever is.
+        quirks.empty_first_page = trouble in ("none", "repeated") and rng.random() < 0.4
         # Each n-th request refused, in step with a dead cursor or with one who does not retry, would be for ever.
         if rng.random() < 0.2 and self._retries and not trouble.startswith("dead"):
             quirks.rate_limit_every = rng.choice((2, 3, 7))
@@ -121,6 +130,8 @@ class Weather:
         return quirks
 
     def _fault(self, request: SeenRequest) -> Fault | None:
+        if self.on_request is not None:
+            self.on_request()
         name = self._fault_name(request)
         if name is None:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve, field, frozen
 
@@ -31,6 +31,27 @@ class Delivery:
     """End the connection after so many bytes of the body; -1 is before the headers."""
     reset: bool = False
     """End it by a reset instead of a proper close."""
+    without_length: bool = False
+    """Send no `content-length`: the body ends where the connection does, at `cut_at` as well."""
+    early: bytes = field(default=b"", repr=False)
+    """Bytes of no answer, sent right behind this one. Served only: a transport has no connection to send them on."""
+    then: Literal["keep", "close", "close at next request"] = "keep"
+    """What becomes of the connection after the answer, without a word in the headers. Served only."""
+
+
+@frozen
+class Question:
+    """What was asked, as far as a fault may want to know it; instants in microseconds."""
+
+    key: str | None = field(default=None, repr=False)
+    """The key that came with the request."""
+    currency: str | None = None
+    start: int | None = None
+    end: int | None = None
+    descending: bool = False
+    first: bool = True
+    """Whether the page answered with is the first of its range."""
+    last: bool = True
 
 
 @frozen
@@ -41,6 +62,7 @@ class Answer:
     headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
     delivery: Delivery = Delivery()
+    question: Question = Question()
 
     def header(self, name: str) -> str | None:
         """Return the value of a header."""
@@ -54,6 +76,16 @@ class Answer:
     def delivered(self, **changes: Any) -> Answer:
         """Return the answer with another delivery."""
         return evolve(self, delivery=evolve(self.delivery, **changes))
+
+    def to(self, **changes: Any) -> Answer:
+        """Return the answer as one to another question."""
+        return evolve(self, question=evolve(self.question, **changes))
+
+
+def header_fields(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Return the headers as they are sent; what is not ASCII in them goes out as UTF-8."""
+    length = () if answer.delivery.without_length else (("content-length", str(len(answer.body))),)
+    return [(name.encode(), value.encode()) for name, value in (*answer.headers, *length)]
 
 
 JSON = "application/json; charset=utf-8"

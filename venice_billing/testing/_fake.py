@@ -144,21 +144,25 @@ class FakeVenice:
     def client(self, **options: Any) -> VeniceBilling:
         """Return a `VeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake speaks the wire and needs no client
+        from venice_billing._http_client import Connections  # noqa: PLC0415 - as above
 
         http_client = httpx.Client(transport=self.transport())
         client = VeniceBilling(**self._client_options(options), http_client=http_client)
-        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
-        client._owned = True  # noqa: SLF001
+        configuration = self._bound(client._configuration)  # noqa: SLF001
+        connections = Connections(configuration.base_url, http_client, owned=True)
+        client._connect(configuration, connections, self.clock)  # noqa: SLF001
         return client
 
     def async_client(self, **options: Any) -> AsyncVeniceBilling:
         """Return an `AsyncVeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - as in client()
+        from venice_billing._http_client import AsyncConnections  # noqa: PLC0415 - as in client()
 
         http_client = httpx.AsyncClient(transport=self.transport())
         client = AsyncVeniceBilling(**self._client_options(options), http_client=http_client)
-        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
-        client._owned = True  # noqa: SLF001
+        configuration = self._bound(client._configuration)  # noqa: SLF001
+        connections = AsyncConnections(configuration.base_url, http_client, owned=True)
+        client._connect(configuration, connections, self.clock)  # noqa: SLF001
         return client
 
     def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +189,7 @@ class FakeVenice:
             answer = self._compressed(request, self._delayed(answer))
             fault = self._next_fault(request)
             if fault is not None:
-                answer = fault.apply(answer)
+                answer = fault.apply(answer.to(key=_key_in(headers.get("authorization", ""))))
             self._note(request, answer)
             return answer
 
@@ -205,10 +209,11 @@ class FakeVenice:
     def _key_kind(self, authorization: str | None) -> Literal["admin", "inference", "wrong", "none"]:
         if authorization is None:
             return "none"
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            return "wrong"
-        return {self.admin_key: "admin", self.inference_key: "inference"}.get(token.strip(), "wrong")  # type: ignore[return-value]
+        kinds: dict[str | None, Literal["admin", "inference"]] = {
+            self.admin_key: "admin",
+            self.inference_key: "inference",
+        }
+        return kinds.get(_key_in(authorization), "wrong")
 
     def _refused(self, request: SeenRequest) -> Answer | None:
         """Return the 429 that comes before any look at the request, if one is due."""
@@ -267,3 +272,9 @@ class FakeVenice:
         if len(self._failures) > _FAILURES_ALLOWED and request.time - self._failures[0] <= _FAILURE_WINDOW:
             self._blocked_until = request.time + _BLOCKED_FOR
             self._failures.clear()
+
+
+def _key_in(authorization: str) -> str | None:
+    """Return the key that a header carries; None where it is no key of a bearer."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

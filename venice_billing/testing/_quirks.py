@@ -9,6 +9,7 @@ from attrs import define, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from venice_billing.testing._stuck import NoProgress
     from venice_billing.testing.faults import Fault
 
 RateLimitHeader = Literal["retry-after", "x-ratelimit-reset-requests", "x-ratelimit-resets"]
@@ -86,6 +87,14 @@ class Quirks:
     """A cursor is rejected when it is older."""
     cursor_lives_requests: int | None = None
     """A cursor is rejected when more requests than that have followed its issue."""
+
+    empty_first_page: bool = False
+    """The first page of a history walk is empty, and names a next one all the same."""
+    no_progress: NoProgress | None = None
+    """Every page names a fresh next one, for ever: `"empty pages"`, pages of made-up rows all at `"one instant"`, or
+    pages wholly `"before range"` (beyond its end under `desc`; as usual where that side is open)."""
+    no_progress_after: int = 0
+    """So many pages of a history walk are as they should be before."""
 
     rate_limit_every: int | None = None
     """Each n-th request is a 429."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from attrs import frozen
 
-from venice_billing.testing._answers import Answer, Delivery, error_answer
+from venice_billing.testing._answers import Answer, Delivery, error_answer, header_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +105,9 @@ class FakeServer:
             while (request := _read_request(stream)) is not None:
                 answer = self._answer(request)
                 self._deliver(connection, answer, with_body=request.method != "HEAD")
-                if not request.keeps_alive:
+                if answer.delivery.then == "close at next request":
+                    _read_request(stream)
+                if not request.keeps_alive or answer.delivery.without_length or answer.delivery.then != "keep":
                     break
         with self._lock:
             del self._open[connection]
@@ -133,6 +135,7 @@ class FakeServer:
                 self._wait(delivery.stall_wait)
             if mark == delivery.cut_at:
                 _end(connection, delivery)
+        self._send(connection, delivery.early, None)
 
     def _send(self, connection: socket.socket, content: bytes, rate: float | None) -> None:
         if rate is None:
@@ -178,10 +181,9 @@ def _head(answer: Answer) -> bytes:
         reason = HTTPStatus(answer.status).phrase
     except ValueError:
         reason = ""
-    lines = [f"HTTP/1.1 {answer.status} {reason}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
-    lines += [f"content-length: {len(answer.body)}", "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+    lines = [f"HTTP/1.1 {answer.status} {reason}".encode()]
+    lines += [name + b": " + value for name, value in header_fields(answer)]
+    return b"\r\n".join([*lines, b"", b""])
 
 
 def _marks(delivery: Delivery) -> Iterator[int]:

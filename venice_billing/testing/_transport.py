@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
+from venice_billing.testing._answers import header_fields
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -30,12 +32,12 @@ def mock_transport(respond: Callable[[httpx.Request], Answer], clock: VirtualClo
         if delivery.headers_rate:
             # Who bounds the whole call gives its time left as the read timeout: so one wait stands here for
             # the many reads of a real socket.
-            size = sum(len(name) + len(value) + 4 for name, value in answer.headers) + 20
+            size = sum(len(name) + len(value) + 4 for name, value in header_fields(answer))
             timeouts.wait(clock, size / delivery.headers_rate, "read")
         if delivery.cut_at is not None and delivery.cut_at < 0:
             _break(request, delivery)
-        headers = [*answer.headers, ("content-length", str(len(answer.body)))]
-        return httpx.Response(answer.status, headers=headers, stream=_Body(answer, request, timeouts, clock))
+        stream = _Body(answer, request, timeouts, clock)
+        return httpx.Response(answer.status, headers=header_fields(answer), stream=stream)
 
     return httpx.MockTransport(handle)
 
@@ -83,6 +85,8 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
             if sent == delivery.stall_at:
                 self._timeouts.wait(self._clock, delivery.stall_wait, "read")
             if sent == delivery.cut_at:
+                if delivery.without_length and not delivery.reset:
+                    return  # nothing tells this end from that of the whole
                 _break(self._request, delivery)
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, frozen
 
 from venice_billing.testing._analytics import analytics_document
-from venice_billing.testing._answers import CSV, JSON, Answer, Headers, error_answer, json_answer
+from venice_billing.testing._answers import CSV, JSON, Answer, Headers, Question, error_answer, json_answer
 from venice_billing.testing._cursor import Cursor, CursorMint, CursorRefusedError
 from venice_billing.testing._parameters import (
     HistoryQuery,
@@ -21,12 +21,13 @@ from venice_billing.testing._parameters import (
     read_usage_query,
 )
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing._stuck import next_instant, stuck_entries, stuck_instant
 from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from venice_billing.testing._ledger import Entry, Ledger
+    from venice_billing.testing._ledger import Entry, Ledger, Position
 
 PREFIX = "/api/v1"
 ORIGINAL_LEDGER = f"{PREFIX}/billing/usage"
@@ -39,6 +40,8 @@ _RETIRED_HEADERS: Headers = (
 )
 _NARROW = 15 * 60 * 1_000_000
 _ANALYTICS_CACHE_SECONDS = 600
+# Numbers that no entry has, for positions before every entry of their instant.
+_AT_THE_START, _STUCK = -2, -1
 _CSV_ACCEPTED = re.compile(r"(^|,)\s*text/csv\s*(;(?!\s*q=0(\.0*)?\s*(,|$))[^,]*)?(,|$)", re.IGNORECASE)
 
 
@@ -134,7 +137,20 @@ class Wire:
             chosen = entries[max(0, len(entries) - skip - query.limit) : max(0, len(entries) - skip)][::-1]
         else:
             chosen = entries[skip : skip + query.limit]
-        return self._usage_answer(request, query, chosen, len(entries), quirks)
+        total = len(entries)
+        question = Question(
+            currency=query.currency,
+            start=query.start,
+            end=query.end,
+            descending=query.descending,
+            first=query.page == 1,
+            last=skip + query.limit >= total,
+        )
+        kind = quirks.no_progress
+        if kind and (instant := stuck_instant(kind, question, entries, _instant(request))) is not None:
+            chosen = stuck_entries(kind, question, next_instant(kind, question, instant, query.page), query.limit)
+            total = (query.page + 1) * query.limit
+        return evolve(self._usage_answer(request, query, chosen, total, quirks), question=question)
 
     def _usage_answer(
         self, request: SeenRequest, query: UsageQuery, chosen: Sequence[Entry], total: int, quirks: Quirks
@@ -166,13 +182,16 @@ class Wire:
         )
         if not walk.page and _never_answered(query.start, query.end, more, request, quirks):
             return Answer(200).delivered(headers_wait=NEVER)
-        entries = more[: walk.page_size]
+        entries, after = _page(walk, query, more, request, quirks)
         token = None
-        if len(more) > len(entries):
-            token = self._mint.write(evolve(walk, page=walk.page + 1, after=entries[-1].position))
+        if after is not None:
+            token = self._mint.write(evolve(walk, page=walk.page + 1, after=after))
             if query.cursor and _nth(walk.page + 1, quirks.repeat_cursor_every):
                 token = query.cursor
-        return self._history_answer(request, entries, token, quirks)
+        question = Question(
+            currency=walk.currency, start=query.start, end=walk.end, first=not walk.page, last=token is None
+        )
+        return evolve(self._history_answer(request, entries, token, quirks), question=question)
 
     def _walk(self, query: HistoryQuery, request: SeenRequest, quirks: Quirks) -> Cursor:
         """Return where the walk stands; its `issued` fields are those of the cursor this answer may carry."""
@@ -202,6 +221,33 @@ class Wire:
         self._csv_answers += 1
         disposition = ("content-disposition", f"attachment; filename={filename}")
         return Answer(200, (("content-type", CSV), disposition, *headers), _csv_document(entries, layout))
+
+
+def _page(
+    walk: Cursor, query: HistoryQuery, more: Sequence[Entry], request: SeenRequest, quirks: Quirks
+) -> tuple[Sequence[Entry], Position | None]:
+    """Return the entries of a page, and behind which position the next one begins; None on the last page.
+
+    Args:
+        walk: Where the walk stands.
+        query: What was asked.
+        more: The entries of the page, and one more if there is a next one.
+        request: The request.
+        quirks: What goes wrong.
+    """
+    kind = quirks.no_progress
+    if kind and walk.page >= quirks.no_progress_after:
+        question = Question(currency=walk.currency, start=walk.after[0] if walk.page else query.start)
+        if walk.page and walk.after[1] == _STUCK:
+            instant: int | None = next_instant(kind, question, walk.after[0])
+        else:
+            instant = stuck_instant(kind, question, more, _instant(request))
+        if instant is not None:
+            return stuck_entries(kind, question, instant, walk.page_size), (instant, _STUCK)
+    if quirks.empty_first_page and not walk.page:
+        return (), (0 if query.start is None else query.start, _AT_THE_START)
+    entries = more[: walk.page_size]
+    return entries, entries[-1].position if len(more) > len(entries) else None
 
 
 def _unauthorized(request: SeenRequest) -> Answer | None:

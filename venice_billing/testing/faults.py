@@ -6,21 +6,65 @@ Give them to `Quirks.faults`. They are made by the functions below, or by hand: 
 from __future__ import annotations
 
 import gzip
-import json
 import math
-import struct
-import zlib
-from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from venice_billing.testing._answers import HTML, Answer, Headers, error_answer
-from venice_billing.testing._text import to_json
+from venice_billing.testing._bombs import bomb_of_lists, gzip_bomb
+from venice_billing.testing._fault import Fault
+from venice_billing.testing._page_faults import (
+    cut_at_record,
+    echo_key,
+    edit,
+    foreign_currency,
+    foreign_time,
+    unknown_currency,
+    unknown_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = [
+    "ALL",
+    "EARLY_ANSWER",
+    "HARMLESS",
+    "HTML_ERROR",
+    "SERVED_ONLY",
+    "Fault",
+    "amount",
+    "body",
+    "body_hang",
+    "bomb_of_lists",
+    "closed_after",
+    "connect_hang",
+    "cookie",
+    "cut_at_record",
+    "deep_nesting",
+    "early",
+    "echo_key",
+    "edit",
+    "empty",
+    "foreign_currency",
+    "foreign_time",
+    "gzip_bomb",
+    "hang",
+    "invalid_json",
+    "invalid_utf8",
+    "no_length",
+    "redirect",
+    "reset",
+    "status",
+    "trickle_body",
+    "trickle_headers",
+    "truncated",
+    "truncated_gzip",
+    "unknown_currency",
+    "unknown_fields",
+    "wrong_content_type",
+]
 
 HTML_ERROR = (
     b"<!DOCTYPE html><html><head><title>Bad gateway</title></head><body><h1>Error</h1>"
@@ -30,15 +74,10 @@ HTML_ERROR = (
 """28 KB of error page, as proxies send it."""
 
 
-@frozen
-class Fault:
-    """A named change of an answer."""
-
-    name: str
-    apply: Callable[[Answer], Answer]
-
-    def __str__(self) -> str:
-        return self.name
+EARLY_ANSWER = (
+    b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 29\r\n\r\n{"data":[],"nextCursor":null}'
+)
+"""A whole answer to nothing: an empty ledger."""
 
 
 def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
@@ -86,6 +125,32 @@ def truncated(at: int = 100) -> Fault:
     return Fault("truncated", lambda answer: answer.delivered(cut_at=min(at, len(answer.body) - 1)))
 
 
+def no_length() -> Fault:
+    """Send the whole body, but say nowhere how long it is: it ends where the connection does."""
+    return Fault("no length", lambda answer: answer.delivered(without_length=True))
+
+
+def closed_after(*, at_next_request: bool = False) -> Fault:
+    """Close the kept connection after the answer without a word, as servers do with idle ones. Served only.
+
+    Args:
+        at_next_request: Close it only when the next request has been read from it, and leave that unanswered: what a
+            client meets that sent it just then.
+    """
+    then = "close at next request" if at_next_request else "close"
+    return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda answer: answer.delivered(then=then))
+
+
+def early(content: bytes = EARLY_ANSWER) -> Fault:
+    """Send bytes that nobody asked for right behind the answer. Served only: else the answer passes untouched."""
+    return Fault("early bytes", lambda answer: answer.delivered(early=content))
+
+
+def cookie(value: str = "session=1; Path=/") -> Fault:
+    """Ask the client to keep a cookie; what is not ASCII in it is sent as UTF-8."""
+    return Fault("cookie", lambda answer: answer.with_header("set-cookie", value))
+
+
 def truncated_gzip() -> Fault:
     """Send the first half of a gzip stream as if it were all."""
 
@@ -94,29 +159,6 @@ def truncated_gzip() -> Fault:
         return evolve(answer, body=packed[: len(packed) // 2]).with_header("content-encoding", "gzip")
 
     return Fault("truncated gzip", change)
-
-
-def gzip_bomb(size: int = 1 << 28) -> Fault:
-    """Send a small gzip stream that unpacks to `size` bytes of white space and an empty object."""
-    return Fault(
-        "gzip bomb",
-        lambda answer: evolve(answer, body=_bomb(size)).with_header("content-encoding", "gzip"),
-    )
-
-
-@cache
-def _bomb(size: int) -> bytes:
-    block = b" " * (1 << 20)
-    count = size // len(block)
-    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    # A full flush ends a block so that it may be repeated as it stands.
-    packed_block = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
-    packed = packed_block * count + packer.compress(b"{}") + packer.flush()
-    checksum = 0
-    for _ in range(count):
-        checksum = zlib.crc32(block, checksum)
-    trailer = struct.pack("<II", zlib.crc32(b"{}", checksum), (count * len(block) + 2) & 0xFFFFFFFF)
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff" + packed + trailer
 
 
 def body(content: bytes, *, content_type: str | None = None, name: str = "body") -> Fault:
@@ -173,43 +215,6 @@ def amount(literal: str) -> Fault:
     return Fault(f"amount {literal[:20]}", change)
 
 
-def edit(change: Callable[[Any], object], *, name: str = "edit") -> Fault:
-    """Change the JSON document (numbers are exact) in place; others, and compressed ones, pass untouched."""
-
-    def apply(answer: Answer) -> Answer:
-        packed = answer.header("content-encoding") is not None
-        if packed or not (answer.header("content-type") or "").startswith("application/json"):
-            return answer
-        document = json.loads(answer.body, parse_float=Decimal)
-        change(document)
-        return evolve(answer, body=to_json(document).encode())
-
-    return Fault(name, apply)
-
-
-def unknown_fields() -> Fault:
-    """Add a field that no document names to the answer and to each of its rows."""
-
-    def change(document: Any) -> None:
-        document["newField"] = {"since": "tomorrow"}
-        for row in document.get("data", ()):
-            row["newField"] = [1, Decimal("2.50"), None]
-
-    return edit(change, name="unknown fields")
-
-
-def unknown_currency(currency: str = "POINTS") -> Fault:
-    """Book every row, and the consumption, in a currency that no document names."""
-
-    def change(document: Any) -> None:
-        if "consumptionCurrency" in document:
-            document["consumptionCurrency"] = currency
-        for row in document.get("data", ()):
-            row["currency"] = currency
-
-    return edit(change, name="unknown currency")
-
-
 def redirect(location: str = "https://elsewhere.invalid/api/v1/billing/balance", code: int = 302) -> Fault:
     """Send the client elsewhere; a relative location can be a loop."""
     return Fault("redirect", lambda _: Answer(code, (("location", location),)))
@@ -227,8 +232,17 @@ ALL: dict[str, Callable[[], Fault]] = {
     "reset": reset,
     "reset in body": lambda: reset(50),
     "truncated": truncated,
+    "cut at record": cut_at_record,
+    "no length": no_length,
+    "closed after": closed_after,
+    "lost after": lambda: closed_after(at_next_request=True),
+    "early bytes": lambda: early(b"\r\n0\r\n\r\n"),
+    "early answer": early,
+    "cookie": cookie,
+    "cookie, not ascii": lambda: cookie("name=\u017elu\u0165ou\u010dk\u00fd; Path=/"),
     "truncated gzip": truncated_gzip,
     "gzip bomb": gzip_bomb,
+    "bomb of lists": lambda: bomb_of_lists(1_000_000),
     "invalid utf-8": invalid_utf8,
     "invalid json": invalid_json,
     "nan": lambda: amount("NaN"),
@@ -238,7 +252,32 @@ ALL: dict[str, Callable[[], Fault]] = {
     "wrong content type": wrong_content_type,
     "redirect": redirect,
     "redirect loop": lambda: redirect("?again"),
+    "foreign currency": foreign_currency,
+    "foreign time": foreign_time,
+    "echoed key as name": echo_key,
+    "echoed key as value": lambda: echo_key("value"),
+    "echoed key as error": lambda: echo_key("error"),
+    "echoed key as header": lambda: echo_key("header"),
+    "echoed key as value, escaped": lambda: echo_key("value", escaped=True),
     "unknown fields": unknown_fields,
     "unknown currency": unknown_currency,
 }
 """A maker of every kind of fault, by name, for those who draw at random."""
+
+SERVED_ONLY = frozenset({"closed after", "lost after", "early bytes", "early answer"})
+"""Of `ALL`, those that concern a connection: over `FakeVenice.transport()` they change nothing."""
+
+HARMLESS = SERVED_ONLY | frozenset(
+    {
+        "no length",
+        "cookie",
+        "cookie, not ascii",
+        "foreign currency",
+        "foreign time",
+        "echoed key as name",
+        "echoed key as header",
+        "unknown fields",
+        "unknown currency",
+    }
+)
+"""Of `ALL`, those after which an answer can still be a right one: they are no reason for an error by themselves."""

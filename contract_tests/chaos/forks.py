@@ -1,0 +1,174 @@
+"""Forks in the midst of a walk: parent and child both go on with their copy of it, and both have every row once.
+
+The process that forks is one of its own, without a server in it: `python -m chaos.forks PLAN`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import asdict, frozen
+
+from chaos import ledgers, truth
+from chaos.cases import NOW, Case, Flavour, Result
+from venice_billing import VeniceBilling
+from venice_billing.testing import FakeVenice, Quirks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_PATIENCE = 60
+"""Seconds that a process has for a walk of half a second."""
+_CALLS = 8
+
+
+@frozen
+class Plan:
+    """What the forking process is to do.
+
+    Attributes:
+        kind: Fork in the midst of a `walk`, or between `calls` of which each asks for another stretch of time.
+        at: How many rows of the walk are received by then.
+        children: How many processes are forked.
+        stretches: Of the calls: start and end.
+    """
+
+    base_url: str
+    key: str
+    folder: str
+    kind: Literal["walk", "calls"]
+    options: dict[str, Any]
+    at: int
+    children: int
+    stretches: list[tuple[str, str]]
+
+
+def run(seed: int) -> Result:
+    """Let a process fork, and compare what it and each of its children received."""
+    rng = random.Random(seed)
+    rows = [row for kind in ("crowds", "spread") for row in ledgers.make(kind, rng, NOW)]
+    fake = FakeVenice(rows, seed=seed, now=NOW, quirks=Quirks(latency=(0.0, 0.01)))
+    kind: Literal["walk", "calls"] = rng.choice(("walk", "walk", "calls"))
+    order: Literal["asc", "desc"] = rng.choice(("asc", "desc"))
+    options = {"page_size": 10, "concurrency": rng.choice((1, 3)), "sort_order": order}
+    children = rng.randint(1, 3)
+    flavour: Flavour = "sync"
+    case = Case(seed, kind, "iter_usage_history", flavour, "forks", order, options, 10.0, 2)
+    result = Result(case)
+    result.injected["forks"] += children
+    moments = [NOW.isoformat(), *(row["timestamp"] for row in rng.sample(rows, min(12, len(rows))))]
+    moments = sorted(moment.replace("+00:00", "Z") for moment in moments)
+    stretches = list(pairwise(moments))
+    stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
+    with fake.serve() as server, tempfile.TemporaryDirectory() as folder:
+        plan = Plan(
+            base_url=server.base_url,
+            key=fake.admin_key,
+            folder=folder,
+            kind=kind,
+            options=options,
+            at=rng.randint(0, len(rows) - 1),
+            children=children,
+            stretches=stretches,
+        )
+        _judge(result, plan, fake)
+    return result
+
+
+def _judge(result: Result, plan: Plan, fake: FakeVenice) -> None:
+    """Run the process, and compare the rows of each with those that it asked for."""
+    command = [sys.executable, "-m", "chaos.forks", json.dumps(asdict(plan))]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "NO_PROXY": "*"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * _PATIENCE, check=False)
+    if done.returncode:
+        result.problems.append(f"the process ended with {done.returncode}: {done.stderr[-600:]}")
+    for name in _names(plan):
+        path = Path(plan.folder, name)
+        received = path.read_text().splitlines() if path.exists() else []
+        if plan.kind == "walk":
+            expected = [truth.text_of_row(row) for row in result.case.rows(fake)]
+        else:
+            expected = [
+                truth.text_of_row(row) for start, end in _share(plan, name) for row in fake.rows(start=start, end=end)
+            ]
+        result.rows += len(received)
+        if truth.count(result, received, expected, expected) and received != expected:
+            result.problems.append(f"the order of {name} is not the ledger's")
+
+
+def _names(plan: Plan) -> list[str]:
+    return ["parent", *(f"child {number}" for number in range(plan.children))]
+
+
+def _share(plan: Plan, name: str) -> list[tuple[str, str]]:
+    """Return the stretches that one of the processes asks for: each begins elsewhere, so that no two ask the same."""
+    place = _names(plan).index(name)
+    return [plan.stretches[(place + 3 * number) % len(plan.stretches)] for number in range(_CALLS)]
+
+
+def main() -> None:
+    """Do what a plan says, in this process and in those that it forks."""
+    raw = json.loads(sys.argv[1])
+    plan = Plan(**{**raw, "stretches": [tuple(stretch) for stretch in raw["stretches"]]})
+    signal.alarm(_PATIENCE)
+    client = VeniceBilling(plan.key, base_url=plan.base_url)
+    go_on = _walk(plan, client) if plan.kind == "walk" else _calls(plan, client)
+    children = [_forked(plan, number, go_on) for number in range(plan.children)]
+    go_on("parent")
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    client.close()
+    sys.exit(any(statuses))
+
+
+def _walk(plan: Plan, client: VeniceBilling) -> Callable[[str], None]:
+    entries: Iterator[Any] = iter(client.iter_usage_history(**plan.options))
+    texts = [truth.text_of_row(entry.to_dict()) for entry in islice(entries, plan.at)]
+
+    def go_on(name: str) -> None:
+        rest = [truth.text_of_row(entry.to_dict()) for entry in entries]
+        Path(plan.folder, name).write_text("\n".join([*texts, *rest]))
+
+    return go_on
+
+
+def _calls(plan: Plan, client: VeniceBilling) -> Callable[[str], None]:
+    client.get_balance()
+
+    def go_on(name: str) -> None:
+        texts: list[str] = []
+        for start, end in _share(plan, name):
+            page = client.get_usage_history(start_timestamp=start, end_timestamp=end)
+            texts += [truth.text_of_row(entry.to_dict()) for entry in page.data]
+        Path(plan.folder, name).write_text("\n".join(texts))
+
+    return go_on
+
+
+def _forked(plan: Plan, number: int, go_on: Callable[[str], None]) -> int:
+    child = os.fork()
+    if child:
+        return child
+    signal.alarm(_PATIENCE)  # a child inherits none
+    status = 1
+    try:
+        go_on(_names(plan)[1 + number])
+        status = 0
+    except BaseException:  # noqa: BLE001 - the parent's frames are not to be gone through
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main()

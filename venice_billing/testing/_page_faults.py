@@ -1,0 +1,231 @@
+"""Faults that know what a page is: rows that nobody asked for, cuts between records, and the key sent back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from attrs import evolve
+
+from venice_billing.testing._answers import Answer, error_answer
+from venice_billing.testing._fault import Fault, unpacked
+from venice_billing.testing._text import CSV_COLUMNS, format_instant, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+KeyPlace: TypeAlias = Literal["value", "name", "error", "header"]
+
+_MILLISECOND = 1_000
+_Fields: TypeAlias = dict[str, str]
+
+
+def edit(change: Callable[[Any], object], *, name: str = "edit") -> Fault:
+    """Change the JSON document (numbers are exact) in place; others, and compressed ones, pass untouched."""
+
+    def apply(answer: Answer) -> Answer:
+        if answer.header("content-encoding") is not None or not _is(answer, "application/json"):
+            return answer
+        document = json.loads(answer.body, parse_float=Decimal)
+        change(document)
+        return evolve(answer, body=to_json(document).encode())
+
+    return Fault(name, apply)
+
+
+def unknown_fields() -> Fault:
+    """Add a field that no document names to the answer and to each of its rows."""
+
+    def change(document: Any) -> None:
+        document["newField"] = {"since": "tomorrow"}
+        for row in document.get("data", ()):
+            row["newField"] = [1, Decimal("2.50"), None]
+
+    return edit(change, name="unknown fields")
+
+
+def unknown_currency(currency: str = "POINTS") -> Fault:
+    """Book every row, and the consumption, in a currency that no document names."""
+
+    def change(document: Any) -> None:
+        if "consumptionCurrency" in document:
+            document["consumptionCurrency"] = currency
+        for row in document.get("data", ()):
+            row["currency"] = currency
+
+    return edit(change, name="unknown currency")
+
+
+def cut_at_record(share: float = 0.5) -> Fault:
+    """End the connection between two records, after that share of them, and say nowhere how long the body is.
+
+    What arrives of a CSV page is a CSV page. An answer without records, or with one, ends before its last byte.
+    """
+
+    def change(answer: Answer) -> Answer:
+        answer = unpacked(answer)
+        cut = len(answer.body) - 1
+        if answer.status == 200:  # noqa: PLR2004 - OK
+            borders = _borders(answer)
+            cut = borders[int(share * len(borders))] if borders else cut
+        return answer.delivered(without_length=True, cut_at=cut)
+
+    return Fault("cut at record", change)
+
+
+def foreign_currency(currency: str | None = None) -> Fault:
+    """Put the last row of a page there once more, in another currency than was asked for.
+
+    Without a currency in the question, or without rows, the answer passes untouched.
+    """
+
+    def change(answer: Answer) -> Answer:
+        asked = answer.question.currency
+        if asked is None:
+            return answer
+        other = currency or ("DIEM" if asked == "USD" else "USD")
+        return _with_row(answer, {"currency": other, "notes": "Not asked for"}, at_the_end=True)
+
+    return Fault("foreign currency", change)
+
+
+def foreign_time() -> Fault:
+    """Put a row there once more, with a time outside the range that was asked for.
+
+    It stands where its time puts it: behind the last row of the last page, at the end that was asked for, or before
+    the first row of the first page. Where that side of the range is open the answer passes untouched.
+    """
+
+    def change(answer: Answer) -> Answer:
+        asked = answer.question
+        too_late = None if asked.end is None else asked.end
+        too_early = None if asked.start is None else asked.start - _MILLISECOND
+        behind, before = (too_early, too_late) if asked.descending else (too_late, too_early)
+        for instant, at_the_end, here in ((behind, True, asked.last), (before, False, asked.first)):
+            if here and instant is not None:
+                fields = {"timestamp": format_instant(instant), "notes": "Not asked for"}
+                return _with_row(answer, fields, at_the_end=at_the_end)
+        return answer
+
+    return Fault("foreign time", change)
+
+
+def echo_key(where: KeyPlace = "name", *, escaped: bool = False) -> Fault:
+    r"""Repeat the key that came with the request.
+
+    Args:
+        where: As the `"name"` of a field that no document names, as a `"value"` in place of the first amount (both in
+            JSON only), in the message of an `"error"` 400, or in a `"header"`.
+        escaped: Spell it with JSON's `\u` escapes, so that its own text is nowhere in the body.
+    """
+
+    def change(answer: Answer) -> Answer:
+        key = answer.question.key
+        if key is None:
+            return answer
+        if where == "header":
+            return answer.with_header("x-request-id", f"for {key}")
+        if where == "error":
+            changed = error_answer(400, f"The key {key} is not allowed here")
+        else:
+            answer = unpacked(answer)
+            changed = (_named if where == "name" else _valued)(key).apply(answer)
+        return _escaped(changed, key) if escaped else changed
+
+    return Fault(f"echoed key as {where}{', escaped' if escaped else ''}", change)
+
+
+def _named(key: str) -> Fault:
+    def change(document: Any) -> None:
+        document[key] = None
+        for row in document.get("data", ()):
+            row[key] = None
+
+    return edit(change)
+
+
+def _valued(key: str) -> Fault:
+    def change(document: Any) -> None:
+        for row in document.get("data", ())[:1]:
+            row["amount"] = f"Bearer {key}"
+        if "balances" in document:
+            document["balances"] = f"Bearer {key}"
+        if "byDate" in document:
+            document["byDate"] = f"Bearer {key}"
+
+    return edit(change)
+
+
+def _escaped(answer: Answer, key: str) -> Answer:
+    spelled = "".join(f"\\u{ord(character):04x}" for character in key)
+    return evolve(answer, body=answer.body.replace(key.encode(), spelled.encode()))
+
+
+def _with_row(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer:
+    """Return the page with its last (or first) row there twice, the second time with those fields changed."""
+    answer = unpacked(answer)
+    if answer.status != 200:  # noqa: PLR2004 - OK
+        return answer
+    if _is(answer, "text/csv"):
+        return _with_record(answer, fields, at_the_end=at_the_end)
+
+    def change(document: Any) -> None:
+        rows = document.get("data", [])
+        if rows:
+            added = {**rows[-1 if at_the_end else 0], **fields}
+            rows.insert(len(rows) if at_the_end else 0, added)
+
+    return edit(change).apply(answer)
+
+
+def _with_record(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer:
+    header, *records = _records(answer.body)
+    if not records:
+        return answer
+    line_break = b"\r\n" if header.endswith(b"\r\n") else b"\n"
+    if not records[-1].endswith(b"\n"):
+        records[-1] += line_break
+    values = next(csv.reader([records[-1 if at_the_end else 0].decode()], strict=True))
+    for name, value in fields.items():
+        values[CSV_COLUMNS.index(name)] = value
+    added = ",".join(_quoted(value) for value in values).encode() + line_break
+    records.insert(len(records) if at_the_end else 0, added)
+    return evolve(answer, body=header + b"".join(records))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in '",\r\n') else text
+
+
+def _records(document: bytes) -> list[bytes]:
+    """Return the records of a CSV document, the header first, each with its line break."""
+    records: list[bytes] = []
+    quotes = 0
+    for line in document.splitlines(keepends=True) if document else ():
+        if quotes % 2:
+            records[-1] += line
+        else:
+            records.append(line)
+        quotes += line.count(b'"')
+    return records
+
+
+def _borders(answer: Answer) -> Sequence[int]:
+    """Return behind which bytes of a page a record ends that is not the last; of a CSV page, the header's too."""
+    if _is(answer, "text/csv"):
+        ends, end = [], 0
+        for record in _records(answer.body):
+            end += len(record)
+            ends.append(end)
+        return ends[:-1]
+    ends, end = [], answer.body.find(b"},{")
+    while end >= 0:
+        ends.append(end + 1)
+        end = answer.body.find(b"},{", end + 1)
+    return ends
+
+
+def _is(answer: Answer, media_type: str) -> bool:
+    return (answer.header("content-type") or "").startswith(media_type)

@@ -1,0 +1,53 @@
+"""Pages of a server that makes no progress: each names a next one, and none leads anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from venice_billing.testing._ledger import Entry, complete_row
+from venice_billing.testing._text import DAY, format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from venice_billing.testing._answers import Question
+
+NoProgress: TypeAlias = Literal["empty pages", "one instant", "before range"]
+
+_SECOND = 1_000_000
+_FAR = 365 * DAY
+
+
+def stuck_instant(kind: NoProgress, question: Question, proper: Sequence[Entry], now: int) -> int | None:
+    """Return the instant that the first stuck page is of; None if there is none to be stuck at.
+
+    Args:
+        kind: How no progress is made.
+        question: What was asked.
+        proper: The entries that the page should have.
+        now: The time, in microseconds.
+    """
+    if kind == "before range":
+        if question.descending:
+            return None if question.end is None else question.end + _FAR
+        return None if question.start is None else question.start - _FAR
+    if proper:
+        return proper[0].position[0]
+    return now - DAY if question.start is None else question.start
+
+
+def stuck_entries(kind: NoProgress, question: Question, instant: int, size: int) -> list[Entry]:
+    """Return the entries of a stuck page: made up, as many as were asked for, all of one instant."""
+    if kind == "empty pages":
+        return []
+    row = complete_row(
+        {"timestamp": format_instant(instant), "currency": question.currency or "USD", "notes": "No progress"}
+    )
+    return [Entry((instant, 0), row)] * size
+
+
+def next_instant(kind: NoProgress, question: Question, instant: int, pages: int = 1) -> int:
+    """Return the instant of a later stuck page: before the range, time goes on without ever getting there."""
+    if kind != "before range":
+        return instant
+    return instant + pages * (-_SECOND if question.descending else _SECOND)
