@@ -44,6 +44,7 @@ _PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page
 _WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
 _STRETCH = 8  # how much farther each look goes that finds nothing
 _FARTHEST_REACH = timedelta(days=3650)
+_WORTH_A_LOOK = timedelta(hours=6)  # so much of a stretch is looked into at once: each look may hang
 
 
 class Windows(Generic[Row]):
@@ -346,9 +347,10 @@ class Windows(Generic[Row]):
     def _past(self, silent: timedelta, gap: Gap) -> timedelta:
         """Return how far to look back past what is silent: much farther, but at most half of what is left."""
         farther = min(silent * _STRETCH, _FARTHEST_REACH)
-        if gap.start is None:
+        if gap.start is None or not silent:
             return farther
-        return min(farther, (silent + ((gap.stop or self._now) - gap.start)) / 2)
+        span = (gap.stop or self._now) - gap.start
+        return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span
 
 
 def in_turn(windows: Windows[Row]) -> Walk[Row]:
