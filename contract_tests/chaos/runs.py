@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from venice_billing import AsyncVeniceBilling, CsvExport, VeniceBilling
     from venice_billing.testing import FakeVenice
 
+_INTERRUPTS = 25
+"""At most: where one instant fills many pages, a walk that is interrupted each time might never get beyond it."""
 _ON_ONE_CLIENT = ("leaves", "interrupts")
 """After these, the same client has to go on as if nothing had been: sync only, as each event loop needs its own."""
 
@@ -205,7 +207,7 @@ class Night:
 
     def _interruption(self) -> AbstractContextManager[None]:
         """Return what stops this attempt at any moment, if it is to be stopped."""
-        if self.case.reading != "interrupts":
+        if self.case.reading != "interrupts" or self.weather.injected["interrupts"] >= _INTERRUPTS:
             return nullcontext()
         self.weather.injected["interrupts"] += 1
         if self.case.flavour == "sync":
