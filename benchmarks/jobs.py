@@ -125,13 +125,6 @@ def typed(url: str, folder: Path) -> dict[str, Any]:
     return _typed(url)
 
 
-def typed_our_transport(url: str, folder: Path) -> dict[str, Any]:
-    from venice_billing._connections import Server
-    from venice_billing._transport import Transport
-
-    return _typed(url, transport=Transport(Server(url)))
-
-
 def _typed(url: str, **options: Any) -> dict[str, Any]:
     decoder = _typed_decoder()
     watch = Watch()
@@ -347,7 +340,7 @@ JOBS: dict[str, Job] = {
     job.__name__: job
     for job in (
         *(ours, ours_8, ours_async, ours_async_8, ours_newest_first, ours_over_httpx, our_export, our_export_8),
-        *(untyped, typed, typed_8, typed_our_transport, typed_http_client, raw_export),
+        *(untyped, typed, typed_8, typed_http_client, raw_export),
         *(venice_py, venice_py_default),
         *(balance, balance_async),
     )

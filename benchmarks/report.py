@@ -21,7 +21,6 @@ NAMES = {
     "untyped": "httpx + msgspec, untyped (no Decimal, no times)",
     "typed": "httpx + msgspec structs with Decimal and datetime (the floor)",
     "typed_8": "the floor, cut by hand into 8 windows",
-    "typed_our_transport": "the same structs over httpx with this package's transport",
     "typed_http_client": "the same structs over http.client",
     "raw_export": "a loop of httpx requests that writes the same bytes",
     "venice_py": "venice-py 2.9.0, page size 1000",

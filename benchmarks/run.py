@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Runs = dict[str, list[Run]]
 _PEERS = {"venice_py": "venice_ai", "venice_py_default": "venice_ai"}
 _WALKS = (
-    *("untyped", "typed", "typed_our_transport", "typed_http_client", "venice_py"),
+    *("untyped", "typed", "typed_http_client", "venice_py"),
     *("ours", "ours_over_httpx", "ours_async", "ours_newest_first"),
 )
 _WINDOWS = ("ours_8", "ours_async_8")

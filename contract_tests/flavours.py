@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from attrs import frozen
 
-from venice_billing import UsageEntry, UsageWalk
-from venice_billing._async_transport import AsyncTransport
-from venice_billing._connections import Server
-from venice_billing._transport import Transport
+from venice_billing import AsyncVeniceBilling, UsageEntry, UsageWalk, VeniceBilling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +32,15 @@ class Flavour:
         """Return a client of the fake, on its transport and clock."""
         return Face(fake.client(**options) if self.name == "sync" else fake.async_client(**options))
 
-    def http(self, url: str, *, theirs: bool = False) -> Any:
-        """Return an httpx client on our transport to a server, or on httpx's own."""
-        if self.name == "sync":
-            return httpx.Client(transport=None if theirs else Transport(Server(url)), trust_env=False)
-        return httpx.AsyncClient(transport=None if theirs else AsyncTransport(Server(url)), trust_env=False)
+    def open(self, api_key: str, **options: Any) -> Face:
+        """Return a client of some server."""
+        return Face(
+            VeniceBilling(api_key, **options) if self.name == "sync" else AsyncVeniceBilling(api_key, **options)
+        )
+
+    def http(self, **options: Any) -> Any:
+        """Return an httpx client."""
+        return httpx.Client(**options) if self.name == "sync" else httpx.AsyncClient(**options)
 
 
 @frozen

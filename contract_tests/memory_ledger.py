@@ -18,6 +18,7 @@ from venice_billing._walk import (
     sequential,
 )
 from venice_billing._ways import newest_first
+from venice_billing._widening import Landmarks, widened
 from venice_billing._windows import in_turn
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from venice_billing._call import Steps
     from venice_billing._walk import Walk
+    from venice_billing.errors import BillingTimeoutError
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -53,6 +55,16 @@ class MemoryLedger:
         self.opened.append(bounds)
         chosen = [row for row in self.rows if bounds.contain(row.at)]
         return self._page(chosen if order == "asc" else chosen[::-1], 0, page_size or self.page_size)
+
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
+        return widened(
+            lambda question: self.open(question.bounds, order, None),
+            bounds,
+            hang,
+            now=NOW.timestamp(),
+            filtered=False,
+            landmarks=Landmarks(),
+        )
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         yield from ()

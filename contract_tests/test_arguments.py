@@ -171,6 +171,12 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
         ({"max_retries": -1}, "max_retries"),
         ({"max_retries": 11}, "max_retries"),
         ({"max_retries": 1.0}, "max_retries"),
+        ({"max_wait": -1}, "max_wait"),
+        ({"max_wait": float("nan")}, "max_wait"),
+        ({"max_wait": float("inf")}, "max_wait"),
+        ({"max_wait": None}, "max_wait"),
+        ({"max_wait": True}, "max_wait"),
+        ({"max_wait": "10"}, "max_wait"),
         ({"http_client": object()}, "http_client"),
     ],
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import threading
 from bisect import bisect_left
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_billing._budget import FailureBudget
+from venice_billing._budget import FailureBudget, Ticket
 
 FAILURES, PERIOD = 15, 30.0  # the API blocks an account after 20, and others may be using it too
 
@@ -18,49 +21,59 @@ def most_in_a_period(moments: list[float]) -> int:
     return max((index + 1 - bisect_left(moments, moment - PERIOD) for index, moment in enumerate(moments)), default=0)
 
 
+def fail(budget: FailureBudget, *moments: float) -> None:
+    for moment in moments:
+        ticket = Ticket()
+        assert budget.admit(ticket, moment) == 0
+        budget.settle(ticket, moment, failed=True)
+
+
 def test_successes_cost_nothing() -> None:
     budget = FailureBudget()
     for _ in range(1000):
-        assert budget.admit(0.0) == 0
-        budget.settle(0.0, failed=False)
+        ticket = Ticket()
+        assert budget.admit(ticket, 0.0) == 0
+        budget.settle(ticket, 0.0, failed=False)
 
 
 def test_after_fifteen_failures_the_next_request_waits_for_the_first_to_be_over() -> None:
     budget = FailureBudget()
-    for second in range(FAILURES):
-        assert budget.admit(float(second)) == 0
-        budget.settle(float(second), failed=True)
-    wait = budget.admit(20.0)
+    fail(budget, *map(float, range(FAILURES)))
+    ticket, late = Ticket(), Ticket()
+    wait = budget.admit(ticket, 20.0)
     assert 10 < wait <= 12
-    assert budget.admit(20.0 + wait) == 0
-    assert budget.admit(20.0 + wait) > 0, "only one of the failures is over"
+    assert budget.admit(ticket, 20.0 + wait) == 0
+    assert budget.admit(late, 20.0 + wait) > 0, "only one of the failures is over"
 
 
 def test_requests_under_way_count_as_failures_until_they_are_settled() -> None:
     """They may all fail together, and then it is too late."""
     budget = FailureBudget()
-    assert [budget.admit(0.0) for _ in range(FAILURES)] == [0.0] * FAILURES
-    assert 0 < budget.admit(0.0) < 1, "ask again soon: the answers decide"
-    budget.settle(0.5, failed=False)
-    assert budget.admit(0.5) == 0
+    under_way = [Ticket() for _ in range(FAILURES)]
+    assert [budget.admit(ticket, 0.0) for ticket in under_way] == [0.0] * FAILURES
+    ticket = Ticket()
+    assert 0 < budget.admit(ticket, 0.0) < 1, "ask again soon: the answers decide"
+    budget.settle(under_way[0], 0.5, failed=False)
+    assert budget.admit(ticket, 0.5) == 0
 
 
 @given(st.lists(st.tuples(st.floats(0, 4), st.booleans(), st.integers(0, 30)), max_size=200))
 def test_no_interleaving_fails_more_often(steps: list[tuple[float, bool, int]]) -> None:
     """Requests start when the budget admits them and end in any order, well or badly."""
     budget, now = FailureBudget(), 0.0
-    under_way: list[int] = []
+    under_way: list[Ticket] = []
+    waiting = Ticket()
     failures: list[float] = []
-    for number, (pause, fails, which) in enumerate(steps):
+    for pause, fails, which in steps:
         now += pause
         if under_way and which % 2:
-            under_way.pop(which % len(under_way))
-            budget.settle(now, failed=fails)
+            budget.settle(under_way.pop(which % len(under_way)), now, failed=fails)
             failures += [now] * fails
-        elif budget.admit(now) == 0:
-            under_way.append(number)
-    for _ in under_way:  # the worst end: all that is under way fails at once
-        budget.settle(now, failed=True)
+        elif budget.admit(waiting, now) == 0:
+            under_way.append(waiting)
+            waiting = Ticket()
+    for ticket in under_way:  # the worst end: all that is under way fails at once
+        budget.settle(ticket, now, failed=True)
         failures.append(now)
     assert most_in_a_period(failures) <= FAILURES
 
@@ -72,9 +85,10 @@ def test_waiting_as_told_is_enough(pauses: list[float]) -> None:
     failures: list[float] = []
     for pause in pauses:
         now += pause
-        while (wait := budget.admit(now)) > 0:
+        ticket = Ticket()
+        while (wait := budget.admit(ticket, now)) > 0:
             now += wait
-        budget.settle(now, failed=True)
+        budget.settle(ticket, now, failed=True)
         failures.append(now)
     assert len(failures) == len(pauses)
     assert most_in_a_period(failures) <= FAILURES
@@ -82,20 +96,120 @@ def test_waiting_as_told_is_enough(pauses: list[float]) -> None:
 
 def test_threads_share_one_budget() -> None:
     budget = FailureBudget()
-    admitted: list[float] = []
+    admitted: list[Ticket] = []
     barrier = threading.Barrier(8)
 
     def work() -> None:
         barrier.wait()
         for _ in range(50):
-            wait = budget.admit(0.0)
-            if wait == 0:
-                admitted.append(wait)
-                budget.settle(0.0, failed=True)
+            ticket = Ticket()
+            if budget.admit(ticket, 0.0) == 0:
+                admitted.append(ticket)
+            budget.settle(ticket, 0.0, failed=ticket in admitted)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    run_all([threading.Thread(target=work, daemon=True) for _ in range(8)])
+    assert 0 < len(admitted) <= FAILURES
+    assert len(budget._failed) == len(admitted)
+
+
+def run_all(threads: list[threading.Thread]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
-    assert len(admitted) == FAILURES
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_requests_are_admitted_in_the_order_of_arrival() -> None:
+    """However often those behind ask, and whoever comes anew when a place is free."""
+    budget = FailureBudget()
+    busy = [Ticket() for _ in range(FAILURES)]
+    assert [budget.admit(ticket, 0.0) for ticket in busy] == [0.0] * FAILURES
+    waiting = [Ticket() for _ in range(4)]
+    assert all(budget.admit(ticket, 0.0) > 0 for ticket in waiting)
+    for number, first in enumerate(waiting):
+        budget.settle(busy[number], 1.0, failed=False)
+        late = Ticket()
+        assert budget.admit(late, 1.0) > 0, "somebody else is waiting"
+        assert all(budget.admit(ticket, 1.0) > 0 for ticket in waiting[number + 1 :])
+        assert budget.admit(first, 1.0) == 0
+        del late
+
+
+def test_a_caller_beside_fifteen_busy_ones_gets_its_turn() -> None:
+    """Each of the others asks again the moment it has its answer, a hundred times as often as this one."""
+    budget = FailureBudget()
+    busy = [Ticket() for _ in range(FAILURES)]
+    for ticket in busy:
+        assert budget.admit(ticket, 0.0) == 0
+    late = Ticket()
+    for step in range(10 * FAILURES):
+        if step % 100 == 0 and budget.admit(late, float(step)) == 0:
+            return
+        which = step % FAILURES
+        budget.settle(busy[which], float(step), failed=False)
+        busy[which] = Ticket()
+        budget.admit(busy[which], float(step))
+    raise AssertionError("it waited in vain")
+
+
+def test_a_thread_beside_fifteen_busy_ones_gets_its_turn() -> None:
+    budget = FailureBudget()
+    over = threading.Event()
+
+    def work(times: float) -> None:
+        count = 0
+        while count < times and not over.is_set():
+            ticket = Ticket()
+            while budget.admit(ticket, 0.0) > 0 and not over.is_set():
+                over.wait(0.001)
+            over.wait(0.001)
+            budget.settle(ticket, 0.0, failed=False)
+            count += 1
+
+    busy = [threading.Thread(target=work, args=[math.inf], daemon=True) for _ in range(FAILURES)]
+    for thread in busy:
+        thread.start()
+    late = threading.Thread(target=work, args=[20], daemon=True)
+    late.start()
+    late.join(60)
+    got_its_turn = not late.is_alive()
+    over.set()
+    for thread in [*busy, late]:
+        thread.join(60)
+    assert got_its_turn
+    assert len(budget._under_way) == len(budget._queue) == 0
+
+
+@pytest.mark.parametrize("place", ["under way", "waiting"])
+def test_a_ticket_that_is_lost_holds_no_place(place: str) -> None:
+    """Its call was interrupted where nothing could be settled, or its thread is gone."""
+    budget = FailureBudget()
+    lost = [Ticket() for _ in range(FAILURES + (place == "waiting"))]
+    for ticket in lost:
+        budget.admit(ticket, 0.0)
+    if place == "waiting":
+        for ticket in lost[:FAILURES]:
+            budget.settle(ticket, 0.0, failed=False)
+    following = Ticket()
+    assert budget.admit(following, 0.0) > 0
+    lost.clear()
+    del ticket
+    gc.collect()
+    assert budget.admit(following, 0.0) == 0
+
+
+def test_a_forked_child_keeps_the_failures_and_forgets_what_the_parent_has_under_way() -> None:
+    """Also where the forking thread is in the midst of a call, which then goes on in both."""
+    budget = FailureBudget()
+    fail(budget, *[0.0] * 5)
+    under_way = [Ticket() for _ in range(10)]
+    assert [budget.admit(ticket, 0.0) for ticket in under_way] == [0.0] * 10
+    waiting = Ticket()
+    assert budget.admit(waiting, 0.0) > 0
+    budget.begin_anew()
+    assert budget.admit(waiting, 0.0) == 0
+    assert len(budget._under_way) == 1
+    budget.settle(under_way[0], 0.0, failed=False)
+    budget.settle(under_way[1], 0.0, failed=True)
+    assert (len(budget._under_way), len(budget._failed)) == (1, 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from attrs import evolve
 from venice_billing import (
     APIConnectionError,
     BillingTimeoutError,
+    ClientClosedError,
     CursorRejectedError,
     InvalidRequestError,
     RateLimitError,
@@ -22,8 +24,8 @@ from venice_billing import (
 from venice_billing import _operations as operations
 from venice_billing._budget import FAILURES, FailureBudget
 from venice_billing._call import (
-    LONGEST_WAIT,
     Broken,
+    Closed,
     Expired,
     Operation,
     Outcome,
@@ -119,12 +121,24 @@ def test_an_expired_deadline_is_not_tried_again() -> None:
     assert len(steps) == 1
 
 
-def test_only_the_ledger_is_known_to_hang() -> None:
-    advice = "at least a day"
-    assert advice not in str(run(Expired())[0])
-    assert advice in str(run(Expired(), operation=operations.usage_history())[0])
-    assert advice in str(run(Expired(), operation=operations.usage())[0])
-    assert advice not in str(run(Expired(), operation=operations.usage_analytics())[0])
+@pytest.mark.parametrize(
+    ("operation", "is_advised"),
+    [
+        (operations.balance(), False),
+        (operations.usage_analytics(start_date="2026-10-01", end_date="2026-10-01"), False),
+        (operations.usage_history(), False),
+        (operations.usage_history(cursor="abc"), False),
+        (operations.usage_history(end_timestamp="2026-10-01"), False),
+        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-10-01"), False),
+        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-09-01T23:59:59.999Z"), True),
+        (operations.usage(start_date="2026-09-01", end_date="2026-09-02"), False),
+        (operations.usage(start_date="2026-09-01", end_date="2026-09-01T00:05:00Z"), True),
+    ],
+)
+def test_only_a_ledger_asked_for_less_than_a_day_is_told_to_be_asked_for_a_day(
+    operation: Operation[Any], *, is_advised: bool
+) -> None:
+    assert ("at least a day" in str(run(Expired(), operation=operation)[0])) == is_advised
 
 
 def test_a_2xx_whose_body_is_damaged_is_tried_again_and_then_breaks_the_contract() -> None:
@@ -197,11 +211,38 @@ def test_reset_headers_count_from_the_clock_and_not_from_the_start() -> None:
     assert waits(run(status(429, x_ratelimit_reset_requests="1790000012"), OK, clock=clock)[1]) == [2.0]
 
 
-def test_who_is_asked_to_wait_longer_than_a_minute_hears_so_instead() -> None:
+def test_a_wait_of_more_than_a_minute_is_raised_by_default() -> None:
     error, steps = run(status(429, retry_after="61"))
     assert type(error) is RateLimitError
-    assert error.retry_after == 61 > LONGEST_WAIT
+    assert error.retry_after == 61
     assert waits(steps) == []
+
+
+@pytest.mark.parametrize(("code", "kind"), [(429, RateLimitError), (503, ServerError)])
+def test_a_longer_wait_than_max_wait_is_raised_at_once(code: int, kind: type[VeniceError]) -> None:
+    error, steps = run(status(code, retry_after="6"), max_wait=5.0)
+    assert type(error) is kind
+    assert waits(steps) == []
+    assert waits(run(status(code, retry_after="6"), OK, max_wait=6.0)[1]) == [6.0]
+    assert waits(run(status(code, retry_after="3000"), OK, max_wait=3000.0)[1]) == [3000.0]
+
+
+def test_a_block_longer_than_max_wait_is_not_waited_out() -> None:
+    error, steps = run(status(429), status(429), max_wait=30.0)
+    assert type(error) is RateLimitError
+    assert waits(steps) == [0.5]
+
+
+@pytest.mark.parametrize("longest", [0.0, 3.0])
+def test_backoff_keeps_within_max_wait(longest: float) -> None:
+    assert max(waits(run(*[Broken("x")] * 6, max_retries=5, max_wait=longest)[1])) == longest
+
+
+def test_the_wait_for_the_failure_budget_is_none_between_attempts() -> None:
+    policy = make_policy(max_retries=0, max_wait=0.0)
+    for _ in range(FAILURES):
+        drive(call(ECHO, policy), [status(500)], policy)
+    assert drive(call(ECHO, policy), [OK], policy)[0] == b"fine"
 
 
 @pytest.mark.parametrize("params", [{"cursor": "abc"}, {}])
@@ -222,14 +263,32 @@ def test_calls_of_a_client_share_the_failure_budget() -> None:
     assert 30 < steps[0].seconds < 32
 
 
-def test_an_attempt_that_is_cancelled_counts_as_failed() -> None:
-    """The API may have seen a failure: nobody knows."""
+@pytest.mark.parametrize("end", ["closed", "cancelled", "interrupted", "lost"])
+def test_an_attempt_that_is_given_up_is_no_failure_of_the_api(end: str) -> None:
     policy = make_policy()
-    for _ in range(FAILURES):
+    for _ in range(2 * FAILURES):
         steps = call(ECHO, policy)
         assert isinstance(next(steps), Send)
-        steps.close()
-    assert isinstance(next(call(ECHO, policy)), Wait)
+        if end == "closed":
+            steps.close()
+        elif end == "cancelled":
+            with pytest.raises(asyncio.CancelledError):
+                steps.throw(asyncio.CancelledError())
+        elif end == "interrupted":
+            with pytest.raises(KeyboardInterrupt):
+                steps.throw(KeyboardInterrupt())
+        del steps
+    assert isinstance(next(call(ECHO, policy)), Send)
+
+
+@pytest.mark.parametrize("earlier", [[], [status(503)]])
+def test_a_closed_client_is_an_error_at_once_and_no_failure_of_the_api(earlier: list[Outcome]) -> None:
+    policy = make_policy()
+    error, steps = drive(call(ECHO, policy), [*earlier, Closed()], policy)
+    assert type(error) is ClientClosedError
+    assert not isinstance(error, APIConnectionError)
+    assert len(steps) == 1 + 2 * len(earlier)
+    assert len(policy.budget._failed) == len(earlier)
 
 
 def test_a_call_that_waits_for_its_turn_and_is_cancelled_costs_nothing() -> None:

@@ -332,14 +332,16 @@ async def test_the_ends_of_time_are_bounds_like_any_other(
     assert await receive(tomorrow) == []
 
 
-async def test_a_hang_that_no_widening_helps_is_a_timeout_with_advice(flavour: Flavour) -> None:
+async def test_a_hang_that_no_widening_helps_is_a_timeout(flavour: Flavour) -> None:
+    """On an account without a charge every question hangs; the advice is for those who asked for less than a day."""
     fake = FakeVenice(0, now=NOW, quirks=Quirks(empty_result_hangs=True))
     face = flavour.connect(fake)
-    for start, attempts in ((NOW - timedelta(days=2), 1), (NOW - timedelta(minutes=5), 2)):
+    for start, is_advised in ((NOW - timedelta(days=2), False), (NOW - timedelta(minutes=5), True)):
         del fake.requests[:]
-        with pytest.raises(BillingTimeoutError, match="at least a day"):
+        with pytest.raises(BillingTimeoutError) as caught:
             await face.call("get_usage_history", start_timestamp=start)
-        assert len(fake.requests) == attempts
+        assert ("at least a day" in str(caught.value)) == is_advised
+        assert len(fake.requests) <= 1 + 4
 
 
 async def test_wrong_and_weak_keys(fake: FakeVenice, flavour: Flavour) -> None:

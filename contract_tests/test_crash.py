@@ -13,7 +13,7 @@ import pytest
 from chaos import crash, ledgers
 from flavours import NOW, Flavour, files
 
-from venice_billing import ExportError, InvalidParameterError, PermissionDeniedError, csv_export
+from venice_billing import ExportError, InvalidParameterError, PermissionDeniedError, _files
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks, faults
 
 if TYPE_CHECKING:
@@ -35,35 +35,79 @@ def test_a_killed_process_leaves_a_partial_that_the_next_one_finishes_to_the_sam
     assert killed.in_the_middle >= 3, "the kills came too early or too late to prove anything"
 
 
-def test_a_partial_that_ends_at_any_byte_is_finished_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ending", [".partial", ".progress"])
+def test_whatever_is_left_of_a_file_the_export_is_finished_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """Whichever byte was the last to reach the disk: in the header, in quotes, between CR and LF, among twins."""
+    """Whichever byte was the last to reach the disk: in the header, in quotes, between CR and LF, among twins.
+
+    The rows of before are kept if none of the bytes that were spoken of is missing, and never else.
+    """
     monkeypatch.setattr(os, "fsync", lambda _: None)  # most of the time, and nothing to do with what is proven
+    fake, target = account_with_traps(), tmp_path / "usage.csv"
+    left = left_by_a_cut(tmp_path, fake)
+    (name,) = (name for name in left if name.endswith(ending))
+    with fake.client() as client:
+        client.export_usage_csv(target, **_PAGE)
+        whole = target.read_bytes()
+        for size in range(len(left[name]) + 1):
+            restore(tmp_path, left | {name: left[name][:size]})
+            export = client.export_usage_csv(target, **_PAGE)
+            assert target.read_bytes() == whole, f"after {size} bytes: {left[name][:size][-40:]!r}"
+            assert export.resumed_rows == (10 if size == len(left[name]) else 0)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 50, 400])
+def test_what_was_written_after_the_last_whole_page_is_written_again(tmp_path: Path, cut: int) -> None:
+    """A kill between the records and the line that speaks of them, or in the midst of the records."""
+    fake, target = account_with_traps(), tmp_path / "usage.csv"
+    with fake.client() as client:
+        client.export_usage_csv(target, **_PAGE)
+        whole = target.read_bytes()
+        left = left_by_a_cut(tmp_path, fake)
+        (name,) = (name for name in left if name.endswith(".partial"))
+        size = len(left[name])
+        restore(tmp_path, left | {name: whole[: size + cut]})
+        assert client.export_usage_csv(target, **_PAGE).resumed_rows == 10
+    assert target.read_bytes() == whole
+
+
+@pytest.mark.parametrize("place", [0, 3, 200, -1])
+def test_a_partial_whose_bytes_were_damaged_is_not_gone_on_with(tmp_path: Path, place: int) -> None:
+    """A power cut may leave a block of zeros in the midst of it."""
+    fake, target = account_with_traps(), tmp_path / "usage.csv"
+    left = left_by_a_cut(tmp_path, fake)
+    (name,) = (name for name in left if name.endswith(".partial"))
+    damaged = bytearray(left[name])
+    damaged[place] = 0
+    restore(tmp_path, left | {name: bytes(damaged)})
+    with fake.client() as client:
+        assert client.export_usage_csv(target, **_PAGE).resumed_rows == 0
+    assert b"\0" not in target.read_bytes()
+
+
+def account_with_traps() -> FakeVenice:
+    """Return an account with twins, quotes, and line breaks in quotes, as CSV with CRLF."""
     rng = random.Random(5)
     rows = [ledgers.charge(rng, NOW.replace(hour=3)) | {"notes": note} for note in ('say ""', "two\nlines", "x\r\ny")]
-    fake = FakeVenice(
+    return FakeVenice(
         [*rows, rows[0], *rows, *rows, *rows],
         now=NOW,
         quirks=Quirks(csv_layouts=[CsvLayout("\r\n", final_line_break=False)]),
     )
-    target, partial = tmp_path / "usage.csv", tmp_path / name_of_the_partial(tmp_path, fake)
-    with fake.client() as client:
-        client.export_usage_csv(target, **_PAGE)
-        whole = target.read_bytes()
-        for size in range(len(whole) + 1):
-            partial.write_bytes(whole[:size])
-            client.export_usage_csv(target, **_PAGE)
-            assert target.read_bytes() == whole, f"after {size} bytes: {whole[:size][-40:]!r}"
 
 
-def name_of_the_partial(folder: Path, fake: FakeVenice) -> str:
-    """Break an export off, and see what it leaves."""
+def left_by_a_cut(folder: Path, fake: FakeVenice) -> dict[str, bytes]:
+    """Break an export off after a page, and return what it leaves beside the target."""
     fake.quirks.faults = [None, faults.status(403)]
     with fake.client() as client, pytest.raises(PermissionDeniedError):
         client.export_usage_csv(folder / "usage.csv", **_PAGE)
-    (name,) = files(folder)
-    return name
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "usage.csv"}
+
+
+def restore(folder: Path, left: dict[str, bytes]) -> None:
+    for name, content in left.items():
+        (folder / name).write_bytes(content)
 
 
 async def test_the_old_file_stays_until_the_new_one_is_whole(
@@ -102,7 +146,7 @@ def test_a_file_that_was_finished_while_it_was_waited_for_is_left_alone(
     fake: FakeVenice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who gets the lock because the first export is through must not write into what is the target now."""
-    lock = csv_export._lock
+    lock = _files._lock
     done: list[bytes] = []
 
     def finished_first(file: Any) -> None:
@@ -112,7 +156,7 @@ def test_a_file_that_was_finished_while_it_was_waited_for_is_left_alone(
             (tmp_path / "usage.csv").write_bytes(b"whole")
         lock(file)
 
-    monkeypatch.setattr(csv_export, "_lock", finished_first)
+    monkeypatch.setattr(_files, "_lock", finished_first)
     fake.quirks.faults = [faults.status(403)]
     with fake.client() as client, pytest.raises(PermissionDeniedError):
         client.export_usage_csv(tmp_path / "usage.csv")
@@ -178,15 +222,3 @@ async def test_a_target_that_cannot_be_is_refused_before_anything_is_sent(
 def test_a_name_too_long_for_the_file_system_is_a_clear_error(fake: FakeVenice, tmp_path: Path, name: str) -> None:
     with fake.client() as client, pytest.raises(ExportError, match="too long"):
         client.export_usage_csv(tmp_path / name)
-
-
-def test_a_link_in_the_place_of_the_partial_is_not_followed(fake: FakeVenice, tmp_path: Path) -> None:
-    """In a folder that others may write to, a link could lead the export into any file."""
-    victim = tmp_path / "victim"
-    victim.write_bytes(b"dear to somebody")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (tmp_path / name_of_the_partial(elsewhere, fake)).symlink_to(victim)
-    with fake.client() as client, pytest.raises(ExportError):
-        client.export_usage_csv(tmp_path / "usage.csv", **_PAGE)
-    assert victim.read_bytes() == b"dear to somebody"

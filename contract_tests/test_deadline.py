@@ -16,7 +16,7 @@ import pytest
 
 from venice_billing_api import Client
 from venice_billing_api.api.billing import get_billing_balance
-from venice_billing_api.deadline import bound_sync, deadline
+from venice_billing_api.deadline import Deadline, bound_sync
 from venice_billing_api.network import BoundBackend
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
@@ -174,26 +174,14 @@ def test_a_slow_answer_within_the_deadline_arrives() -> None:
         assert _sync(client).can_consume is True
 
 
-def test_within_another_deadline_the_earlier_one_counts() -> None:
-    with ScriptedServer(_PHASES["no answer at all"]) as server, _cut_in_time(), deadline(_TIMEOUT):
-        _sync(Client(server.url, timeout=60))
-
-
-def test_a_deadline_ends_with_its_block() -> None:
-    with ScriptedServer(say(_ANSWER)) as server, Client(server.url) as client:
-        with contextlib.suppress(httpx.TimeoutException), deadline(0):
-            _sync(client)
-        assert _sync(client).can_consume is True
-
-
 def test_a_request_is_ended_from_another_thread() -> None:
     with ScriptedServer(_PHASES["no answer at all"]) as server, httpx.Client(timeout=60) as client:
         bound_sync(client)
         started = time.monotonic()
-        with deadline(60) as bound:
-            threading.Timer(0.1, bound.cancel).start()
-            with pytest.raises(httpx.TransportError):
-                client.get(server.url)
+        bound = Deadline(60)
+        threading.Timer(0.1, bound.cancel).start()
+        with pytest.raises(httpx.TransportError):
+            client.get(server.url, extensions=bound.extensions())
         assert time.monotonic() - started < 2
 
 

@@ -126,13 +126,13 @@ async def test_the_hang_of_a_narrow_window_is_bridged_by_a_day(flavour: Flavour)
     assert [seen.status for seen in fake.requests] == [None, 200]
 
 
-async def test_a_window_that_hangs_even_as_a_day_is_told_with_the_advice(flavour: Flavour) -> None:
-    fake = FakeVenice(20, days=3, quirks=Quirks(empty_result_hangs=True))
+async def test_a_window_that_hangs_however_wide_is_told_with_the_advice(flavour: Flavour) -> None:
+    fake = FakeVenice(0, quirks=Quirks(empty_result_hangs=True))
     with fake.serve() as server:
         async with connected(flavour, server.base_url) as timed:
             with pytest.raises(BillingTimeoutError, match="at least a day"):
                 await timed.call(start_timestamp="2020-01-01T00:00:00Z", end_timestamp="2020-01-01T00:05:00Z")
-    assert len(fake.requests) == 2
+    assert len(fake.requests) <= 1 + 4
 
 
 def test_a_cut_call_of_one_thread_leaves_the_others_alone() -> None:

@@ -14,6 +14,7 @@ from venice_billing import (
     APIError,
     AsyncVeniceBilling,
     BillingTimeoutError,
+    ClientClosedError,
     PermissionDeniedError,
     ResponseValidationError,
     ServerError,
@@ -113,7 +114,7 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
     with pytest.raises(BillingTimeoutError, match="within 10 s"):
         await face.call("get_balance")
     assert hasty.client._policy.budget is face.client._policy.budget
-    assert hasty.client._driver.client is face.client._driver.client
+    assert hasty.client._driver.connections is face.client._driver.connections
     fake.quirks.faults = ()
     await hasty.close()
     await face.call("get_balance")  # closing the copy closed nothing
@@ -121,7 +122,7 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
 
 async def test_a_closed_client_says_so(fake: FakeVenice, face: Face) -> None:
     await face.close()
-    with pytest.raises(APIConnectionError, match="closed"):
+    with pytest.raises(ClientClosedError, match="closed"):
         await face.call("get_balance")
     assert fake.requests == []
 
@@ -131,8 +132,8 @@ async def test_context_managers_close(fake: FakeVenice) -> None:
         client.get_balance()
     async with fake.async_client() as async_client:
         await async_client.get_balance()
-    assert client._driver.client.is_closed
-    assert async_client._driver.client.is_closed
+    assert client._driver.connections.is_closed
+    assert async_client._driver.connections.is_closed
 
 
 async def test_a_client_of_the_users_own_is_left_as_it_was(fake: FakeVenice, flavour: Flavour) -> None:
@@ -296,7 +297,7 @@ async def test_a_cancelled_call_is_cancelled_at_once_and_leaves_the_client_usabl
         tasks.start_soon(client.get_balance)
         await entered.wait()
         tasks.cancel_scope.cancel()
-    assert client._policy.budget._under_way == 0
+    assert len(client._policy.budget._under_way) == 0
     with pytest.raises(PermissionDeniedError):
         await client.get_balance()
 

@@ -20,6 +20,7 @@ from venice_billing import (
     APIError,
     AuthenticationError,
     BillingTimeoutError,
+    ClientClosedError,
     CursorRejectedError,
     EndpointRetiredError,
     ExportError,
@@ -259,6 +260,7 @@ SAMPLES: list[VeniceError] = [
     InvalidParameterError("limit", object(), "a whole number"),
     APIConnectionError("ConnectError: refused"),
     BillingTimeoutError("no whole answer within 10 s"),
+    ClientClosedError("the client is closed"),
     ResponseValidationError("missing", field="data[3].amount"),
     ExportError("usage.csv: No space left on device"),
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import stat
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,6 +18,7 @@ from venice_billing import (
     ServerError,
     VeniceBilling,
     VeniceError,
+    _files,
     csv_export,
 )
 from venice_billing._csv import take_apart
@@ -55,7 +55,7 @@ async def test_the_pages_become_one_document(fake: FakeVenice, face: Face, targe
     result = await face.call("export_usage_csv", target, page_size=page_size)
     truth = as_one_page(fake)
     assert target.read_bytes() == truth
-    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(truth))
+    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(truth), started_at=NOW)
     assert files(target.parent) == ["usage.csv"]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600, "a bill is its owner's business"
 
@@ -133,33 +133,6 @@ async def test_an_export_that_was_cut_short_leaves_the_old_file_and_goes_on(
     assert files(target.parent) == ["usage.csv"]
 
 
-def test_from_a_cut_at_any_byte_the_next_run_writes_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Inside the header, a number, a quoted line break, between CR and LF: always."""
-    monkeypatch.setattr("os.fsync", lambda _: None)  # many hundred times, and no disk is the subject here
-    rows = [
-        {"timestamp": f"2026-10-{day:02d}T00:00:00.000Z", "notes": note}
-        for day, note in ((1, "plain"), (1, "plain"), (2, 'a "quoted"\r\nline'), (2, "plain"), (3, ""))
-    ]
-    fake = FakeVenice(rows, now=NOW, quirks=Quirks(csv_layouts=[CsvLayout(line_break="\r\n")]))
-    client, target = fake.client(), tmp_path / "usage.csv"
-    fake.quirks.faults = lambda seen: faults.status(404)
-    with pytest.raises(VeniceError):
-        client.export_usage_csv(target)
-    name = partial(tmp_path)
-    fake.quirks.faults = ()
-    truth = as_one_page(fake)
-    document = take_apart(truth)
-    ends = list(accumulate(map(len, document.records), initial=len(document.header) + 2))[1:]
-    for cut in range(len(truth) + 1):
-        name.write_bytes(truth[:cut])
-        result = client.export_usage_csv(target)
-        assert target.read_bytes() == truth, cut
-        assert (result.rows, result.size) == (5, len(truth))
-        assert result.resumed_rows == sum(end <= cut for end in ends), cut
-
-
 async def test_resume_false_starts_anew(fake: FakeVenice, face: Face, target: Path) -> None:
     fake.quirks.faults = lambda seen: faults.status(404) if seen.number == 3 else None
     with pytest.raises(VeniceError):
@@ -180,21 +153,6 @@ async def test_exports_with_other_filters_do_not_mix(fake: FakeVenice, face: Fac
     result = await face.call("export_usage_csv", target, currency="USD")
     assert result.resumed_rows == 50
     assert target.read_bytes() == as_one_page(fake, currency="USD")
-
-
-async def test_a_partial_file_of_another_making_is_refused_until_it_may_go(
-    fake: FakeVenice, face: Face, target: Path
-) -> None:
-    fake.quirks.faults = lambda seen: faults.status(404) if seen.number == 1 else None
-    with pytest.raises(VeniceError):
-        await face.call("export_usage_csv", target)
-    name = partial(target.parent)
-    name.write_bytes(b"this,is\nno,ledger\n")
-    with pytest.raises(ResponseValidationError, match="columns changed") as caught:
-        await face.call("export_usage_csv", target)
-    assert caught.value.checkpoint == str(name)
-    assert name.read_bytes() == b"this,is\nno,ledger\n", "what is not ours is left alone"
-    assert (await face.call("export_usage_csv", target, resume=False)).rows == 300
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
@@ -231,23 +189,25 @@ class SmallDisk(io.FileIO):
 async def test_a_full_disk_is_told_and_the_same_call_goes_on(
     fake: FakeVenice, face: Face, target: Path, room: int
 ) -> None:
-    """Wherever it fills up, and although what could not be written fails once more on closing."""
-    opened = csv_export._opened
+    """Wherever it fills up: what was written of the last page is cut off, and fetched again."""
+    opened = _files.open_own
 
-    def on_small_disk(path: Path) -> io.BufferedRandom:
+    def on_small_disk(path: Path, *, locked: bool = False) -> io.FileIO:
+        if not locked:
+            return opened(path)
         opened(path).close()
-        raw = SmallDisk(path, "r+b")
-        raw.room = room
-        return io.BufferedRandom(raw)
+        file = SmallDisk(path, "r+b")
+        file.room = room
+        return file
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_export, "_opened", on_small_disk)
+        patch.setattr(csv_export, "open_own", on_small_disk)
         with pytest.raises(ExportError, match="No space left on device") as caught:
             await face.call("export_usage_csv", target, page_size=50)
     assert caught.value.checkpoint == str(partial(target.parent))
     assert partial(target.parent).stat().st_size <= room
     result = await face.call("export_usage_csv", target)
-    assert (result.rows, result.resumed_rows > 0) == (300, room > 1000)
+    assert (result.rows, result.resumed_rows > 0) == (300, room > 10_000)
     assert target.read_bytes() == as_one_page(fake)
 
 

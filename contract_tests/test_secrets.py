@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from venice_billing import AsyncVeniceBilling, VeniceBilling, VeniceError
-from venice_billing._http1 import Conversation
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, Quirks, faults
+from venice_billing_api.network import _BoundStream, _TidyStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,23 +130,24 @@ async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None
     assert KEY not in rendered(caught.value)
 
 
-@pytest.mark.parametrize("method", ["head", "body"])
-async def test_what_strikes_while_an_answer_is_awaited_shows_no_key(
-    fake: FakeVenice, flavour: Flavour, method: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("operation", ["write", "read"])
+async def test_what_strikes_while_a_request_is_under_way_shows_no_key(
+    fake: FakeVenice, flavour: Flavour, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Ctrl-C does: on real sockets, with the request sent and the frames of the transport in the traceback."""
+    """As Ctrl-C does: on real sockets, beneath the frames of httpx and httpcore, which hold what is sent."""
 
-    def strike(*_: object) -> None:
+    def strike(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Conversation, method, strike)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    stream = _BoundStream if flavour.name == "sync" else _TidyStream
     with fake.serve() as server:
-        face = Face(kind(KEY, base_url=server.base_url))
+        face = flavour.open(KEY, base_url=server.base_url)
+        monkeypatch.setattr(stream, operation, strike)
         with pytest.raises(KeyboardInterrupt) as caught:
             await face.call("get_balance")
+        monkeypatch.undo()
         await face.close()
-    assert "_transport.py" in "".join(traceback.format_exception(caught.value))
+    assert "_drivers.py" in "".join(traceback.format_exception(caught.value))
     assert KEY not in rendered(caught.value)
 
 
@@ -169,7 +170,7 @@ async def test_no_log_shows_the_key(
         await face.close()
         if theirs:
             await Face(theirs).close()
-    assert ({"httpx"} if transport == "ours" else {"httpx", "httpcore.http11"}) <= {r.name for r in caplog.records}
+    assert {"httpx", "httpcore.http11"} <= {r.name for r in caplog.records}
     assert KEY not in "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
 
 
@@ -179,7 +180,7 @@ async def test_no_repr_shows_the_key(face: Face) -> None:
         client,
         client._configuration,
         client._driver,
-        client._driver.client,
+        client._driver.connections,
         client.iter_usage(),
         client.with_options(timeout=3),
         vars(client),

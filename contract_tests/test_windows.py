@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from venice_billing._call import Expired, Reply, Request, Send
 from venice_billing._walk import NARROWEST, Bounds, Deliver, Page, Place
+from venice_billing._widening import Landmarks, widened
 from venice_billing._windows import Windows, advance, in_turn
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 
@@ -46,6 +47,7 @@ class ListLedger:
     asked: list[Bounds] = field(factory=list)
     requests: int = 0
     hangs_when_empty: bool = False
+    hangs: int = 0
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         assert order == "asc"
@@ -53,6 +55,16 @@ class ListLedger:
         first = 0 if bounds.start is None else bisect_left(self.rows, bounds.start, key=self.stamp)
         last = len(self.rows) if bounds.end is None else bisect_left(self.rows, bounds.end, key=self.stamp)
         return self._page(first, last, page_size or self.default)
+
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
+        return widened(
+            lambda question: self.open(question.bounds, order, None),
+            bounds,
+            hang,
+            now=NOW.timestamp(),
+            filtered=False,
+            landmarks=Landmarks(),
+        )
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         first, last, size = str(page.following).split("-")
@@ -62,6 +74,7 @@ class ListLedger:
         self.requests += 1
         outcome = yield _REQUEST
         if isinstance(outcome, Expired) or (self.hangs_when_empty and first >= last):
+            self.hangs += 1
             raise BillingTimeoutError("no answer")
         stop = min(first + size, last)
         return Page(self.rows[first:stop], f"{stop}-{last}-{size}" if stop < last else None)
@@ -211,10 +224,26 @@ def test_no_window_is_narrower_than_a_quarter_of_an_hour(name: str, order: Order
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_ledger_that_hangs_on_empty_windows_is_walked_all_the_same(order: Order) -> None:
-    """A window without an answer is asked for again without its end, so that there is something in it."""
+    """A window without an answer is looked into as part of a wider range, in which there is something."""
     ledger = uneven(5_000)
     ledger.hangs_when_empty = True
     assert Crew(plan(ledger, order=order, concurrency=4)).run() == in_order(ledger, order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("silent", [3, 40, 165, 500], ids=lambda days: f"{days} days")
+def test_a_long_silence_costs_few_hangs(order: Order, concurrency: int, silent: int) -> None:
+    """Each costs a whole timeout: forwards one answer serves all windows in the silence, backwards it is bisected."""
+    dense = [NOW - timedelta(days=silent + 20, minutes=-10 * number) for number in range(2880)]
+    ledger = ledger_of(dense)
+    ledger.hangs_when_empty = True
+    windows = plan(ledger, order=order, concurrency=concurrency, page_size=50)
+    crew = Crew(windows)
+    assert crew.run() == in_order(ledger, order)
+    assert ledger.hangs <= (3 * concurrency if order == "asc" else 12)
+    assert crew.most_pages <= 2 * 8 + 4
+    assert ledger.requests <= 2 * 2880 / 50 + 20
 
 
 def test_trouble_makes_the_crew_smaller_and_success_lets_it_grow_again() -> None:

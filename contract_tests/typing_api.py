@@ -6,7 +6,7 @@ report as unused if it were none.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -20,6 +20,7 @@ from venice_billing import (
     Balance,
     Balances,
     BillingTimeoutError,
+    ClientClosedError,
     CsvExport,
     Currency,
     EndpointRetiredError,
@@ -42,8 +43,9 @@ from venice_billing import (
 def construction() -> None:
     with VeniceBilling() as client:
         assert_type(client, VeniceBilling)
-        assert_type(client.with_options(timeout=5, max_retries=0), VeniceBilling)
+        assert_type(client.with_options(timeout=5, max_retries=0, max_wait=0), VeniceBilling)
     VeniceBilling("key", base_url="https://example.com", timeout=2.5, max_retries=1, http_client=httpx.Client()).close()
+    VeniceBilling(max_wait=5).close()
     VeniceBilling(http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncVeniceBilling(http_client=httpx.Client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
@@ -111,6 +113,7 @@ def walks(client: VeniceBilling) -> None:
     assert_type(client.iter_usage_history(checkpoint=walk.checkpoint, sort_order="desc", concurrency=8), UsageWalk)
     assert_type(client.export_usage_csv(Path("usage.csv"), currency="USD", resume=False), CsvExport)
     assert_type(client.export_usage_csv("usage.csv").rows, int)
+    assert_type(client.export_usage_csv("usage.csv", resume=timedelta(hours=6)).started_at, datetime)
 
 
 async def asynchronous() -> None:
@@ -149,6 +152,8 @@ def errors(client: VeniceBilling) -> None:
         assert_type(error.request_id, str | None)
         assert_type(error.body, bytes)
         assert_type(error.headers, dict[str, str])
+    except ClientClosedError as error:
+        assert_type(error.checkpoint, str | None)
     except BillingTimeoutError as error:
         assert_type(error.status_code, int | None)
     except ResponseValidationError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -51,11 +51,21 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     return options[options.index(value)]
 
 
-def seconds(name: str, value: object) -> float:
-    """Return a positive, finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 24 * 3600:
-        raise InvalidParameterError(name, value, "a number of seconds above 0, at most 86400")
+def seconds(name: str, value: object, *, or_none: bool = False) -> float:
+    """Return a positive number of seconds, a day at most; or none at all, 0, if that is allowed."""
+    allowed = "a number of seconds " + ("from 0 to 86400" if or_none else "above 0, at most 86400")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 24 * 3600:
+        raise InvalidParameterError(name, value, allowed)
+    if value == 0 and not or_none:
+        raise InvalidParameterError(name, value, allowed)
     return float(value)
+
+
+def duration(name: str, value: object) -> timedelta:
+    """Return a length of time that is not negative."""
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise InvalidParameterError(name, value, "True, False, or a timedelta that is not negative")
+    return value
 
 
 def instant(name: str, value: object) -> datetime:

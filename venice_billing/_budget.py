@@ -1,13 +1,19 @@
 """The failure budget: more than 20 failed requests in 30 seconds block the account for 30 seconds.
 
-Shared by all calls of a client, whatever thread or task they run in. A request counts against the budget from
-the moment it is admitted, since all that are under way may fail together.
+Shared by all calls of a client, whatever thread or task they run in; each process has its own. A request counts
+against the budget from the moment it is admitted, since all that are under way may fail together. Requests are
+admitted in the order in which they arrived.
+
+There is no lock here, so that an interrupt between two lines leaves none behind: each operation on the shared
+collections is atomic by itself, and only the first ticket of the queue is ever admitted. The collections hold tickets
+weakly, so that a place or a turn is free again once the call that took it is gone, however it ended.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
+from weakref import WeakKeyDictionary, WeakSet
+
+from venice_billing._forks import heed_forks
 
 FAILURES = 15
 """Failed requests that one client allows itself in any `PERIOD`: others may be using the same account."""
@@ -16,29 +22,53 @@ _MARGIN = 1.0
 _POLL = 0.05
 
 
+class Ticket:
+    """One request before the budget: waiting for its turn, under way, or neither. Only its call holds it."""
+
+
 class FailureBudget:
-    """Admits requests as long as even their failure keeps within the budget."""
+    """Admits requests as long as even their failure keeps within the budget: first come, first served."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._failed: deque[float] = deque()
-        self._under_way = 0
+        self._failed: list[float] = []
+        self.begin_anew()
+        heed_forks(self)
 
-    def admit(self, now: float) -> float:
-        """Admit a request at monotonic time `now` and return 0, or return the seconds to wait and ask again."""
-        with self._lock:
-            while self._failed and self._failed[0] <= now - PERIOD - _MARGIN:
-                self._failed.popleft()
-            if len(self._failed) + self._under_way < FAILURES:
-                self._under_way += 1
-                return 0.0
-            if len(self._failed) >= FAILURES:
-                return max(_POLL, self._failed[0] + PERIOD + _MARGIN - now)
-            return _POLL  # the answers under way decide
+    def begin_anew(self) -> None:
+        """In a forked child, forget what the parent has under way; failures stay, for they are the account's."""
+        self._under_way: WeakSet[Ticket] = WeakSet()
+        self._queue: WeakKeyDictionary[Ticket, None] = WeakKeyDictionary()  # in the order of arrival
 
-    def settle(self, now: float, *, failed: bool) -> None:
-        """Count the end of an admitted request."""
-        with self._lock:
-            self._under_way -= 1
-            if failed:
-                self._failed.append(now)
+    def admit(self, ticket: Ticket, now: float) -> float:
+        """Admit a request at monotonic time `now` and return 0, or return the seconds to wait and ask again.
+
+        A ticket that was told to wait keeps its turn until it is admitted, settled, or gone.
+        """
+        self._queue.setdefault(ticket)
+        is_first = self._is_first(ticket)  # before the counts: they hold as long as nobody else can be admitted
+        under_way = len(self._under_way)  # before the failures: what fails in between counts twice, not never
+        failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
+        if len(failed) >= FAILURES:
+            return max(_POLL, failed[0] + PERIOD + _MARGIN - now)
+        if not is_first or len(failed) + under_way >= FAILURES:
+            return _POLL  # those before it, or the answers under way, decide
+        while self._failed and _is_over(self._failed[0], now):
+            del self._failed[0]
+        self._under_way.add(ticket)
+        self._queue.pop(ticket, None)
+        return 0.0
+
+    def settle(self, ticket: Ticket, now: float, *, failed: bool) -> None:
+        """Let a request go: one that ended, well or badly, or one that was given up, also before it was admitted."""
+        if failed:
+            self._failed.append(now)
+        self._under_way.discard(ticket)
+        self._queue.pop(ticket, None)
+
+    def _is_first(self, ticket: Ticket) -> bool:
+        waiting = (reference() for reference in self._queue.keyrefs())
+        return next((other for other in waiting if other is not None), None) is ticket
+
+
+def _is_over(moment: float, now: float) -> bool:
+    return moment <= now - PERIOD - _MARGIN

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Generator
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
+from venice_billing._budget import Ticket
 from venice_billing._drift import note
 from venice_billing.errors import (
     DOCUMENTED,
     APIConnectionError,
     BillingTimeoutError,
+    ClientClosedError,
     ResponseValidationError,
     VeniceError,
     error_for,
@@ -34,7 +37,7 @@ T = TypeVar("T")
 _log = logging.getLogger("venice_billing")
 
 LONGEST_WAIT = 60.0
-"""Seconds between two attempts at most: who is asked to wait longer hears so instead."""
+"""The default of `Policy.max_wait`."""
 _TOO_MANY = 429
 _RETRIED = frozenset({_TOO_MANY, 500, 502, 503})
 _BLOCK = 31.0
@@ -42,6 +45,7 @@ _BLOCK = 31.0
 names none, and lasts 30 s. So it is waited out once."""
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
+_DAY = 86_400.0
 _ADVICE = "the ledger is known never to answer for windows under 15 minutes and for empty ones: ask for at least a day"
 
 
@@ -99,7 +103,12 @@ class Unreadable:
     problem: str
 
 
-Outcome: TypeAlias = Reply | Expired | Broken | Unreadable
+@frozen
+class Closed:
+    """Outcome of `Send`: the client is closed, before the request or while it was under way."""
+
+
+Outcome: TypeAlias = Reply | Expired | Broken | Unreadable | Closed
 Steps: TypeAlias = Generator[Send | Wait, Outcome | None, T]
 
 
@@ -117,13 +126,21 @@ class Clock(Protocol):
 
 @frozen
 class Policy:
-    """How calls are made: what `with_options` changes, and what the calls of a client share."""
+    """How calls are made: what `with_options` changes, and what the calls of a client share.
+
+    Attributes:
+        timeout: Seconds for one request as a whole.
+        max_retries: Further attempts after one that failed.
+        max_wait: Longest wait between two attempts, in seconds; a longer one that is asked for is raised instead.
+        jitter: A random number from 0 to 1.
+    """
 
     timeout: float
     max_retries: int
     budget: FailureBudget
     clock: Clock
     jitter: Callable[[], float] = random.random
+    max_wait: float = LONGEST_WAIT
 
 
 @frozen
@@ -139,7 +156,7 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
     attempt = 0
     while True:
         outcome = yield from _attempt(operation.request, policy)
-        if isinstance(outcome, Reply) and 200 <= outcome.status < 300:  # noqa: PLR2004 - that is what 2xx means
+        if isinstance(outcome, Reply) and _is_success(outcome):
             return _read(operation, outcome)
         wait = _wait_before_retry(outcome, attempt, policy)
         if wait is None:
@@ -150,17 +167,23 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
 
 
 def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
-    while (wait := policy.budget.admit(policy.clock.monotonic())) > 0:
-        yield Wait(wait)
-    failed = True  # also when the attempt is cancelled: the API may have seen a failure
+    """Make one request as soon as the failure budget admits it; one that is given up has not failed."""
+    ticket = Ticket()
+    failed = False
     try:
+        while (wait := policy.budget.admit(ticket, policy.clock.monotonic())) > 0:
+            yield Wait(wait)
         outcome = yield Send(request, policy.timeout)
         if outcome is None:
             raise RuntimeError("a Send step must be answered with its outcome")
-        failed = not (isinstance(outcome, Reply) and 200 <= outcome.status < 300)  # noqa: PLR2004 - as above
+        failed = not (isinstance(outcome, Closed) or _is_success(outcome))
         return outcome
     finally:
-        policy.budget.settle(policy.clock.monotonic(), failed=failed)
+        policy.budget.settle(ticket, policy.clock.monotonic(), failed=failed)
+
+
+def _is_success(outcome: Outcome) -> bool:
+    return isinstance(outcome, Reply) and 200 <= outcome.status < 300  # noqa: PLR2004 - that is what 2xx means
 
 
 def _wait_before_retry(outcome: Outcome, attempt: int, policy: Policy) -> float | None:
@@ -168,22 +191,24 @@ def _wait_before_retry(outcome: Outcome, attempt: int, policy: Policy) -> float 
 
     An expired deadline is not retried: the ledger hangs on what it hangs on, and each try costs the whole timeout.
     """
-    if attempt >= policy.max_retries or isinstance(outcome, Expired):
+    if attempt >= policy.max_retries or isinstance(outcome, Expired | Closed):
         return None
     backoff = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**attempt) * (0.5 + 0.5 * policy.jitter())
+    backoff = min(backoff, policy.max_wait)
     if not isinstance(outcome, Reply):
         return backoff
     if outcome.status not in _RETRIED:
         return None
     asked = _asked_to_wait(outcome, policy)
+    if asked is None and outcome.status == _TOO_MANY and attempt == policy.max_retries - 1:
+        asked = _BLOCK
     if asked is None:
-        is_last = attempt == policy.max_retries - 1
-        return _BLOCK if outcome.status == _TOO_MANY and is_last else backoff
-    return None if asked > LONGEST_WAIT else max(asked, backoff)
+        return backoff
+    return None if asked > policy.max_wait else max(asked, backoff)
 
 
 def _asked_to_wait(reply: Reply, policy: Policy) -> float | None:
-    """Return the seconds the API asks to wait: resets of a limit concern who has met it, and are sent to all."""
+    """Return the seconds the API asks to wait. Reset headers come with every response; heed them only on 429."""
     headers = reply.headers
     if reply.status != _TOO_MANY:
         headers = {name: value for name, value in headers.items() if name == "retry-after"}
@@ -210,9 +235,21 @@ def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
                 now=policy.clock.time(),
             )
         case Expired():
-            advice = f"; {_ADVICE}" if request.path.endswith(("/usage", "/usage-history")) else ""
+            advice = f"; {_ADVICE}" if _asks_for_less_than_a_day(request, policy.clock.time()) else ""
             return BillingTimeoutError(f"no whole answer within {policy.timeout:g} s{advice}")
         case Broken(problem):
             return APIConnectionError(problem)
         case Unreadable(problem):
             return ResponseValidationError(problem)
+        case Closed():
+            return ClientClosedError("the client is closed")
+
+
+def _asks_for_less_than_a_day(request: Request, now: float) -> bool:
+    start, end = (
+        request.params.get(f"{side}Timestamp", request.params.get(f"{side}Date")) for side in ("start", "end")
+    )
+    if start is None or not request.path.endswith(("/usage", "/usage-history")):
+        return False
+    until = now if end is None else datetime.fromisoformat(str(end)).timestamp()
+    return until - datetime.fromisoformat(str(start)).timestamp() < _DAY

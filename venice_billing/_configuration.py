@@ -27,13 +27,15 @@ class Configuration:
     key: Secret
     policy: Policy
 
-    def changed(self, timeout: float | None, max_retries: int | None) -> Configuration:
-        """Return the configuration with another timeout or another number of retries; the budget stays shared."""
+    def changed(self, timeout: float | None, max_retries: int | None, max_wait: float | None) -> Configuration:
+        """Return the configuration with what is given changed; the budget stays shared."""
         policy = self.policy
         if timeout is not None:
             policy = evolve(policy, timeout=arguments.seconds("timeout", timeout))
         if max_retries is not None:
             policy = evolve(policy, max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES))
+        if max_wait is not None:
+            policy = evolve(policy, max_wait=arguments.seconds("max_wait", max_wait, or_none=True))
         return evolve(self, policy=policy)
 
 
@@ -42,6 +44,8 @@ def configure(
     base_url: str | None,
     timeout: float,
     max_retries: int,
+    max_wait: float,
+    *,
     clock: Clock,
     environment: Mapping[str, str] = os.environ,
 ) -> Configuration:
@@ -63,6 +67,7 @@ def configure(
         policy=Policy(
             timeout=arguments.seconds("timeout", timeout),
             max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES),
+            max_wait=arguments.seconds("max_wait", max_wait, or_none=True),
             budget=FailureBudget(),
             clock=clock,
         ),

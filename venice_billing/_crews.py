@@ -5,10 +5,12 @@ The plan decides everything; a crew only claims, performs and records, and is go
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from threading import Condition, Event, Lock, Thread
-from typing import TYPE_CHECKING, TypeVar
+from time import monotonic
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Wait
 from venice_billing._windows import advance
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from venice_billing._call import Outcome, Send
+    from venice_billing._stretches import Window
     from venice_billing._walk import Deliver
-    from venice_billing._windows import Window, Windows
+    from venice_billing._windows import Windows
     from venice_billing.errors import VeniceError
     from venice_billing_api.deadline import Deadline
 
 Row = TypeVar("Row")
+
+_PATIENCE = 0.5
+"""Seconds for which an end waits for the threads: one may be in a look-up or a connect, which nothing interrupts."""
 
 
 class Interruption:
@@ -66,38 +72,113 @@ class Interruption:
 def crew(
     windows: Windows[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
 ) -> Iterator[Deliver[Row]]:
-    """Yield what a plan has ready, in order, while threads work on it."""
-    changed = Condition()
-    stop = Interruption()
-    mishaps: list[BaseException] = []
+    """Yield what a plan has ready, in order, while threads work on it.
 
-    def work() -> None:
-        try:
-            while (window := _claimed(windows, changed, stop)) is not None:
-                result = _worked(window, windows, changed, lambda step: perform(step, stop))
-                with changed:
-                    windows.record(window, result)
-                    changed.notify_all()
-                del result  # the plan has it, and lets go of it sooner
-        except BaseException as mishap:  # noqa: BLE001 - it is raised in the consumer's thread
-            with changed:
-                mishaps.append(mishap)
-                changed.notify_all()
-
-    threads = [Thread(target=work, name=f"venice-billing-{n}", daemon=True) for n in range(windows.concurrency)]
+    A child process forked on the way has none of the threads: there the plan begins anew behind what was handed on.
+    """
+    threads = _Threads(windows, perform)
     try:
-        for thread in threads:
-            thread.start()
-        while (delivery := _next_ready(windows, changed, mishaps)) is not None:
+        threads.start()
+        while True:
+            if threads.are_the_parents:
+                windows.begin_anew()
+                threads = _Threads(windows, perform)
+                threads.start()
+            if (delivery := threads.next_ready()) is None:
+                return
             yield delivery
     finally:
-        stop.set()
-        with changed:
-            changed.notify_all()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-        windows.close()
+        threads.end()
+
+
+class _Threads(Generic[Row]):
+    """The threads of one process at work on a plan."""
+
+    def __init__(self, windows: Windows[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]) -> None:
+        self._windows = windows
+        self._perform = perform
+        self._process = os.getpid()
+        self._changed = Condition()
+        self._stop = Interruption()
+        self._mishaps: list[BaseException] = []
+        self._threads = [
+            Thread(target=self._work, name=f"venice-billing-{number}", daemon=True)
+            for number in range(windows.concurrency)
+        ]
+
+    @property
+    def are_the_parents(self) -> bool:
+        """Whether this process was forked since: the threads do not exist here, and their locks may never be free."""
+        return os.getpid() != self._process
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def next_ready(self) -> Deliver[Row] | None:
+        """Return what is to be handed on next, or None at the end."""
+        with self._changed:
+            while (delivery := self._windows.ready()) is None and not self._windows.finished and not self._mishaps:
+                self._changed.notify_all()  # a window that is through makes the next one the first
+                self._changed.wait()
+            self._changed.notify_all()  # what is taken makes room
+        if self._mishaps:
+            raise self._mishaps[0]
+        return delivery
+
+    def end(self) -> None:
+        """Stop the threads; one that cannot be interrupted is left behind, and touches nothing any more."""
+        if self.are_the_parents:
+            return
+        self._stop.set()
+        with self._changed:
+            self._changed.notify_all()
+        patience = monotonic() + _PATIENCE
+        for thread in self._threads:
+            if thread.is_alive():  # not yet, if the start was interrupted
+                thread.join(max(0.0, patience - monotonic()))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._windows.close()
+
+    def _work(self) -> None:
+        try:
+            while (window := self._claimed()) is not None:
+                result = self._worked(window)
+                with self._changed:
+                    if self._stop.is_set():
+                        return
+                    self._windows.record(window, result)
+                    self._changed.notify_all()
+                del result  # the plan has it, and lets go of it sooner
+        except BaseException as mishap:  # noqa: BLE001 - it is raised in the consumer's thread
+            with self._changed:
+                self._mishaps.append(mishap)
+                self._changed.notify_all()
+
+    def _claimed(self) -> Window[Row] | None:
+        """Return the next window to work on, or None when there will be none."""
+        with self._changed:
+            while not self._stop.is_set() and not self._windows.finished:
+                if (window := self._windows.claim()) is not None:
+                    return window
+                self._changed.wait()
+        return None
+
+    def _worked(self, window: Window[Row]) -> Deliver[Row] | VeniceError | None:
+        """Take a window to its next result, or give up its request once it is time to stop."""
+        step, result = advance(window, None)
+        while step is not None and not self._stop.is_set():
+            if isinstance(step, Wait):
+                with self._changed:
+                    self._windows.slow_down()
+            outcome = self._perform(step, self._stop)
+            if self._stop.is_set():
+                break  # the outcome is that of the interruption, and not the API's
+            step, result = advance(window, outcome)
+        if step is not None:
+            window.steps.close()
+        return result
 
 
 async def async_crew(
@@ -125,15 +206,19 @@ async def async_crew(
                 mishaps.append(mishap)
                 changed.notify_all()
 
-    tasks = [asyncio.create_task(work()) for _ in range(windows.concurrency)]
+    tasks: list[asyncio.Task[None]] = []
     try:
+        for _ in range(windows.concurrency):
+            tasks.append(asyncio.create_task(work()))  # noqa: PERF401 - if interrupted, those that were made must end
         while (delivery := await _next_ready_async(windows, changed, mishaps)) is not None:
             yield delivery
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        windows.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            windows.close()
 
 
 def under_asyncio() -> bool:
@@ -143,45 +228,6 @@ def under_asyncio() -> bool:
         return loops is not None and loops.get_running_loop() is not None
     except RuntimeError:
         return False
-
-
-def _claimed(windows: Windows[Row], changed: Condition, stop: Interruption) -> Window[Row] | None:
-    """Return the next window to work on, or None when there will be none."""
-    with changed:
-        while not stop.is_set() and not windows.finished:
-            if (window := windows.claim()) is not None:
-                return window
-            changed.wait()
-    return None
-
-
-def _worked(
-    window: Window[Row],
-    windows: Windows[Row],
-    changed: Condition,
-    perform: Callable[[Send | Wait], Outcome | None],
-) -> Deliver[Row] | VeniceError | None:
-    outcome: Outcome | None = None
-    while True:
-        step, result = advance(window, outcome)
-        if step is None:
-            return result
-        if isinstance(step, Wait):
-            with changed:
-                windows.slow_down()
-        outcome = perform(step)
-
-
-def _next_ready(windows: Windows[Row], changed: Condition, mishaps: list[BaseException]) -> Deliver[Row] | None:
-    """Return what is to be handed on next, or None at the end."""
-    with changed:
-        while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
-            changed.notify_all()  # a window that is through makes the next one the first
-            changed.wait()
-        changed.notify_all()  # what is taken makes room
-    if mishaps:
-        raise mishaps[0]
-    return delivery
 
 
 async def _claimed_async(windows: Windows[Row], changed: asyncio.Condition) -> Window[Row] | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import pairwise
 from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
@@ -21,6 +22,10 @@ _BOM = b"\xef\xbb\xbf"
 _BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # no account is as old
 _BLANK_LINES = (b"\n", b"\r\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")  # which finds it sooner than `in` does
+_LOOKS_LIKE_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d.*)?")
+_UTC_FORM = re.compile(rb"0000-00-00[Tt ]00:00:00(\.0+)?[Zz]")
+_DIGITS_TO_ZERO = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))  # noqa: PLR2004 - 0 to 9 in ASCII
+_NO_BORDER = bytes(set(range(256)) - set(b",\n"))
 _TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
 
 
@@ -80,15 +85,33 @@ def take_apart(document: bytes) -> CsvDocument:
     """Return the header and the records of a CSV document; quoted line breaks stay inside their record.
 
     Raises:
-        ResponseValidationError: There is no header, a quoted field is never closed, or the last record is cut short.
+        ResponseValidationError: There is no header, a quoted field is never closed, or a record has not as many
+            fields as the header.
     """
     # Not removeprefix: it copies what is no plain `bytes`, and a page is not.
     first, records = _headed(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
     header = without_newline(first)
-    # A proxy may cut a page and announce the shorter length: then only the last record shows it.
-    if records and len(fields(records[-1])) != len(fields(header)):
-        raise ResponseValidationError("the last record has not as many fields as the header", field="records")
+    names = fields(header)
+    if _is_record(names):  # which would be lost as the header
+        raise ResponseValidationError(f"no header row, but a record: {header[:120]!r}", field="header row")
+    _check_even(records, len(names))
     return CsvDocument(header, newline_of(first), records)
+
+
+def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
+    """Refuse records out of order: no place among them would name what was received.
+
+    Raises:
+        ResponseValidationError: A record is earlier than the one before it, or has no timestamp.
+    """
+    if column is None or not (texts := column.texts(records)) or _are_sorted_texts(texts):
+        return
+    times = [column.parsed(text) for text in texts]
+    for before, after in pairwise(times):
+        if after < before:
+            raise ResponseValidationError(
+                f"{after.isoformat()} after {before.isoformat()}, but records ascend in time", field=column.name
+            )
 
 
 def check_text(document: bytes) -> None:
@@ -154,6 +177,16 @@ class TimeColumn:
         self._start = start or _BEFORE_ALL
         self._looked = self._index is not None
 
+    def is_timeless(self, record: bytes) -> bool:
+        """Tell whether neither the header nor this record, if it is the first one seen, says when it was booked."""
+        self.of(record)
+        return self._index is None
+
+    @property
+    def name(self) -> str:
+        """What the column is called; nothing where there is none."""
+        return "" if self._index is None else self.names[self._index]
+
     def of(self, record: bytes) -> datetime:
         """Return the timestamp of a record, in UTC.
 
@@ -161,16 +194,44 @@ class TimeColumn:
             ResponseValidationError: The record has no timestamp there.
         """
         values = fields(record)
-        if not self._looked:
-            self._index = next((index for index, value in enumerate(values) if _is_time(value)), None)
-            self._looked = True
-        if self._index is None:
+        index = self._index if self._looked else self._look(values)
+        if index is None:
             return self._start
+        if index >= len(values):
+            raise ResponseValidationError("too few columns", field=self.name)
+        return self.parsed(values[index])
+
+    def parsed(self, text: str | bytes) -> datetime:
+        """Return the timestamp that a field of the column says, in UTC.
+
+        Raises:
+            ResponseValidationError: It says none.
+        """
         try:
-            return parse_datetime(values[self._index])
-        except (IndexError, ValueError):
-            problem = f"no timestamp: {values[self._index]!r}" if self._index < len(values) else "too few columns"
-            raise ResponseValidationError(problem, field=self.names[self._index]) from None
+            return parse_datetime(text if isinstance(text, str) else text.decode())
+        except ValueError:
+            raise ResponseValidationError(f"no timestamp: {text!r}", field=self.name) from None
+
+    def texts(self, records: Sequence[bytes]) -> list[bytes]:
+        """Return the field of each record that says its time; none where no column does.
+
+        Args:
+            records: As many fields in each as in the header.
+        """
+        if not records:
+            return []
+        index = self._index if self._looked else self._look(fields(records[0]))
+        if index is None:
+            return []
+        if index == 0 and len(self.names) > 1 and isinstance(records, Lines):  # nearly always, and the cheapest
+            return [line.partition(b",")[0] for line in records]
+        return [_field(record, index) for record in records]
+
+    def _look(self, values: list[str]) -> int | None:
+        """Find the column by the values of a record, once."""
+        self._index = next((index for index, value in enumerate(values) if _is_time(value)), None)
+        self._looked = True
+        return self._index
 
 
 def _is_time(value: str) -> bool:
@@ -197,6 +258,43 @@ def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
                 open_lines.clear()
         else:
             yield line
+
+
+def _field(record: bytes, index: int) -> bytes:
+    """Return a field of a record; only where quotes may change its borders it takes a parser."""
+    plain = without_newline(record)
+    return fields(record)[index].encode() if b'"' in plain else plain.split(b",", index + 1)[index]
+
+
+def _is_record(values: list[str]) -> bool:
+    """Tell whether the first row of a page is a record: it has no name of a time, but a time."""
+    plain = {re.sub(r"[^a-z]", "", value.lower()) for value in values}
+    return plain.isdisjoint(_TIME_COLUMNS) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
+
+
+def _check_even(records: Sequence[bytes], count: int) -> None:
+    """Refuse records with more or fewer fields than the header: something was cut out, perhaps with its borders."""
+    if isinstance(records, Lines):
+        borders = (b"," * (count - 1) + b"\n") * len(records)
+        if records.text.translate(None, _NO_BORDER) in (borders, borders[:-1]):
+            return
+    for number, record in enumerate(records, 1):
+        found = len(fields(record)) if b'"' in record else record.count(b",") + 1
+        if found != count:
+            raise ResponseValidationError(
+                f"record {number} of {len(records)} has {found} fields, but the header {count}: not as many fields",
+                field="records",
+            )
+
+
+def _are_sorted_texts(texts: list[bytes]) -> bool:
+    """Tell whether times ascend, as far as their texts tell: where all are written the same way, and in UTC."""
+    form = texts[0].translate(_DIGITS_TO_ZERO)
+    if _UTC_FORM.fullmatch(form) is None or b",".join(texts).translate(_DIGITS_TO_ZERO) != b",".join(
+        [form] * len(texts)
+    ):
+        return False
+    return sorted(texts) == texts
 
 
 def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:

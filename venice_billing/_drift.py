@@ -10,9 +10,9 @@ _NAME_LIMIT = 80
 _noted: set[tuple[str, str]] = set()
 
 
-def note(kind: str, name: str) -> None:
+def note(kind: str, name: str, *, fate: str = "kept as data") -> None:
     """Log one thing that no document names, unless it was logged before in this process."""
     name = name[:_NAME_LIMIT]
     if (kind, name) not in _noted and len(_noted) < _KEPT:
         _noted.add((kind, name))
-        _log.info("not in the contract, kept as data: %s %r", kind, name)
+        _log.info("not in the contract, %s: %s %r", fate, kind, name)

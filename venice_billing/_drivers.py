@@ -1,8 +1,4 @@
-"""Do what the steps of a call or a walk say, on `httpx.Client` or on `httpx.AsyncClient`, which the transports serve.
-
-What happens on the wire comes back as an outcome, never as an exception: so no traceback of a public error has a
-frame that holds the key.
-"""
+"""Do what the steps of a call or a walk say, on `httpx.Client` or on `httpx.AsyncClient`."""
 
 from __future__ import annotations
 
@@ -12,23 +8,23 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import httpx
 
-from venice_billing._body import BodyError, BodyReader
-from venice_billing._call import Broken, Clock, Expired, Outcome, Reply, Send, Steps, Unreadable, Wait
+from venice_billing._call import Clock, Closed, Expired, Outcome, Send, Steps, Wait
 from venice_billing._crews import Interruption, async_crew, crew, under_asyncio
-from venice_billing._version import __version__
+from venice_billing._exchange import FAULTS, Wire
+from venice_billing._http_client import ClosedError
 from venice_billing._walk import Deliver, Together, Walk
 from venice_billing._windows import Windows, in_turn
 from venice_billing.errors import VeniceError
-from venice_billing_api.deadline import bound_sync, close_cancelled, deadline
+from venice_billing_api.deadline import Deadline, leave_if_more_came
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
+    from venice_billing._http_client import AsyncConnections, Connections
     from venice_billing._secret import Secret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
-_USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 
 
 class Pace(Clock, Protocol):
@@ -71,11 +67,10 @@ class SystemClock:
 class Driver:
     """Runs steps on an `httpx.Client`."""
 
-    def __init__(self, client: httpx.Client, base_url: str, key: Secret, clock: Pace) -> None:
-        bound_sync(client)
-        self.client = client
+    def __init__(self, connections: Connections, base_url: str, key: Secret, clock: Pace) -> None:
+        self.connections = connections
         self.clock = clock
-        self._wire = _Wire(base_url, key)
+        self._wire = Wire(base_url, key)
 
     def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""
@@ -122,32 +117,61 @@ class Driver:
         return crew(windows, self.perform)
 
     def _send(self, send: Send, interrupt: Interruption | None) -> Outcome:
-        if self.client.is_closed:
-            return Broken("the client is closed")
-        until = self.clock.monotonic() + send.timeout
         try:
-            with deadline(send.timeout) as bound, interrupt.ends(bound) if interrupt else nullcontext():
-                request = self._wire.request(self.client, send)
-                response = self.client.send(request, stream=True, auth=None, follow_redirects=False)
-                with closing(response):
-                    answer = self._wire.answer(response)
-                    if not response.is_stream_consumed:  # it is when an event hook or a mock has read it
-                        for chunk in response.iter_raw():
-                            if not answer.take(chunk) or self.clock.monotonic() > until:
-                                break
-                return Expired() if self.clock.monotonic() > until else answer.outcome()
-        except _FAULTS as fault:
-            return self._wire.fault(fault)
+            client = self.connections.client()
+        except ClosedError:
+            return Closed()
+        bound = Deadline(send.timeout)
+        try:
+            with interrupt.ends(bound) if interrupt else nullcontext():
+                return self._attempt(client, send, bound)
+        except Exception:
+            self.connections.replace(client)
+            raise
+        except BaseException as strike:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+            self.connections.replace(client)
+            raise strike.with_traceback(None) from None
+
+    def _attempt(self, client: httpx.Client, send: Send, bound: Deadline) -> Outcome:
+        """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
+        until = self.clock.monotonic() + send.timeout
+        while True:
+            bound.begin()
+            try:
+                return self._exchange(client, send, bound, until)
+            except FAULTS as fault:
+                if self.connections.is_closed:
+                    return Closed()
+                if not (bound.is_stale and isinstance(fault, httpx.TransportError)):
+                    return self._wire.fault(fault)
+                if isinstance(fault, httpx.TimeoutException):
+                    return Expired()
+            except RuntimeError:  # what httpx says of a client that is closed
+                if not self.connections.is_closed:
+                    raise
+                return Closed()
+
+    def _exchange(self, client: httpx.Client, send: Send, bound: Deadline, until: float) -> Outcome:
+        request = self._wire.request(client, send, bound)
+        response = client.send(request, stream=True, auth=None, follow_redirects=False)
+        with closing(response):
+            answer = self._wire.answer(response)
+            # Not `iter_raw`, which lets the next request have the connection before it is looked at.
+            if not answer.is_read and isinstance(response.stream, httpx.SyncByteStream):
+                for chunk in response.stream:
+                    if not answer.take(chunk) or self.clock.monotonic() > until:
+                        break
+                leave_if_more_came(response)
+        return Expired() if self.clock.monotonic() > until else answer.outcome()
 
 
 class AsyncDriver:
     """Runs steps on an `httpx.AsyncClient`, under asyncio or trio."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str, key: Secret, clock: Pace) -> None:
-        close_cancelled(client)
-        self.client = client
+    def __init__(self, connections: AsyncConnections, base_url: str, key: Secret, clock: Pace) -> None:
+        self.connections = connections
         self.clock = clock
-        self._wire = _Wire(base_url, key)
+        self._wire = Wire(base_url, key)
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""
@@ -198,107 +222,48 @@ class AsyncDriver:
     async def _send(self, send: Send) -> Outcome:
         import anyio  # noqa: PLC0415 - as in SystemClock
 
-        if self.client.is_closed:
-            return Broken("the client is closed")
+        try:
+            client = self.connections.client()
+        except ClosedError:
+            return Closed()
+        bound = Deadline(send.timeout)
         until = self.clock.monotonic() + send.timeout
         try:
             with anyio.fail_after(send.timeout):
-                request = self._wire.request(self.client, send)
-                response = await self.client.send(request, stream=True, auth=None, follow_redirects=False)
-                async with aclosing(response):
-                    answer = self._wire.answer(response)
-                    if not response.is_stream_consumed:
-                        async for chunk in response.aiter_raw():
-                            if not answer.take(chunk) or self.clock.monotonic() > until:
-                                break
-                return Expired() if self.clock.monotonic() > until else answer.outcome()
-        except _FAULTS as fault:
-            return self._wire.fault(fault)
+                return await self._attempt(client, send, bound, until)
+        except TimeoutError:
+            return Closed() if self.connections.is_closed else Expired()
+        except Exception:
+            raise
+        except BaseException as strike:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+            raise strike.with_traceback(None) from None
 
+    async def _attempt(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
+        """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
+        while True:
+            bound.begin()
+            try:
+                return await self._exchange(client, send, bound, until)
+            except FAULTS as fault:
+                if self.connections.is_closed:
+                    return Closed()
+                if not (bound.is_stale and isinstance(fault, httpx.TransportError)):
+                    return self._wire.fault(fault)
+                if isinstance(fault, httpx.TimeoutException):
+                    return Expired()
+            except RuntimeError:  # what httpx says of a client that is closed
+                if not self.connections.is_closed:
+                    raise
+                return Closed()
 
-async def in_thread(function: Callable[..., T], *args: object) -> T:
-    """Run a blocking function of the file system without blocking the event loop."""
-    import anyio.to_thread  # noqa: PLC0415 - as in SystemClock
-
-    return await anyio.to_thread.run_sync(function, *args)
-
-
-# OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
-_FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
-
-
-class _Wire:
-    """How requests and answers look on the wire, in either flavour."""
-
-    def __init__(self, base_url: str, key: Secret) -> None:
-        self._base_url = base_url
-        self._key = key
-        self._urls: dict[str, httpx.URL] = {}
-
-    def request(self, client: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
-        request = client.build_request(
-            send.request.method,
-            self._url(send.request.path),
-            params=dict(send.request.params) or None,  # no parameters given, and httpx parses nothing again
-            headers={**send.request.headers, "Accept-Encoding": "gzip", "User-Agent": _USER_AGENT},
-            timeout=send.timeout,
-        )
-        request.headers["Authorization"] = self._key.bearer()
-        return request
-
-    def _url(self, path: str) -> httpx.URL:
-        """Return an address; there are four in all, and httpx would parse them for each request."""
-        if path not in self._urls:
-            self._urls[path] = httpx.URL(self._base_url + path)
-        return self._urls[path]
-
-    def answer(self, response: httpx.Response) -> _Answer:
-        return _Answer(response, self._key)
-
-    def fault(self, fault: Exception) -> Outcome:
-        if isinstance(fault, httpx.TimeoutException | TimeoutError):
-            return Expired()
-        return Broken(self._key.masked(f"{type(fault).__name__}: {fault}"))
-
-
-class _Answer:
-    """An answer while it is read; whatever is wrong with its body becomes part of the outcome."""
-
-    def __init__(self, response: httpx.Response, key: Secret) -> None:
-        self._response = response
-        self._key = key
-        self._problem = ""
-        try:
-            consumed = response.is_stream_consumed
-            self._reader = BodyReader("" if consumed else response.headers.get("content-encoding", ""))
-            if consumed:
-                self._reader.feed(response.content)
-        except BodyError as error:
-            self._problem = str(error)
-
-    def take(self, chunk: bytes) -> bool:
-        """Take the next bytes, and tell whether to go on."""
-        try:
-            if not self._problem:
-                self._reader.feed(chunk)
-        except BodyError as error:
-            self._problem = str(error)
-        return not self._problem
-
-    def outcome(self) -> Outcome:
-        """Return the answer, whole; of an error whose body is unreadable, status and headers are enough."""
-        body = b""
-        try:
-            if not self._problem:
-                body = self._reader.finish()
-        except BodyError as error:
-            self._problem = str(error)
-        status = self._response.status_code
-        headers = {name.lower(): value for name, value in self._response.headers.items()}
-        if httpx.codes.is_success(status):
-            return Unreadable(self._problem) if self._problem else Reply(status, headers, body)
-        return Reply(
-            status,
-            {name: self._key.masked(value) for name, value in headers.items()},
-            self._key.masked_bytes(body),
-        )
+    async def _exchange(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
+        request = self._wire.request(client, send, bound)
+        response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+        async with aclosing(response):
+            answer = self._wire.answer(response)
+            if not answer.is_read and isinstance(response.stream, httpx.AsyncByteStream):
+                async for chunk in response.stream:
+                    if not answer.take(chunk) or self.clock.monotonic() > until:
+                        break
+                leave_if_more_came(response)
+        return Expired() if self.clock.monotonic() > until else answer.outcome()

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._csv import CsvDocument, TimeColumn, joined, take_apart, without_newline
-from venice_billing._walk import DAY, MILLISECOND, Bounds, LostThreadError, Page, up_to
-from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
+from venice_billing._csv import CsvDocument, TimeColumn, check_order, take_apart, without_newline
+from venice_billing._questions import CurrencyColumn, check_currency, within_range
+from venice_billing._tracker import LostThreadError
+from venice_billing._walk import MILLISECOND, Bounds, Page, up_to
+from venice_billing._widening import Landmarks, Question, widened
+from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
 
-    from venice_billing._arguments import Moment
     from venice_billing._call import Operation, Policy, Steps
-    from venice_billing._walk import Ledger, Order
+    from venice_billing._walk import Order
+    from venice_billing.errors import BillingTimeoutError
 
-T = TypeVar("T")
 # Not the caller's context: it would round, or make another digest of the same charge in another process.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
@@ -63,25 +65,44 @@ class HistoryLedger(EntryIdentity):
 
     policy: Policy
     currency: str | None = None
+    _landmarks: Landmarks = field(factory=Landmarks, eq=False, repr=False)
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, ascending: there is no other order."""
+        return self._first_page(Question(bounds), page_size)
 
-        def first(within: Bounds) -> Steps[Page[UsageEntry]]:
-            return self._page(_first_page(within, page_size, self.currency))
-
-        return _unless_it_hangs(first, bounds, self.policy)
+    def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
+        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
+        return widened(
+            self._first_page,
+            bounds,
+            hang,
+            now=self.policy.clock.time(),
+            filtered=self.currency is not None,
+            landmarks=self._landmarks,
+        )
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
-        return self._page(operations.usage_history(cursor=page.following))
+        return self._page(operations.usage_history(cursor=page.following), _question_of(page))
 
-    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv]) -> Steps[Page[UsageEntry]]:
+    def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[UsageEntry]]:
+        return self._page(_first_request(question, page_size, self.currency), question)
+
+    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[UsageEntry]]:
         answer = yield from call(operation, self.policy)
         if not isinstance(answer, UsageHistoryPage):
             return _never()
         _check_order(answer.data)
-        return Page(answer.data, answer.next_cursor, answer=answer)
+        entries = within_range(answer.data, self.stamp, question.bounds, ordered=True)
+        page = Page(entries, answer.next_cursor, question, last=entries[-1].timestamp if entries else None)
+        if question.any_currency:
+            page = evolve(page, rows=[entry for entry in entries if entry.currency == self.currency])
+        else:
+            check_currency(answer.data, self.currency)
+        if page.rows:
+            self._landmarks.add(page.rows[-1].timestamp)
+        return page
 
 
 class CsvLedger:
@@ -92,6 +113,7 @@ class CsvLedger:
         self._currency = currency
         self._start = start
         self._column: TimeColumn | None = None
+        self._landmarks = Landmarks()
         self.header: bytes | None = None
         self.newline = b"\n"
 
@@ -101,15 +123,22 @@ class CsvLedger:
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[bytes]]:
         """Fetch the first page of a range, ascending: there is no other order."""
+        return self._first_page(Question(bounds), page_size)
 
-        def first(within: Bounds) -> Steps[Page[bytes]]:
-            return self._page(_first_page(within, page_size, self._currency, "csv"))
-
-        return _unless_it_hangs(first, bounds, self._policy)
+    def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[bytes]]:
+        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
+        return widened(
+            self._first_page,
+            bounds,
+            hang,
+            now=self._policy.clock.time(),
+            filtered=self._currency is not None,
+            landmarks=self._landmarks,
+        )
 
     def follow(self, page: Page[bytes]) -> Steps[Page[bytes]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
-        return self._page(operations.usage_history(format="csv", cursor=page.following))
+        return self._page(operations.usage_history(format="csv", cursor=page.following), _question_of(page))
 
     def stamp(self, row: bytes) -> datetime:
         """Return when the record was booked."""
@@ -121,13 +150,40 @@ class CsvLedger:
         """Return a digest of the record as sent, its line break aside."""
         return _digest(without_newline(row))
 
-    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv]) -> Steps[Page[bytes]]:
+    def page_of(
+        self, document: CsvDocument, following: str | None, question: Question, *, ordered: bool = True
+    ) -> Page[bytes]:
+        """Return the records of a document, once it is known to answer the question.
+
+        Raises:
+            ResponseValidationError: It does not.
+        """
+        self._check_header(document)
+        records = document.records
+        if ordered:
+            check_order(records, self._column)
+        timeless = self._column is None or not records or self._column.is_timeless(records[0])
+        if not timeless:
+            records = within_range(records, self.stamp, question.bounds, ordered=ordered)
+        last = self.stamp(records[-1]) if records else None
+        if self._currency is not None:
+            currencies = CurrencyColumn(document.header)
+            if question.any_currency:
+                records = currencies.only(records, self._currency)
+            else:
+                currencies.check(records, self._currency)
+        if records and not timeless:
+            self._landmarks.add(self.stamp(records[-1]))
+        return Page(records, following, question, last=last, timeless=timeless)
+
+    def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[bytes]]:
+        return self._page(_first_request(question, page_size, self._currency, "csv"), question)
+
+    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[bytes]]:
         answer = yield from call(operation, self._policy)
         if not isinstance(answer, UsageCsv):
             return _never()
-        document = take_apart(answer)
-        self._check_header(document)
-        return Page(document.records, answer.next_cursor, answer=answer)
+        return self.page_of(take_apart(answer), answer.next_cursor, question)
 
     def _check_header(self, document: CsvDocument) -> None:
         if self.header is None:
@@ -153,11 +209,22 @@ class OriginalLedger(EntryIdentity):
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
         size = min(page_size or arguments.LIMITS[1], arguments.LIMITS[1])
+        return self._page(_OriginalPage(Question(bounds), order, size, number=1))
 
-        def first(within: Bounds) -> Steps[Page[UsageEntry]]:
-            return self._page(_OriginalPage(within, order, size, number=1))
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
+        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
 
-        return _unless_it_hangs(first, bounds, self.policy)
+        def ask(question: Question) -> Steps[Page[UsageEntry]]:
+            return self._page(_OriginalPage(question, order, arguments.LIMITS[1], number=1))
+
+        return widened(
+            ask,
+            bounds,
+            hang,
+            now=self.policy.clock.time(),
+            filtered=self.currency is not None,
+            landmarks=Landmarks(),
+        )
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the page of the next number."""
@@ -166,10 +233,11 @@ class OriginalLedger(EntryIdentity):
         return self._page(evolve(page.state, number=page.state.number + 1))
 
     def _page(self, wanted: _OriginalPage) -> Steps[Page[UsageEntry]]:
+        question = wanted.question
         operation = operations.usage(
-            currency=self.currency,
-            start_date=wanted.bounds.start,
-            end_date=wanted.bounds.end,
+            currency=None if question.any_currency else self.currency,
+            start_date=question.bounds.start,
+            end_date=question.bounds.end,
             limit=wanted.size,
             page=wanted.number,
             sort_order=wanted.order,
@@ -181,111 +249,55 @@ class OriginalLedger(EntryIdentity):
         if wanted.total not in (None, total):
             raise LostThreadError(f"pages shifted: {wanted.total} entries became {total}")
         reached = evolve(wanted, total=total)
-        if wanted.order == "desc" and wanted.bounds.end is None and answer.data:
+        if wanted.order == "desc" and question.bounds.end is None and answer.data:
             newest = up_to(answer.data[0].timestamp + MILLISECOND)
-            reached = evolve(reached, bounds=Bounds(wanted.bounds.start, newest))
+            reached = evolve(reached, question=evolve(question, bounds=Bounds(question.bounds.start, newest)))
+        entries = original_entries(answer, question, self.currency)
+        last = answer.data[-1].timestamp if answer.data else None
         more = wanted.number < answer.pagination.total_pages
-        return Page(answer.data, str(wanted.number + 1) if more else None, reached)
+        return Page(entries, str(wanted.number + 1) if more else None, reached, last=last)
 
 
 @frozen
 class _OriginalPage:
-    bounds: Bounds
+    question: Question
     order: Order
     size: int
     number: int
     total: int | None = None
 
 
-def history_page(
-    policy: Policy,
-    *,
-    format: str,
-    currency: str | None,
-    start_timestamp: Moment | None,
-    end_timestamp: Moment | None,
-    page_size: int | None,
-    cursor: str | None,
-) -> Steps[UsageHistoryPage | UsageCsv]:
-    """Fetch one page; a window that the ledger only answers when it is widened comes as one page of all its rows."""
-    operation = operations.usage_history(
-        format=format,
-        currency=currency,
-        start_timestamp=start_timestamp,
-        end_timestamp=end_timestamp,
-        page_size=page_size,
-        cursor=cursor,
-    )
-    if cursor is not None:
-        return (yield from call(operation, policy))
-    bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
-    if format == "csv":
-        records = CsvLedger(policy, currency, bounds.start)
-        page = yield from records.open(bounds, "asc", page_size)
-        if isinstance(page.answer, UsageCsv) and not page.widened:
-            return page.answer
-        kept = yield from _kept(records, bounds, page)
-        return UsageCsv(joined([records.header or b"", *kept], records.newline))
-    entries = HistoryLedger(policy, currency)
-    found = yield from entries.open(bounds, "asc", page_size)
-    if isinstance(found.answer, UsageHistoryPage) and not found.widened:
-        return found.answer
-    return UsageHistoryPage(data=(yield from _kept(entries, bounds, found)), next_cursor=None)
+def original_entries(page: UsagePage, question: Question, currency: str | None) -> Sequence[UsageEntry]:
+    """Return the entries of a page of the original ledger that were asked for; the end of its range is included.
+
+    Raises:
+        ResponseValidationError: None was, or one is in another currency.
+    """
+    bounds, end = question.bounds, question.bounds.end
+    closed = bounds if end is None else Bounds(bounds.start, end + timedelta(microseconds=1))
+    entries = within_range(page.data, lambda entry: entry.timestamp, closed, ordered=False)
+    if question.any_currency:
+        return [entry for entry in entries if entry.currency == currency]
+    check_currency(page.data, currency)
+    return entries
 
 
-def _kept(ledger: Ledger[T], bounds: Bounds, page: Page[T]) -> Steps[list[T]]:
-    """Return the rows of a widened window that lie in the window asked for."""
-    kept: list[T] = []
-    used: set[str] = set()
-    while True:
-        kept += [row for row in page.rows if bounds.contain(ledger.stamp(row))]
-        past = bounds.end is not None and page.rows and ledger.stamp(page.rows[-1]) >= bounds.end
-        if page.following is None or past:
-            return kept
-        if page.following in used:
-            raise ServerError("the ledger goes round: a cursor came twice")
-        used.add(page.following)
-        page = yield from ledger.follow(page)
-
-
-def _first_page(
-    bounds: Bounds, page_size: int | None, currency: str | None, format: str = "json"
+def _first_request(
+    question: Question, page_size: int | None, currency: str | None, format: str = "json"
 ) -> Operation[UsageHistoryPage | UsageCsv]:
     return operations.usage_history(
         format=format,
-        currency=currency,
-        start_timestamp=bounds.start,
-        end_timestamp=bounds.end,
+        currency=None if question.any_currency else currency,
+        start_timestamp=question.bounds.start,
+        end_timestamp=question.bounds.end,
         page_size=page_size,
     )
 
 
-def _unless_it_hangs(first: Callable[[Bounds], Steps[Page[T]]], bounds: Bounds, policy: Policy) -> Steps[Page[T]]:
-    """Fetch the first page of a range; where the ledger hangs on a narrow one, once more of a whole day around it.
-
-    The page of a widened range holds rows outside the range.
-    """
-    try:
-        return (yield from first(bounds))
-    except BillingTimeoutError:
-        wide = _widened(bounds, datetime.fromtimestamp(policy.clock.time(), UTC))
-        if wide is None:
-            raise
-    return evolve((yield from first(wide)), widened=True)
-
-
-def _widened(bounds: Bounds, now: datetime) -> Bounds | None:
-    """Return a day that holds the range, or None if the range is a day or more already.
-
-    The day goes on from the start, as the rows wanted then come first; but not into the future, where there is
-    nothing and the range would be as narrow as before.
-    """
-    end = bounds.end or now
-    if bounds.start is None or end - bounds.start >= DAY:
-        return None
-    if bounds.start + DAY <= now:
-        return Bounds(bounds.start, bounds.start + DAY)
-    return Bounds(end - DAY, bounds.end)  # an open end stays open: the ledger's clock may be ahead of ours
+def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:
+    if not isinstance(page.state, Question):
+        raise TypeError("a page of another ledger cannot be followed here")
+    return page.state
 
 
 def _check_order(entries: list[UsageEntry]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import NoReturn
 
 _MASK = "[key]"
@@ -33,3 +34,7 @@ class Secret:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied into a file."""
         raise TypeError("an API key is not pickled")
+
+    def digest(self) -> str:
+        """Return a text that tells accounts apart and does not lead back to the key."""
+        return hashlib.blake2b(self._text.encode(), digest_size=16, person=b"venice-billing").hexdigest()

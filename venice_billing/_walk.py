@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
-from attrs import Factory, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from venice_billing._call import Outcome, Send, Steps, Wait
+from venice_billing._tracker import LostThreadError, PageTracker
 from venice_billing.errors import (
     BillingTimeoutError,
     CursorRejectedError,
     EndpointRetiredError,
     NotFoundError,
-    ResponseValidationError,
     ServerError,
     VeniceError,
 )
@@ -41,6 +41,7 @@ DAY = timedelta(days=1)
 _LARGEST_PAGE = 1000
 _REOPENINGS = 3
 """How often a walk reopens the ledger at one place without a new row before it gives up."""
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @frozen
@@ -63,19 +64,21 @@ class Page(Generic[Row]):
         rows: In the order of the walk.
         following: What names the next page; None on the last.
         state: What the ledger wants to remember from page to page.
-        widened: Whether the range was widened, so that rows outside it are to be expected.
-        answer: What the page was read from.
+        widened: Whether it opens a wider range than was asked for, so that rows outside are to be expected.
+        last: When the last row was booked, rows that were sorted out included; None: that of the last of `rows`.
+        timeless: Whether the rows bear no time, so that their times cannot show any progress.
     """
 
     rows: Sequence[Row]
     following: str | None
     state: object = None
     widened: bool = False
-    answer: object = None
+    last: datetime | None = None
+    timeless: bool = False
 
     def emptied(self) -> Page[Row]:
         """Return what it takes to follow the page, without its rows."""
-        return evolve(self, rows=(), answer=None)
+        return evolve(self, rows=())
 
 
 class Ledger(Protocol[Row]):
@@ -83,6 +86,10 @@ class Ledger(Protocol[Row]):
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None, /) -> Steps[Page[Row]]:
         """Fetch the first page of a range."""
+        ...
+
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError, /) -> Steps[Page[Row]]:
+        """Fetch the first page of a wider range, where the ledger hung on this one; if it hangs again, raise `hang`."""
         ...
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
@@ -148,24 +155,53 @@ class Together(Generic[Row]):
 Walk: TypeAlias = Generator[Send | Wait | Deliver[Row] | Together[Row], Outcome | None, None]
 
 
-class LostThreadError(Exception):
-    """The pages no longer lead on: a cursor came twice, or pages shifted. The place is still good."""
+@define
+class Silence:
+    """What a walk learnt of the time behind its range: that there is nothing up to a moment; None if nothing."""
+
+    until: datetime | None = None
 
 
 def sequential(
-    ledger: Ledger[Row], bounds: Bounds, order: Order, place: Place, page_size: int | None = None
+    ledger: Ledger[Row],
+    bounds: Bounds,
+    order: Order,
+    place: Place,
+    page_size: int | None = None,
+    *,
+    first: Page[Row] | None = None,
+    widen: bool = True,
+    silence: Silence | None = None,
 ) -> Walk[Row]:
     """Walk in the order in which the ledger gives its pages, reopening at the place whenever their thread is lost.
 
+    Args:
+        ledger: What to walk.
+        bounds: The range.
+        order: Of the rows.
+        place: What was received already.
+        page_size: Rows of a page.
+        first: The page that opens the walk, if it was fetched already.
+        widen: Whether to ask wider questions when the ledger hangs on the range; if not, the hang is raised.
+        silence: Where to note what was learnt of the time behind the range.
+
     Raises:
-        ServerError: The ledger cannot be read past the place, although it was reopened there.
+        BillingTimeoutError: The ledger hung, on wider questions too.
+        ServerError: The ledger cannot be read past the place, although it was reopened there, or its pages do not end.
     """
     fruitless = 0
+    sought: datetime | None = None  # how far a wider range was read that has not reached the range yet
     while True:
-        before = place
+        before = place, sought
+        thread = PageTracker(ledger, bounds, order, place)
         try:
-            page = yield from ledger.open(_rest(bounds, order, place), order, _varied(page_size, fruitless))
-            thread = _Thread(ledger, bounds, order, place)
+            page = first or (
+                yield from opened(
+                    ledger, _rest(bounds, order, place, sought), order, _varied(page_size, fruitless), widen=widen
+                )
+            )
+            first, widen = None, True
+            widened = page.widened
             while True:
                 if rows := thread.take(page):
                     more = page.following is not None and not thread.done
@@ -175,14 +211,33 @@ def sequential(
                     del delivery
                 if page.following is None or thread.done:
                     thread.check_all_seen()
+                    if silence is not None and widened:
+                        silence.until = thread.beyond if thread.done else END_OF_TIME
                     return
                 # What was handed on is let go: the next page is read in half the time where the memory is still warm.
                 page, rows = page.emptied(), ()
                 page = yield from _follow(ledger, page, thread)
         except LostThreadError as lost:
-            fruitless = fruitless + 1 if place == before else 0
+            sought = thread.sought_since(sought)
+            fruitless = fruitless + 1 if (place, sought) == before else 0
             if fruitless > _REOPENINGS:
                 raise _unreadable(place, lost) from None
+
+
+def opened(
+    ledger: Ledger[Row], bounds: Bounds, order: Order, page_size: int | None, *, widen: bool = True
+) -> Steps[Page[Row]]:
+    """Fetch the first page of a range; where the ledger hangs on it, that of a wider range.
+
+    Only a deadline that passed here counts as a hang: a 504 names a range that is too long already.
+    """
+    try:
+        return (yield from ledger.open(bounds, order, page_size))
+    except BillingTimeoutError as error:
+        if error.status_code is not None or not widen:
+            raise
+        hang = error
+    return (yield from ledger.open_wider(bounds, order, hang))
 
 
 def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Walk[Row]:
@@ -211,86 +266,7 @@ def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Wa
         raise refusal
 
 
-class _Thread(Generic[Row]):
-    """Follows the pages of one opening: what is fresh in them, and whether they still lead on."""
-
-    def __init__(self, ledger: Ledger[Row], bounds: Bounds, order: Order, place: Place) -> None:
-        self._ledger = ledger
-        self._bounds = bounds
-        self._ahead = 1 if order == "asc" else -1
-        self._place = place
-        self._unseen_again = Counter(place.seen)
-        self._reached: datetime | None = None
-        self._latest = ""
-        self._used: set[str] = set()
-        self.done = False
-
-    def take(self, page: Page[Row]) -> Sequence[Row]:
-        """Return the rows of a page that were not received before and lie in the bounds."""
-        if not page.rows:
-            return page.rows
-        first, last = self._ledger.stamp(page.rows[0]), self._ledger.stamp(page.rows[-1])
-        if self._reached is not None and self._is_ahead(self._reached, first):
-            raise LostThreadError("a page went back in time")
-        if self._reached != last:
-            self._used = {self._latest}  # the cursor that led here: the page may name it again
-        self._reached = last
-        if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_place(first):
-            self.check_all_seen()
-            return page.rows
-        rows = [row for row in page.rows if self.is_fresh(row)]
-        outer = self._bounds.end if self._ahead > 0 else self._bounds.start
-        self.done = outer is not None and not self._bounds.contain(last) and not self._is_ahead(outer, last)
-        return rows
-
-    def use(self, cursor: str) -> None:
-        """Note that a cursor is used; none is used twice, or the walk might go round for ever."""
-        if cursor in self._used:
-            raise LostThreadError("a cursor came twice")
-        self._latest = cursor
-        self._used.add(cursor)
-
-    def check_all_seen(self) -> None:
-        """Refuse to go on where rows that were received are no longer there."""
-        check_all_seen(self._unseen_again, self._place)
-
-    def is_fresh(self, row: Row) -> bool:
-        """Tell whether a row lies in the bounds and was not received before."""
-        moment = self._ledger.stamp(row)
-        if not self._bounds.contain(moment):
-            return False
-        if self._place.at is None or self._is_beyond_place(moment):
-            return True
-        if moment != self._place.at:
-            return False
-        identity = self._ledger.identity(row)
-        if self._unseen_again[identity] > 0:
-            self._unseen_again[identity] -= 1
-            return False
-        return True
-
-    def _is_beyond_place(self, moment: datetime) -> bool:
-        return self._place.at is None or self._is_ahead(moment, self._place.at)
-
-    def _is_ahead(self, moment: datetime, other: datetime) -> bool:
-        return moment > other if self._ahead > 0 else moment < other
-
-
-def check_all_seen(unseen_again: Counter[str], place: Place) -> None:
-    """Refuse to go on where rows that were received are no longer there: the rest would not be exact.
-
-    Raises:
-        ResponseValidationError: Some are missing.
-    """
-    if unseen_again.total() and place.at is not None:
-        raise ResponseValidationError(
-            f"{unseen_again.total()} entries received before, at {place.at.isoformat()}, are no longer in the "
-            "ledger; start the walk anew, and check that the key is the same account's",
-            field="checkpoint",
-        )
-
-
-def _follow(ledger: Ledger[Row], page: Page[Row], thread: _Thread[Row]) -> Steps[Page[Row]]:
+def _follow(ledger: Ledger[Row], page: Page[Row], thread: PageTracker[Row]) -> Steps[Page[Row]]:
     thread.use(str(page.following))
     try:
         return (yield from ledger.follow(page))
@@ -299,11 +275,12 @@ def _follow(ledger: Ledger[Row], page: Page[Row], thread: _Thread[Row]) -> Steps
         raise LostThreadError(str(error)) from None
 
 
-def _rest(bounds: Bounds, order: Order, place: Place) -> Bounds:
+def _rest(bounds: Bounds, order: Order, place: Place, sought: datetime | None = None) -> Bounds:
     """Return the range to ask for, in whole milliseconds: finer bounds are kept here, never trusted to the wire."""
     start, end = bounds.start, bounds.end
-    if place.at is not None:
-        start, end = (place.at, end) if order == "asc" else (start, place.at + MILLISECOND)
+    at = place.at or sought
+    if at is not None:
+        start, end = (at, end) if order == "asc" else (start, at + MILLISECOND)
     return Bounds(None if start is None else down_to(start), None if end is None else up_to(end))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from venice_billing._walk import MILLISECOND, Bounds, Place, Together, sequential, up_to
+from venice_billing._walk import MILLISECOND, Bounds, Deliver, Place, Together, sequential
 from venice_billing._windows import Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from datetime import datetime
 
+    from venice_billing._call import Outcome, Send, Wait
     from venice_billing._walk import Ledger, Walk
 
 Row = TypeVar("Row")
@@ -42,12 +45,26 @@ def newest_first(
 ) -> Walk[Row]:
     """Walk an ascending ledger newest first; one small probe finds where it begins."""
     end = place.at + MILLISECOND if place.at else bounds.end
-    probe = yield from ledger.open(Bounds(bounds.start, None if end is None else up_to(end)), "asc", 10)
-    if probe.rows:
-        # A range on which the ledger hung comes widened, and then begins with rows from before it.
-        inside = next((moment for moment in map(ledger.stamp, probe.rows) if bounds.contain(moment)), bounds.start)
-        oldest = Bounds(inside, bounds.end)
+    found = yield from _first(sequential(ledger, Bounds(bounds.start, end), "asc", Place(), 10))
+    if found is not None:
+        oldest = Bounds(ledger.stamp(found.rows[0]), bounds.end)
         yield Together(Windows(ledger, oldest, "desc", place, now=now, page_size=page_size, concurrency=concurrency))
+
+
+def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Deliver[Row] | None]:
+    """Return the first rows of a walk, and leave it there; None if there are none."""
+    outcome: Outcome | None = None
+    with closing(walk):
+        while True:
+            try:
+                step = walk.send(outcome)
+            except StopIteration:
+                return None
+            if isinstance(step, Deliver):
+                return step
+            if isinstance(step, Together):
+                raise TypeError("a probe is walked in sequence")
+            outcome = yield step
 
 
 def _just(step: Together[Row]) -> Walk[Row]:

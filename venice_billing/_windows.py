@@ -10,21 +10,22 @@ The same plan, worked by one, walks an ascending ledger newest first.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from attrs import Factory, define, field
-
+from venice_billing._call import Expired
+from venice_billing._stretches import FIRST_REACH, Gap, Window
+from venice_billing._tracker import check_all_seen
 from venice_billing._walk import (
-    DAY,
+    END_OF_TIME,
     MILLISECOND,
     NARROWEST,
     Bounds,
     Deliver,
     Place,
+    Silence,
     Together,
-    check_all_seen,
     down_to,
     sequential,
 )
@@ -41,54 +42,8 @@ Row = TypeVar("Row")
 _PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
 _PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
 _WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
-_REACH = DAY  # how far the first look backwards goes, where nothing is known
 _STRETCH = 8  # how much farther each look goes that finds nothing
 _FARTHEST_REACH = timedelta(days=3650)
-
-
-@define(eq=False)
-class Gap:
-    """A stretch of time that is not planned yet.
-
-    Attributes:
-        start: Inclusive; None is the beginning of the ledger.
-        stop: Exclusive; None is its end.
-        place: What was received at the start already.
-        rate: Rows per second to expect; None if unknown.
-        reach: Looking backwards, how far the next look goes while the rate is unknown.
-    """
-
-    start: datetime | None
-    stop: datetime | None
-    place: Place = Factory(Place)
-    rate: float | None = None
-    reach: timedelta = _REACH
-    wide: bool = False
-
-
-@define(eq=False)
-class Window(Generic[Row]):
-    """A stretch of time that is being read, or was.
-
-    Attributes:
-        steps: The walk that reads it.
-        pages: What was read and not handed on yet.
-        count: How many rows were read.
-        busy: Whether somebody is working on it.
-        done: Whether it is read to its end, or to where it failed.
-        error: Why it failed.
-    """
-
-    start: datetime | None
-    stop: datetime | None
-    place: Place
-    wide: bool
-    steps: Walk[Row] = field(repr=False)
-    pages: deque[Sequence[Row]] = Factory(deque)
-    count: int = 0
-    busy: bool = True
-    done: bool = False
-    error: VeniceError | None = None
 
 
 class Windows(Generic[Row]):
@@ -128,14 +83,18 @@ class Windows(Generic[Row]):
         self._page_size = page_size
         self._rows_of_a_page = page_size or 1000
         self._forwards = order == "asc"
-        self._limit = concurrency
         # Backwards, the first window is handed on when it is read to its end: for many, that takes room for more.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Plan the rest from `place`, and forget what was read and not handed on: at first, and after a fork."""
+        self._limit = self.concurrency
         self._smooth = 0
         self._busy = 0
         self._held = 0
-        self._resumed = place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
-        self._unseen_again = Counter() if self._forwards else Counter(place.seen)
+        self._resumed = self.place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
+        self._unseen_again = Counter() if self._forwards else Counter(self.place.seen)
         self._parts: list[Gap | Window[Row]] = [self._whole()]
 
     @property
@@ -164,11 +123,15 @@ class Windows(Generic[Row]):
         """Note what came of a claim: rows, an error, or None for the end of the window."""
         self._busy -= 1
         window.busy = False
+        if window.hung:
+            window.hung = False
+            self.slow_down()
         if isinstance(result, Deliver):
             self._take(window, result)
         elif result is None:
             self._finish(window)
-        elif not (isinstance(result, BillingTimeoutError) and self._open_wider(window)):
+            self._skip_silence(window)
+        elif not self._look_farther(window, result):
             window.error = result
             window.done = True
 
@@ -253,6 +216,7 @@ class Windows(Generic[Row]):
         else:
             window = self._window(border, gap.stop, Place(), wide=gap.wide)
             rest = [Gap(gap.start, border, gap.place, gap.rate, gap.reach)]
+        window.silent = gap.silent
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
         return window
@@ -268,7 +232,7 @@ class Windows(Generic[Row]):
             return None
         if self._forwards:
             return border if border < (far or self._now) - width / 4 else None
-        return border if far is None or border > far + width / 4 else None
+        return border if far is None or border > far + (width - gap.silent) / 4 else None
 
     def _width(self, rate: float) -> timedelta:
         rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
@@ -277,11 +241,18 @@ class Windows(Generic[Row]):
         return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
     def _window(self, start: datetime | None, stop: datetime | None, place: Place, *, wide: bool) -> Window[Row]:
-        end = self._bounds.end if wide else stop
-        if end is not None and start is not None:
-            end = max(end, start + NARROWEST)
-        steps = sequential(self._ledger, Bounds(start, end), "asc", place, self._page_size)
-        return Window(start, stop, place, wide, steps)
+        end = stop if stop is None or start is None else max(stop, start + NARROWEST)
+        silence = Silence()
+        steps = sequential(
+            self._ledger,
+            Bounds(start, end),
+            "asc",
+            place,
+            self._page_size,
+            widen=self._forwards or wide,
+            silence=silence,
+        )
+        return Window(start, stop, place, wide, steps, silence)
 
     def _take(self, window: Window[Row], delivery: Deliver[Row]) -> None:
         self._recover()
@@ -310,13 +281,14 @@ class Windows(Generic[Row]):
         """End a window at the row just read if much more is to come, and leave the rest to others."""
         span = (last - self._ledger.stamp(delivery.rows[0])).total_seconds()
         rate = len(delivery.rows) / max(span, 0.001)
-        to_come = ((window.stop or self._now) - last).total_seconds() * rate
+        to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
         crowded = self._ledger.stamp(delivery.rows[-1 - len(delivery.rows) // 8]) == last
         if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
         rest = Gap(last, window.stop, delivery.after, rate)
         if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
-            rest.rate, rest.reach = None, self._width(rate)
+            rest.rate, rest.silent = None, window.silent
+            rest.reach = max(self._width(rate), self._past(window.silent, rest))
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
         window.stop = last
@@ -334,31 +306,49 @@ class Windows(Generic[Row]):
         elif window.start is not None:
             rate = window.count / max(((window.stop or self._now) - window.start).total_seconds(), 0.001)
             gap.rate = rate if gap.rate is None else (gap.rate + rate) / 2
-            gap.reach = _REACH
+            gap.reach = FIRST_REACH
 
     def _close(self, window: Window[Row]) -> None:
         window.steps.close()
         window.done = True
 
-    def _open_wider(self, window: Window[Row]) -> bool:
-        """Try a window on which the ledger hung once more without its end, so that there is something in it.
+    def _skip_silence(self, window: Window[Row]) -> None:
+        """Drop what a window has learnt of the time behind it: where there is nothing, nothing is asked."""
+        until, index = window.silence.until, self._parts.index(window) + 1
+        gap = self._parts[index] if index < len(self._parts) else None
+        if until is None or not self._forwards or not isinstance(gap, Gap) or gap.start != window.stop:
+            return
+        if until >= (gap.stop or END_OF_TIME):
+            del self._parts[index]
+        else:
+            gap.start = until
 
-        Where that hangs too there is nothing up to the end of the ledger, and backwards one can look further.
+    def _look_farther(self, window: Window[Row], hang: VeniceError) -> bool:
+        """Look back farther where the ledger hung on a window: perhaps it is empty, and the ledger hangs on those.
+
+        The oldest stretch holds a charge, so this comes to an end; where others are reading it, and where the hang
+        has another cause, wider questions are asked.
         """
-        self.slow_down()
-        if window.count:
+        is_hang = isinstance(hang, BillingTimeoutError) and hang.status_code is None
+        if not is_hang or self._forwards or window.wide or window.count:
             return False
         index = self._parts.index(window)
-        if not window.wide and window.stop != self._bounds.end:
-            self._parts[index] = Gap(window.start, window.stop, window.place, wide=True)
-            return True
         below = self._parts[index + 1] if index + 1 < len(self._parts) else None
-        if self._forwards or not isinstance(below, Gap):
-            return False
-        self._parts[index : index + 2] = [
-            Gap(below.start, window.stop, below.place, reach=min(below.reach * _STRETCH, _FARTHEST_REACH))
-        ]
+        if isinstance(below, Gap):
+            farther = Gap(below.start, window.stop, below.place)
+            farther.silent = (window.stop or self._now) - (window.start or below.start or self._now)
+            farther.reach = self._past(farther.silent, farther)
+            self._parts[index : index + 2] = [farther]
+        else:
+            self._parts[index] = Gap(window.start, window.stop, window.place, wide=True)
         return True
+
+    def _past(self, silent: timedelta, gap: Gap) -> timedelta:
+        """Return how far to look back past what is silent: much farther, but at most half of what is left."""
+        farther = min(silent * _STRETCH, _FARTHEST_REACH)
+        if gap.start is None:
+            return farther
+        return min(farther, (silent + ((gap.stop or self._now) - gap.start)) / 2)
 
 
 def in_turn(windows: Windows[Row]) -> Walk[Row]:
@@ -388,6 +378,7 @@ def advance(
     window: Window[Row], outcome: Outcome | None
 ) -> tuple[Send | Wait | None, Deliver[Row] | VeniceError | None]:
     """Take a window one step further: either a step to do comes back, or a result to record."""
+    window.hung |= isinstance(outcome, Expired)
     try:
         step = window.steps.send(outcome)
     except StopIteration:

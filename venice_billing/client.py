@@ -13,14 +13,17 @@ from venice_billing import _operations as operations
 from venice_billing import _plans as plans
 from venice_billing._call import call
 from venice_billing._configuration import Configuration, configure
-from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock, in_thread
-from venice_billing._ledgers import history_page
+from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock
+from venice_billing._history_page import history_page, usage_page
+from venice_billing._http_client import AsyncConnections, Connections
+from venice_billing._threads import in_thread
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
 
 if TYPE_CHECKING:
     import os
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
@@ -44,6 +47,8 @@ class VeniceBilling:
         base_url: Where the API is; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
         timeout: Seconds for one request as a whole, from connecting to the last byte.
         max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
+        max_wait: Longest wait between two attempts, in seconds. If the API asks for a longer one, as a 429 with
+            `Retry-After` does, its error is raised at once: `RateLimitError`, or `ServerError` after a 503.
         http_client: An `httpx.Client` of your own (proxies, certificates, a mock transport). It stays yours to close.
 
     Raises:
@@ -63,28 +68,25 @@ class VeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.Client | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.Client):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._transport import client_for  # noqa: PLC0415 - who brings a client needs none of it
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        self._owned = True
+        self._connect(configuration, Connections(configuration.base_url, http_client), clock)
 
-            http_client = client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.Client, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: Connections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = Driver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = Driver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     def get_balance(self) -> Balance:
         """Fetch the present balance.
@@ -167,17 +169,15 @@ class VeniceBilling:
             /api/v1/billing/usage-history
         """
         return self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -270,9 +270,9 @@ class VeniceBilling:
     ) -> UsageHistoryPage | UsageCsv:
         """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
 
-        Ask for a day or more: the API is known never to answer for windows under 15 minutes and for empty ones.
-        A window under a day that gets no answer is asked for once more as part of a whole day; its entries then
-        come as one page, however many, without a cursor.
+        The API is known never to answer for windows under 15 minutes and for empty ones. Where it does not answer in
+        time, at most four wider requests find out what lies in the window; its entries, if there are any, then come
+        as one page, however many, without a cursor.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV.
@@ -284,7 +284,7 @@ class VeniceBilling:
 
         Raises:
             CursorRejectedError: The cursor has expired, was altered, or is another account's.
-            BillingTimeoutError: No answer within `timeout` seconds.
+            BillingTimeoutError: No answer within `timeout` seconds, nor for wider requests.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
@@ -401,12 +401,17 @@ class VeniceBilling:
         end_timestamp: Moment | None = None,
         page_size: int | None = None,
         concurrency: int = 1,
-        resume: bool = True,
+        resume: bool | timedelta = True,
     ) -> CsvExport:
         """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
 
         The file is written beside the target and takes its place when it is whole; its mode is 0600. An export that
-        was cut short, by whatever, goes on where it stopped when the same call is made again.
+        was cut short, by whatever, goes on where it stopped when the same call is made again within an hour of its
+        start; later, the same call starts over.
+
+        Charges are sometimes booked hours late, with their time in the past. Those booked after `started_at` into
+        the part written by then are not in the file. To miss none, export once the range is old enough for all its
+        charges to be booked, and with `resume=False`.
 
         Args:
             path: The file to write; one that exists is replaced at the end.
@@ -415,10 +420,11 @@ class VeniceBilling:
             end_timestamp: Up to this time, excluded.
             page_size: Entries asked for at once, 10 to 1000; by default 1000.
             concurrency: How many requests may be under way at once, 1 to 16.
-            resume: Whether to go on with a partial file of the same export; otherwise it starts anew.
+            resume: Whether to go on with what the same export left, of the same key, if it began at most an hour ago;
+                a timedelta allows another age, and False starts over.
 
         Raises:
-            ExportError: The file cannot be written.
+            ExportError: The file cannot be written, another export is writing it, or another user's file is there.
             InvalidParameterError: An argument is not what it must be; nothing was sent.
             VeniceError: On the way; the same call goes on.
 
@@ -430,14 +436,16 @@ class VeniceBilling:
         """
         size = plans.check_sizes(page_size, concurrency)
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
-        file = CsvFile(path, filters, self._policy, resume=resume)
+        file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
             for delivery in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
                 file.append(delivery.rows)
             return file.finish()
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> VeniceBilling:
-        """Return a client with another timeout (seconds) or number of retries, on the same connections.
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> VeniceBilling:
+        """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
 
         What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
 
@@ -447,13 +455,14 @@ class VeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            self._driver.client.close()
+            self._driver.connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -492,28 +501,25 @@ class AsyncVeniceBilling:
         base_url: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
+        max_wait: float = 60.0,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
             raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
         clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, clock)
-        self._owned = http_client is None
-        if http_client is None:
-            from venice_billing._async_transport import async_client_for  # noqa: PLC0415 - as above
+        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        self._owned = True
+        self._connect(configuration, AsyncConnections(configuration.base_url, http_client), clock)
 
-            http_client = async_client_for(configuration.base_url)
-        self._connect(configuration, http_client, clock)
-
-    def _connect(self, configuration: Configuration, http_client: httpx.AsyncClient, clock: Pace) -> None:
+    def _connect(self, configuration: Configuration, connections: AsyncConnections, clock: Pace) -> None:
         self._configuration = configuration
         self._policy = configuration.policy
-        self._driver = AsyncDriver(http_client, configuration.base_url, configuration.key, clock)
+        self._driver = AsyncDriver(connections, configuration.base_url, configuration.key, clock)
 
     def _on_clock(self, clock: Pace) -> None:
         """Take the time from elsewhere: how a fake lets hours pass at once."""
         configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.client, clock)
+        self._connect(configuration, self._driver.connections, clock)
 
     async def get_balance(self) -> Balance:
         """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
@@ -579,17 +585,15 @@ class AsyncVeniceBilling:
             /api/v1/billing/usage-history
         """
         return await self._driver.run(
-            call(
-                operations.usage(
-                    format=format,
-                    currency=currency,
-                    start_date=start_date,
-                    end_date=end_date,
-                    limit=limit,
-                    page=page,
-                    sort_order=sort_order,
-                ),
+            usage_page(
                 self._policy,
+                format=format,
+                currency=currency,
+                start_date=start_date,
+                end_date=end_date,
+                limit=limit,
+                page=page,
+                sort_order=sort_order,
             )
         )
 
@@ -755,7 +759,7 @@ class AsyncVeniceBilling:
         end_timestamp: Moment | None = None,
         page_size: int | None = None,
         concurrency: int = 1,
-        resume: bool = True,
+        resume: bool | timedelta = True,
     ) -> CsvExport:
         """Save the ledger as one CSV file; see `VeniceBilling.export_usage_csv` for arguments, resuming and errors.
 
@@ -771,15 +775,18 @@ class AsyncVeniceBilling:
         """
         size = plans.check_sizes(page_size, concurrency)
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
-        file = await in_thread(partial(CsvFile, path, filters, self._policy, resume=resume))
+        opening = partial(CsvFile, path, filters, self._configuration, resume=resume)
+        file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
             steps = plans.csv_walk(file, self._policy, size, concurrency)
             async with aclosing(self._driver.walk(steps)) as deliveries:
                 async for delivery in deliveries:
-                    await in_thread(file.append, delivery.rows)
+                    await in_thread(partial(file.append, delivery.rows))
             return await in_thread(file.finish)
 
-    def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> AsyncVeniceBilling:
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+    ) -> AsyncVeniceBilling:
         """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
 
         Example:
@@ -788,13 +795,14 @@ class AsyncVeniceBilling:
         """
         changed = object.__new__(type(self))
         changed._owned = False
-        changed._connect(self._configuration.changed(timeout, max_retries), self._driver.client, self._driver.clock)
+        configuration = self._configuration.changed(timeout, max_retries, max_wait)
+        changed._connect(configuration, self._driver.connections, self._driver.clock)
         return changed
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
         if self._owned:
-            await self._driver.client.aclose()
+            await self._driver.connections.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,22 +1,29 @@
 """CSV pages -> one file: written beside the target, renamed at the end, resumed from what is already there.
 
-The partial file is its own state: its last whole record tells where the export stands, so that a crash at any
-byte costs at most that record. Its name holds a digest of the filters, so that another export never goes on in it.
+Two files stand beside the target meanwhile: the partial one, with nothing but CSV in it, and a line that says since
+when and how far it was written (`_progress`). After a crash at any byte the export goes on after the last page the line
+speaks of, or starts over where the two do not fit together. Their names hold a digest of the account and the
+filters, so that another export never goes on there.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
+from venice_billing._files import is_still_at, open_own, release, sync_folder, write_all
 from venice_billing._ledgers import CsvLedger
+from venice_billing._progress import Progress, read_progress
 from venice_billing._walk import Place
 from venice_billing.errors import (
     ExportError,
@@ -27,13 +34,12 @@ from venice_billing.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
-    from typing import BinaryIO
 
-    from venice_billing._call import Policy
     from venice_billing._checkpoint import Filters
+    from venice_billing._configuration import Configuration
 
-_MODE = 0o600  # a bill is its owner's business
+_FRESH = timedelta(hours=1)
+_LONGEST_LINE = 200  # bytes
 
 
 @frozen
@@ -45,12 +51,15 @@ class CsvExport:
         rows: The charges in it; the header row does not count.
         resumed_rows: How many of them were there already, from an export that was cut short.
         size: Bytes in the file.
+        started_at: When the export began that wrote the first row (UTC): charges booked later, with their time in
+            the past, may be missing.
     """
 
     path: Path
     rows: int
     resumed_rows: int
     size: int
+    started_at: datetime
 
 
 class CsvFile:
@@ -62,53 +71,75 @@ class CsvFile:
         place: Where the file ends.
     """
 
-    def __init__(self, path: object, filters: Filters, policy: Policy, *, resume: bool) -> None:
+    def __init__(self, path: object, filters: Filters, configuration: Configuration, *, resume: object) -> None:
+        limit = _freshness(resume)
         self._target = _target(path)
         self.filters = filters
-        self._partial = self._target.with_name(f"{self._target.name}.{_mark(filters)}.partial")
+        mark = _mark(filters, configuration)
+        self._partial = self._target.with_name(f"{self._target.name}.{mark}.partial")
+        self._progress_path = self._partial.with_suffix(".progress")
+        policy = configuration.policy
+        now = datetime.fromtimestamp(policy.clock.time(), UTC)
         with _explained(self._partial):
-            self._file = _opened(self._partial)
+            self._file = open_own(self._partial, locked=True)
             try:
-                part = _whole_part(self._file, filters.bounds.start) if resume else None
-                self._file.seek(part.size if part else 0)
-                self._file.truncate()
+                self._progress_file = open_own(self._progress_path)
+                try:
+                    part = self._go_on_or_begin(now, limit)
+                except BaseException:
+                    self._progress_file.close()
+                    raise
             except BaseException:
-                self._file.close()
+                release(self._file)
                 raise
         self._rows = self._resumed_rows = part.rows if part else 0
-        self._headed = part is not None
         self.ledger = CsvLedger(policy, filters.currency, filters.bounds.start)
         self.place = Place()
         if part is not None:
             self.ledger.go_on_after(part.header, part.newline, part.column)
             self.place = self.place.after(part.tail, self.ledger)
 
+    def _go_on_or_begin(self, now: datetime, limit: timedelta | None) -> _Part | None:
+        """Read what the file holds already, and cut off what cannot be relied on."""
+        progress = read_progress(self._progress_file.read(_LONGEST_LINE))
+        part = None
+        if progress and limit is not None and progress.is_fresh(now, limit) and progress.fits(self._file):
+            self._file.truncate(progress.size)
+            part = _read_part(self._file, self.filters.bounds.start)
+        self._progress = progress if progress and part else Progress.begin(now)
+        self._file.truncate(self._progress.size)
+        self._file.seek(self._progress.size)
+        return part
+
     def append(self, records: Sequence[bytes]) -> None:
         """Write records, each with its bytes as sent."""
         with _explained(self._partial):
             self._write_header()
-            self._file.write(joined(records, self.ledger.newline))
-            self._file.flush()
+            self._write(joined(records, self.ledger.newline))
+            self._progress_file.seek(0)
+            write_all(self._progress_file, self._progress.line())
         self._rows += len(records)
 
     def finish(self) -> CsvExport:
         """Put the whole file in the place of the target, and say what it holds."""
         with _explained(self._target):
             self._write_header()
-            self._file.flush()
             os.fsync(self._file.fileno())
-            size = self._file.tell()
+            if not is_still_at(self._partial, self._file):
+                raise FileNotFoundError(errno.ENOENT, f"{self._partial.name} was removed or replaced meanwhile")
             if os.name == "nt":  # where an open file cannot be renamed; elsewhere the lock is kept until it is
-                self._file.close()
+                self.close()
             self._partial.replace(self._target)
-            self._file.close()
-            _sync_folder(self._target.parent)
-        return CsvExport(self._target, self._rows, self._resumed_rows, size)
+            self._remove_progress()
+            self.close()
+            sync_folder(self._target.parent)
+        return CsvExport(self._target, self._rows, self._resumed_rows, self._progress.size, self._progress.started)
 
     def close(self) -> None:
         """Let go of the partial file; it stays for the next run."""
-        with suppress(OSError):  # on a full disk: what could not be written was told already, and is fetched again
-            self._file.close()
+        with suppress(OSError):
+            self._progress_file.close()
+        release(self._file)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -120,14 +151,23 @@ class CsvFile:
             raise
 
     def _write_header(self) -> None:
-        if not self._headed and self.ledger.header is not None:
-            self._file.write(self.ledger.header + self.ledger.newline)
-            self._headed = True
+        if self._progress.size == 0 and self.ledger.header is not None:
+            self._write(self.ledger.header + self.ledger.newline)
+
+    def _write(self, data: bytes) -> None:
+        write_all(self._file, data)
+        self._progress = self._progress.after(data)
+
+    def _remove_progress(self) -> None:
+        """Remove the line beside the file; where that fails, the next export writes over it."""
+        with suppress(OSError):
+            if os.name == "nt" or is_still_at(self._progress_path, self._progress_file):
+                self._progress_path.unlink()
 
 
 @frozen
 class _Part:
-    """What is whole in a partial file.
+    """What a partial file holds.
 
     Attributes:
         header: Without its line break.
@@ -135,7 +175,6 @@ class _Part:
         column: Where the timestamps are.
         tail: The records of the last instant.
         rows: How many records there are.
-        size: Bytes up to the end of the last one.
     """
 
     header: bytes
@@ -143,79 +182,45 @@ class _Part:
     column: TimeColumn
     tail: Sequence[bytes]
     rows: int
-    size: int
 
 
-def _whole_part(file: BinaryIO, start: datetime | None) -> _Part | None:
-    """Read what is whole: a crash, or a full disk, may have cut the last record anywhere."""
-    records = (record for record in closed_records(file) if record.endswith(b"\n"))
-    first = next(records, None)
-    if first is None:
-        return None
-    header = without_newline(first)
-    column = TimeColumn(header, start)
-    tail: list[bytes] = []
-    rows, size = 0, len(first)
-    for record in records:
-        if tail and column.of(record) != column.of(tail[-1]):
-            tail.clear()
-        tail.append(record)
-        rows += 1
-        size += len(record)
-    return _Part(header, newline_of(first), column, tail, rows, size)
-
-
-def _mark(filters: Filters) -> str:
-    """Return a digest of the filters, the same on every machine."""
-    names = (filters.currency, filters.bounds.start, filters.bounds.end)
-    return hashlib.blake2b("\n".join(map(str, names)).encode(), digest_size=4).hexdigest()
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Open a partial file that no other export is writing; a link in its place is refused."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-    while True:
-        file = os.fdopen(os.open(path, flags, _MODE), "r+b")
-        try:
-            _lock(file)
-            if _is_still_at(path, file):
-                path.chmod(_MODE)
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # the export that wrote it has just been finished, and it is the target now
-
-
-def _lock(file: BinaryIO) -> None:
-    """Keep other exports out until the file is closed, where the system can."""
+def _read_part(file: io.FileIO, start: datetime | None) -> _Part | None:
+    file.seek(0)
+    buffered = io.BufferedReader(file)
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(errno.EAGAIN, "another export is writing this file") from None
-    except OSError:  # a file system without locks
-        return
+        records = closed_records(buffered)
+        first = next(records, b"")
+        header = without_newline(first)
+        column = TimeColumn(header, start)
+        tail: list[bytes] = []
+        rows = 0
+        for record in records:
+            if tail and column.of(record) != column.of(tail[-1]):
+                tail.clear()
+            tail.append(record)
+            rows += 1
+    finally:
+        buffered.detach()
+    return _Part(header, newline_of(first), column, tail, rows) if rows else None
 
 
-def _is_still_at(path: Path, file: BinaryIO) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+def _freshness(resume: object) -> timedelta | None:
+    """Return how old the start of an export may be that is continued; None continues none."""
+    if isinstance(resume, bool):
+        return _FRESH if resume else None
+    return arguments.duration("resume", resume)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Let the new name outlive a power cut, where the system has a way to ask for it."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _mark(filters: Filters, configuration: Configuration) -> str:
+    """Return a digest of the account and the filters, the same on every machine."""
+    names = (
+        configuration.base_url,
+        configuration.key.digest(),
+        filters.currency,
+        filters.bounds.start,
+        filters.bounds.end,
+    )
+    return hashlib.blake2b("\n".join(map(str, names)).encode(), digest_size=8).hexdigest()
 
 
 def _is_encodable(name: str) -> bool:

@@ -147,6 +147,10 @@ class APIConnectionError(VeniceError):
     """The API was not reached, or the connection broke before the answer was whole."""
 
 
+class ClientClosedError(VeniceError):
+    """A call after `close()`, or one that was under way when the client was closed. Trying again does not help."""
+
+
 class BillingTimeoutError(VeniceError):
     """No whole answer within `timeout` seconds, or the API itself gave up waiting (504).
 

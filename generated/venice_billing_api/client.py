@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 import httpx
 
-from .deadline import bound_sync, close_cancelled
+from .deadline import bound_async, bound_sync
 
 
 @attrs.define
@@ -70,7 +70,7 @@ class Client:
         """Return the httpx client underneath, made on first use."""
         if self._async_client is None:
             self._async_client = httpx.AsyncClient(**self._arguments())
-        close_cancelled(self._async_client)
+        bound_async(self._async_client)
         return self._async_client
 
     def __enter__(self) -> Self:

@@ -6,11 +6,9 @@ from __future__ import annotations
 import math
 import socket
 import time
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from ipaddress import ip_address
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
 
@@ -20,52 +18,76 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Deadline:
-    """The moment by which a request must be over, and the means to end it before.
+class Interruptible(Protocol):
+    """A connection whose operation can be ended from another thread."""
+
+    def shut_down(self) -> None:
+        """End the operation that is under way, if any."""
+        ...
+
+
+class Deadline(float):
+    """Seconds that a whole request may take from now on, given to httpx in the place of its timeouts.
+
+    httpx and httpcore hand the timeouts of a request down to each operation on the network. So the deadline reaches
+    the connections of a client that was given to `bound_sync`, and no state of a thread or task has to be undone;
+    to everybody else it is a plain number of seconds.
 
     Attributes:
-        socket: The connection that the request is waiting for, while it is.
+        stream: The connection that the request is waiting for, while it is.
+        is_reused: Whether the request was sent on a connection that had served another one before.
+        is_answered: Whether a byte came in answer to it.
     """
 
-    def __init__(self, expiry: float) -> None:
-        self._expiry = expiry
-        self.socket: socket.socket | None = None
+    __slots__ = ("_expiry", "is_answered", "is_reused", "stream")
+    __hash__ = object.__hash__  # two requests with the same seconds are two deadlines
+
+    def __init__(self, seconds: float) -> None:
+        self._expiry = time.monotonic() + seconds
+        self.stream: Interruptible | None = None
+        self.is_reused = False
+        self.is_answered = False
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     @property
-    def expiry(self) -> float:
-        """The moment, as `time.monotonic` counts."""
-        return self._expiry
+    def is_stale(self) -> bool:
+        """Whether the connection had served a request before, and ended without a word about this one."""
+        return self.is_reused and not self.is_answered
+
+    def begin(self) -> None:
+        """Note that a request is about to be sent, nothing of which is known yet."""
+        self.is_reused = self.is_answered = False
+
+    def left(self, expired: type[Exception]) -> float:
+        """Return the seconds that are left; raise `expired` if there are none."""
+        left = self._expiry - time.monotonic()
+        if left <= 0:
+            raise expired("the deadline of the request has passed")
+        return left
 
     def cancel(self) -> None:
         """End the request at once, from any thread: what it is doing on the network fails."""
         self._expiry = -math.inf
-        waiting = self.socket
+        waiting = self.stream
         if waiting is not None:
-            with suppress(OSError):  # closed meanwhile
-                waiting.shutdown(socket.SHUT_RDWR)
+            waiting.shut_down()
+
+    def extensions(self) -> dict[str, Any]:
+        """Return the extensions of a request that is to end in time."""
+        return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self)}
 
 
-_NEVER = Deadline(math.inf)
-_current: ContextVar[Deadline] = ContextVar("deadline", default=_NEVER)
-
-
-@contextmanager
-def deadline(seconds: float | None) -> Iterator[Deadline]:
-    """Let no network operation of this context outlast `seconds` from now; None sets no bound.
-
-    It holds for the clients given to `bound_sync`. Within another deadline the earlier one counts.
-    """
-    expiry = math.inf if seconds is None else time.monotonic() + seconds
-    bound = Deadline(min(expiry, _current.get().expiry))
-    token = _current.set(bound)
-    try:
-        yield bound
-    finally:
-        _current.reset(token)
+def within(seconds: float | None) -> dict[str, Any]:
+    """Return the extensions of a request that may take so many seconds as a whole from now on; None sets no bound."""
+    if seconds is None:
+        return {"timeout": {}}
+    return Deadline(seconds).extensions()
 
 
 def bound_sync(client: httpx.Client) -> None:
-    """Make the connections that a client opens from now on heed `deadline`; doing it twice does nothing.
+    """Make the connections that a client opens from now on heed a `Deadline`; doing it twice does nothing.
 
     Transports that are no `httpx.HTTPTransport` (a mock, a WSGI application) are left alone.
     """
@@ -76,7 +98,7 @@ def bound_sync(client: httpx.Client) -> None:
             bound_pool(transport._pool)
 
 
-def close_cancelled(client: httpx.AsyncClient) -> None:
+def bound_async(client: httpx.AsyncClient) -> None:
     """Make a client close a connection whose TLS handshake is cancelled, which httpcore leaves to the collector."""
     for transport in (client._transport, *client._mounts.values()):
         if isinstance(transport, httpx.AsyncHTTPTransport):
@@ -85,7 +107,25 @@ def close_cancelled(client: httpx.AsyncClient) -> None:
             tidy_pool(transport._pool)
 
 
-async def bound_async(seconds: float | None, call: Awaitable[T]) -> T:
+def shut(client: httpx.Client | httpx.AsyncClient) -> None:
+    """End what a client is doing on the network, from any thread, and let it open nothing from now on."""
+    from .network import BoundBackend, TidyBackend
+
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+            backend = transport._pool._network_backend
+            if isinstance(backend, BoundBackend | TidyBackend):
+                backend.shut()
+
+
+def leave_if_more_came(response: httpx.Response) -> None:
+    """Let no other request use the connection of an answer that was read if it holds bytes nobody asked for."""
+    stream = response.extensions.get("network_stream")
+    if stream is not None and hasattr(stream, "leave_if_more_came"):
+        stream.leave_if_more_came(response)
+
+
+async def await_within(seconds: float | None, call: Awaitable[T]) -> T:
     """Await a call for at most `seconds`; None sets no bound.
 
     Raises:
@@ -100,20 +140,9 @@ async def bound_async(seconds: float | None, call: Awaitable[T]) -> T:
         raise httpx.ReadTimeout(f"no complete answer within {seconds} s") from None
 
 
-def current_deadline() -> Deadline:
-    """Return the deadline of this context."""
-    return _current.get()
-
-
 def time_left(timeout: float | None, expired: type[Exception]) -> float | None:
-    """Return the smaller of a timeout and the time left before the deadline; raise `expired` if none is left."""
-    expiry = _current.get().expiry
-    if expiry == math.inf:
-        return timeout
-    left = expiry - time.monotonic()
-    if left <= 0:
-        raise expired("the deadline of the request has passed")
-    return left if timeout is None else min(timeout, left)
+    """Return what is left of a timeout, if it is a `Deadline`; raise `expired` if that is over."""
+    return timeout.left(expired) if isinstance(timeout, Deadline) else timeout
 
 
 def addresses(host: str, port: int, timeout: float | None = None) -> Iterator[tuple[str, float | None]]:

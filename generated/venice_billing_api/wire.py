@@ -6,10 +6,11 @@ It reads what `from_dict` reads, or leaves it: a body with an unknown field, a m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Clamped, Context, Decimal, InvalidOperation, Overflow, Rounded, Subnormal
-from functools import cache
+from threading import RLock
 from typing import Annotated, Any
 
 import msgspec
@@ -53,10 +54,24 @@ def read_plain(model: type, content: bytes) -> Any:
         return None
 
 
-@cache
-def _reader(model: type) -> tuple[Callable[[bytes], Any], Callable[[Any], Any]]:
-    shape, read = _READERS[model]
-    return msgspec.json.Decoder(shape, float_hook=_SANE.create_decimal).decode, read
+_Reader = tuple[Callable[[bytes], Any], Callable[[Any], Any]]
+_made: dict[type, _Reader] = {}
+# msgspec shows what it knows of a type while it is still finding out: a decoder that another thread makes or uses
+# meanwhile crashes the process.
+_making = RLock()
+if hasattr(os, "register_at_fork"):  # a child must not find it taken by a thread that it does not have
+    os.register_at_fork(
+        before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release
+    )
+
+
+def _reader(model: type) -> _Reader:
+    if model not in _made:
+        with _making:
+            if model not in _made:
+                shape, read = _READERS[model]
+                _made[model] = msgspec.json.Decoder(shape, float_hook=_SANE.create_decimal).decode, read
+    return _made[model]
 
 
 class _ApiKeyUsage(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -144,21 +144,25 @@ class FakeVenice:
     def client(self, **options: Any) -> VeniceBilling:
         """Return a `VeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake speaks the wire and needs no client
+        from venice_billing._http_client import Connections  # noqa: PLC0415 - as above
 
         http_client = httpx.Client(transport=self.transport())
         client = VeniceBilling(**self._client_options(options), http_client=http_client)
-        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
-        client._owned = True  # noqa: SLF001
+        configuration = self._bound(client._configuration)  # noqa: SLF001
+        connections = Connections(configuration.base_url, http_client, owned=True)
+        client._connect(configuration, connections, self.clock)  # noqa: SLF001
         return client
 
     def async_client(self, **options: Any) -> AsyncVeniceBilling:
         """Return an `AsyncVeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - as in client()
+        from venice_billing._http_client import AsyncConnections  # noqa: PLC0415 - as in client()
 
         http_client = httpx.AsyncClient(transport=self.transport())
         client = AsyncVeniceBilling(**self._client_options(options), http_client=http_client)
-        client._connect(self._bound(client._configuration), http_client, self.clock)  # noqa: SLF001
-        client._owned = True  # noqa: SLF001
+        configuration = self._bound(client._configuration)  # noqa: SLF001
+        connections = AsyncConnections(configuration.base_url, http_client, owned=True)
+        client._connect(configuration, connections, self.clock)  # noqa: SLF001
         return client
 
     def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:

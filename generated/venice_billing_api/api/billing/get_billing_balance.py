@@ -7,7 +7,7 @@ from typing import Any
 from ... import errors
 from ...client import Client
 from ...codec import media_type, read_body, read_error, refuse_media_type
-from ...deadline import bound_async, deadline
+from ...deadline import await_within, within
 from ...models.balance import Balance
 from ...models.detailed_error import DetailedError
 from ...models.standard_error import StandardError
@@ -73,8 +73,7 @@ def sync_detailed(*, client: Client) -> Response[Parsed]:
         httpx.TimeoutException: The whole request took longer than the client's timeout.
     """
     request = build_request()
-    with deadline(client.timeout):
-        response = client.get_httpx_client().request(**request)
+    response = client.get_httpx_client().request(**request, extensions=within(client.timeout))
     return _detailed(client, response.status_code, response.headers, response.content)
 
 
@@ -87,7 +86,7 @@ async def asyncio_detailed(*, client: Client) -> Response[Parsed]:
     """Do what `sync_detailed` does, asynchronously."""
     request = build_request()
     call = client.get_async_httpx_client().request(**request)
-    response = await bound_async(client.timeout, call)
+    response = await await_within(client.timeout, call)
     return _detailed(client, response.status_code, response.headers, response.content)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ... import errors
 from ...client import Client
 from ...codec import format_datetime, media_type, read_body, read_error, refuse_media_type
-from ...deadline import bound_async, deadline
+from ...deadline import await_within, within
 from ...models.detailed_error import DetailedError
 from ...models.legacy_currency import LegacyCurrency
 from ...models.sort_order import SortOrder
@@ -132,8 +132,7 @@ def sync_detailed(
         start_date=start_date,
         accept=accept,
     )
-    with deadline(client.timeout):
-        response = client.get_httpx_client().request(**request)
+    response = client.get_httpx_client().request(**request, extensions=within(client.timeout))
     return _detailed(client, response.status_code, response.headers, response.content)
 
 
@@ -183,7 +182,7 @@ async def asyncio_detailed(
         accept=accept,
     )
     call = client.get_async_httpx_client().request(**request)
-    response = await bound_async(client.timeout, call)
+    response = await await_within(client.timeout, call)
     return _detailed(client, response.status_code, response.headers, response.content)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ... import errors
 from ...client import Client
 from ...codec import media_type, read_body, read_error, refuse_media_type
-from ...deadline import bound_async, deadline
+from ...deadline import await_within, within
 from ...models.detailed_error import DetailedError
 from ...models.standard_error import StandardError
 from ...models.usage_analytics import UsageAnalytics
@@ -95,8 +95,7 @@ def sync_detailed(
         httpx.TimeoutException: The whole request took longer than the client's timeout.
     """
     request = build_request(end_date=end_date, lookback=lookback, start_date=start_date)
-    with deadline(client.timeout):
-        response = client.get_httpx_client().request(**request)
+    response = client.get_httpx_client().request(**request, extensions=within(client.timeout))
     return _detailed(client, response.status_code, response.headers, response.content)
 
 
@@ -121,7 +120,7 @@ async def asyncio_detailed(
     """Do what `sync_detailed` does, asynchronously."""
     request = build_request(end_date=end_date, lookback=lookback, start_date=start_date)
     call = client.get_async_httpx_client().request(**request)
-    response = await bound_async(client.timeout, call)
+    response = await await_within(client.timeout, call)
     return _detailed(client, response.status_code, response.headers, response.content)
 
 

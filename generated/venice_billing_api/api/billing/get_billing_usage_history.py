@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ... import errors
 from ...client import Client
 from ...codec import format_datetime, media_type, read_body, read_error, refuse_media_type
-from ...deadline import bound_async, deadline
+from ...deadline import await_within, within
 from ...models.detailed_error import DetailedError
 from ...models.history_currency import HistoryCurrency
 from ...models.standard_error import StandardError
@@ -125,8 +125,7 @@ def sync_detailed(
         start_timestamp=start_timestamp,
         accept=accept,
     )
-    with deadline(client.timeout):
-        response = client.get_httpx_client().request(**request)
+    response = client.get_httpx_client().request(**request, extensions=within(client.timeout))
     return _detailed(client, response.status_code, response.headers, response.content)
 
 
@@ -172,7 +171,7 @@ async def asyncio_detailed(
         accept=accept,
     )
     call = client.get_async_httpx_client().request(**request)
-    response = await bound_async(client.timeout, call)
+    response = await await_within(client.timeout, call)
     return _detailed(client, response.status_code, response.headers, response.content)
 
 

@@ -1,0 +1,76 @@
+"""A loopback server before another one: it passes on what it hears, with or without TLS, and keeps a record."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
+
+_POLL = 0.05
+
+
+class Front:
+    """Passes on each connection to a port on loopback; a context manager.
+
+    Attributes:
+        heard: What clients have sent, as it came from the network; with TLS, decrypted.
+        connections: How many were made.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._target = port
+        self._tls = tls
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._threads: list[threading.Thread] = []
+        self.port: int = self._listener.getsockname()[1]
+        self.heard = bytearray()
+        self.connections = 0
+
+    def __enter__(self) -> Self:
+        self._listener.settimeout(_POLL)
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(10)
+        self._listener.close()
+
+    def _start(self, target: object, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                self._start(self._talk, connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(30)
+            near = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            with near, socket.create_connection(("127.0.0.1", self._target), 30) as far:
+                self._pass_on(near, far)
+
+    def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(near, selectors.EVENT_READ)
+            selector.register(far, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                for key, _ in selector.select(_POLL):
+                    data = key.fileobj.recv(262_144)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    if key.fileobj is near:
+                        self.heard += data
+                    (far if key.fileobj is near else near).sendall(data)

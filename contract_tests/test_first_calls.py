@@ -1,0 +1,88 @@
+"""The first calls of a process, from several threads at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from venice_billing.testing import FakeVenice
+from venice_billing_api import wire
+from venice_billing_api.models import Balance, UsageAnalytics, UsageHistoryPage, UsagePage
+
+if TYPE_CHECKING:
+    import pytest
+
+_FIRST_CALLS = """
+import sys, threading
+from venice_billing.testing import FakeVenice
+fake = FakeVenice(40)
+client = fake.client()
+together = threading.Barrier(8)
+right = []
+def call(number):
+    sys.setswitchinterval(0.00001)
+    together.wait()
+    if number % 2:
+        right.append(len(client.get_usage_history().data) == 40)
+    else:
+        right.append(client.get_balance().can_consume)
+threads = [threading.Thread(target=call, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(right.count(True))
+"""
+
+
+def test_first_calls_of_a_process_from_several_threads_are_answered() -> None:
+    """Two of three such processes crashed while a decoder was used before it was made."""
+    for _ in range(6):
+        done = subprocess.run(
+            [sys.executable, "-c", _FIRST_CALLS], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+
+
+def test_only_one_decoder_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For msgspec shows half-made information on a type to whoever asks for it meanwhile."""
+    made, busy, most = [], 0, 0
+    decoder: Any = msgspec.json.Decoder
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        time.sleep(0.02)
+        made.append(arguments)
+        busy -= 1
+        return decoder(*arguments, **options)
+
+    monkeypatch.setattr(msgspec.json, "Decoder", slow)
+    monkeypatch.setattr(wire, "_made", {})
+    models = (Balance, UsageHistoryPage, UsagePage, UsageAnalytics)
+    threads = [threading.Thread(target=wire.read_plain, args=(model, b"{}")) for model in models * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (most, len(made)) == (1, len(models))
+
+
+def test_a_fake_serves_threads_from_the_first_call_on() -> None:
+    client = FakeVenice(30).client()
+    sizes: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: sizes.append(len(client.get_usage_history(page_size=20).data)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sizes == [20] * 8

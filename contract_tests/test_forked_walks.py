@@ -1,0 +1,145 @@
+"""A concurrent walk that is under way at a fork goes on exactly in the child, and in the parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+SCRIPT = '''
+"""Fork in the midst of a walk while a thread of its crew is held at one place, in the parent alone."""
+import os, select, signal, sys, threading, time
+import httpx
+from venice_billing import VeniceBilling, _call, _windows
+from venice_billing.testing import FakeVenice
+
+where, order = sys.argv[1:]
+parent = os.getpid()
+armed, held, go_on = threading.Event(), threading.Event(), threading.Event()
+gate = threading.Lock()  # held by the one that forks: so no thread holds a lock of the fake then
+
+
+def hold():
+    if armed.is_set() and os.getpid() == parent:
+        held.set()
+        go_on.wait(20)
+
+
+def holding(function):
+    def held_up(*args, **kwargs):
+        hold()
+        return function(*args, **kwargs)
+    return held_up
+
+
+def noting(init):
+    def noted(self, *args, **kwargs):
+        plans.append(self)
+        init(self, *args, **kwargs)
+    return noted
+
+
+def crew_is_idle():
+    """Tell whether the crew waits for its consumer: it has read ahead as far as it may."""
+    for _ in range(30):
+        if plans[0]._busy:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def a_page_is_waiting():
+    first = plans[0]._parts[0]
+    return isinstance(first, _windows.Window) and first.pages and (order == "asc" or first.done)
+
+
+def handle(request):
+    if where == "request":
+        hold()
+    with gate:
+        response = fake_transport.handle_request(request)
+        return httpx.Response(response.status_code, headers=response.headers, content=response.read())
+
+
+if where == "reading":  # in the midst of the steps of a window
+    _call._read = holding(_call._read)
+if where == "recording":  # with the lock of the crew
+    _windows.Windows.record = holding(_windows.Windows.record)
+
+fake = FakeVenice(1200)
+fake_transport = fake.transport()
+truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+plans = []
+_windows.Windows.__init__ = noting(_windows.Windows.__init__)
+client = VeniceBilling(fake.admin_key, timeout=100, http_client=httpx.Client(transport=httpx.MockTransport(handle)))
+walk = iter(client.iter_usage_history(page_size=50, sort_order=order, concurrency=4).pages())
+received = [*next(walk)]
+
+
+def child(work):
+    reading, writing = os.pipe()
+    with gate:
+        pid = os.fork()
+    if pid:
+        os.close(writing)
+        return reading
+    signal.alarm(100)
+    try:
+        os.write(writing, work().encode()[:2000])
+    finally:
+        os._exit(0)
+
+
+def rest():
+    rows = [entry.to_dict() for entry in [*received, *(entry for page in walk for entry in page)]]
+    return "exact" if rows == truth else f"{len(rows)} rows, of {len(truth)}"
+
+
+def leave():
+    walk.close()
+    budget = client._policy.budget
+    return "left" if client.get_balance() and not len(budget._under_way) else "a place is taken"
+
+
+def answer(pipe):
+    ready, _, _ = select.select([pipe], [], [], 100)
+    return os.read(pipe, 2000).decode() if ready else "hangs"
+
+
+until = time.monotonic() + 60
+while time.monotonic() < until and not (crew_is_idle() and a_page_is_waiting()):
+    if not plans[0]._busy:
+        received += next(walk)
+armed.set()
+received += next(walk)  # which is there already, and makes room to read ahead
+held.wait(60)
+pipes = [child(rest), child(rest), child(leave)]
+print(held.is_set(), *(answer(pipe) for pipe in pipes), sep=", ", end=", ", flush=True)
+go_on.set()
+print(rest())
+'''
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("where", ["request", "reading", "recording"])
+def test_a_walk_forked_on_its_way_goes_on_exactly_in_child_and_parent(where: str, order: str, tmp_path: Path) -> None:
+    """Whatever its threads are doing just then: the child has none of them, and their locks are never free there."""
+    script = tmp_path / "forks.py"
+    script.write_text(SCRIPT, "utf-8")
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), where, order],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert run.stderr == ""
+    assert run.stdout == "True, exact, exact, left, exact\n"

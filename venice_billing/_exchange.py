@@ -1,0 +1,226 @@
+"""A request out, an answer in, bounded and proven whole: what both drivers know of the wire.
+
+What happens on the wire becomes an outcome, never an exception: so no traceback of a public error has a frame that
+holds the key.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING
+
+import httpx
+
+from venice_billing._call import Broken, Expired, Outcome, Reply, Send, Unreadable
+from venice_billing._version import __version__
+
+if TYPE_CHECKING:
+    from venice_billing._secret import Secret
+    from venice_billing_api.deadline import Deadline
+
+BODY_LIMIT = 5 * 1024 * 1024
+"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and JSON grows thirtyfold when it is read."""
+ERROR_LIMIT = 64 * 1024
+"""Bytes that are kept of the body of an error."""
+# OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
+FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
+
+_USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
+_WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+class Wire:
+    """How requests and answers look on the wire, in either flavour."""
+
+    def __init__(self, base_url: str, key: Secret) -> None:
+        self._base_url = base_url
+        self._key = key
+        self._urls: dict[str, httpx.URL] = {}
+
+    def request(self, client: httpx.Client | httpx.AsyncClient, send: Send, bound: Deadline) -> httpx.Request:
+        """Return the request to send, with the headers of the client, and none of its cookies or parameters."""
+        headers = httpx.Headers(client.headers)
+        headers.update({**send.request.headers, "Accept-Encoding": "gzip", "User-Agent": _USER_AGENT})
+        headers["Authorization"] = self._key.bearer()
+        return httpx.Request(
+            send.request.method,
+            self._url(send.request.path),
+            params=dict(send.request.params) or None,  # no parameters given, and httpx parses nothing again
+            headers=headers,
+            extensions=bound.extensions(),
+        )
+
+    def answer(self, response: httpx.Response) -> Answer:
+        """Return an answer whose body is to be read."""
+        return Answer(response, self._key)
+
+    def fault(self, fault: Exception) -> Outcome:
+        """Return the outcome of a request that failed."""
+        if isinstance(fault, httpx.TimeoutException | TimeoutError):
+            return Expired()
+        return Broken(self._key.masked(f"{type(fault).__name__}: {fault}"))
+
+    def _url(self, path: str) -> httpx.URL:
+        """Return an address; there are four in all, and httpx would parse them for each request."""
+        if path not in self._urls:
+            self._urls[path] = httpx.URL(self._base_url + path)
+        return self._urls[path]
+
+
+class Answer:
+    """An answer while it is read; whatever is wrong with its body becomes part of the outcome.
+
+    Of the body of an error only the beginning is read: it is for a message.
+    """
+
+    def __init__(self, response: httpx.Response, key: Secret) -> None:
+        self._response = response
+        self._key = key
+        self._is_success = response.is_success
+        self._received = 0
+        self._problem = ""
+        self._reader: BodyReader | None = None
+        # An event hook or a mock has read the body already, and httpx has decoded it.
+        self.is_read = response.is_stream_consumed
+        try:
+            coding = "" if self.is_read else response.headers.get("content-encoding", "")
+            self._reader = BodyReader(coding, BODY_LIMIT) if self._is_success else BodyReader(coding, ERROR_LIMIT)
+            if self.is_read:
+                self._feed(response.content)
+        except BodyError as error:
+            self._problem = str(error)
+
+    def take(self, chunk: bytes) -> bool:
+        """Take the next bytes, and tell whether to go on."""
+        self._received += len(chunk)
+        try:
+            return not self._problem and self._feed(chunk)
+        except BodyError as error:
+            self._problem = str(error)
+            return False
+
+    def outcome(self) -> Outcome:
+        """Return the answer, whole; of an error whose body is unreadable, status and headers are enough."""
+        body = self._body()
+        headers = {name.lower(): self._key.masked(value) for name, value in self._response.headers.items()}
+        if self._is_success and not self._problem and not self._is_whole(body):
+            self._problem = (
+                "the answer names no length and the connection ended: it may have been cut short"
+                if self._length() is None
+                else f"{self._received} bytes of {self._length()}"
+            )
+        if self._is_success and self._problem:
+            return Unreadable(self._problem)
+        return Reply(self._response.status_code, headers, self._key.masked_bytes(body))
+
+    def _feed(self, chunk: bytes) -> bool:
+        if self._reader is None:
+            return False
+        self._reader.feed(chunk)
+        if self._is_success and self._reader.is_full:
+            raise BodyError(f"the body is larger than {BODY_LIMIT} bytes")
+        return not self._reader.is_full
+
+    def _body(self) -> bytes:
+        if self._reader is None:
+            return b""
+        try:
+            return self._reader.finish() if self._is_success else self._reader.read()
+        except BodyError as error:
+            self._problem = self._problem or str(error)
+            return b""
+
+    def _length(self) -> int | None:
+        text = self._response.headers.get("content-length", "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else None  # noqa: PLR2004 - digits
+
+    def _is_whole(self, body: bytes) -> bool:
+        """Tell whether length, framing or content prove that nothing is missing."""
+        if (length := self._length()) is not None:
+            return self.is_read or self._received == length
+        headers = self._response.headers
+        if "chunked" in headers.get("transfer-encoding", "") or self._response.http_version.startswith("HTTP/2"):
+            return True
+        if not body or (self._reader is not None and self._reader.proves_its_end):
+            return True  # of nothing, nothing is missing; and nothing is no document of any kind
+        return _is_json(body)
+
+
+class BodyError(ValueError):
+    """The body is too large, cut short, or in an encoding that was not asked for."""
+
+
+class BodyReader:
+    """Collects a body chunk by chunk, up to a limit.
+
+    httpx decodes a gzip body too, but says nothing when it ends early, which in CSV is a lost charge, and
+    inflates whatever it is sent.
+
+    Attributes:
+        is_full: Whether there was more than the limit.
+    """
+
+    def __init__(self, content_encoding: str, limit: int = BODY_LIMIT) -> None:
+        coding = content_encoding.strip().lower()
+        if coding not in {"", "identity", *_WINDOW_BITS}:
+            raise BodyError(f"the content encoding {coding[:40]!r} was not asked for")
+        self._inflater = zlib.decompressobj(_WINDOW_BITS[coding]) if coding in _WINDOW_BITS else None
+        self._limit = limit
+        self._left = limit
+        self._parts: list[bytes] = []
+        self.is_full = False
+
+    @property
+    def proves_its_end(self) -> bool:
+        """Whether the encoding has an end of its own, and that was met."""
+        return self._inflater is not None and self._inflater.eof
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes from the wire; what is beyond the limit is dropped.
+
+        Raises:
+            BodyError: They are not in the encoding.
+        """
+        if self.is_full:
+            return
+        if self._inflater is not None:
+            chunk = self._inflated(self._inflater, chunk)
+        self.is_full = len(chunk) > self._left
+        chunk = chunk[: self._left]
+        self._left -= len(chunk)
+        self._parts.append(chunk)
+
+    def read(self) -> bytes:
+        """Return what there is."""
+        return b"".join(self._parts)
+
+    def finish(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyError: The compressed stream was cut short, or something follows it.
+        """
+        if self._inflater is not None and self._parts:
+            if not self._inflater.eof:
+                raise BodyError("the compressed body ends early")
+            if self._inflater.unused_data:
+                raise BodyError("the compressed body goes on after its end")
+        return self.read()
+
+    def _inflated(self, inflater: zlib._Decompress, chunk: bytes) -> bytes:
+        try:
+            return inflater.decompress(chunk, self._left + 1)
+        except zlib.error as error:
+            raise BodyError(f"the compressed body is damaged: {error}") from None
+
+
+def _is_json(body: bytes) -> bool:
+    """Tell whether a body is one whole JSON object or list: a number, for one, may have had more digits."""
+    if body.lstrip()[:1] not in (b"{", b"["):
+        return False
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True

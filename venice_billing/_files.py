@@ -1,0 +1,132 @@
+"""Files that are written beside a target and renamed in the end: opened only if they are ours, and locked."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from venice_billing.errors import ExportError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MODE = 0o600  # a bill is its owner's business
+_ATTEMPTS = 100
+_NOT_OURS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
+_FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
+    """Create a file, or open one that is this user's own, without changing its content.
+
+    Unbuffered: in a child after `fork()` no buffer is left to be written a second time.
+
+    Args:
+        path: The file.
+        locked: Whether to keep other exports out until `release`.
+
+    Raises:
+        ExportError: What is there is a link, no regular file, another user's, or has a second name.
+        OSError: It cannot be created or opened, or another export is writing it.
+    """
+    for _ in range(_ATTEMPTS):
+        file = io.FileIO(_descriptor(path), "r+")
+        try:
+            if is_still_at(path, file):
+                _check_own(path, os.fstat(file.fileno()))
+                if locked:
+                    _lock(file)
+            # Else, or now: the export that wrote it has just been finished, and it is the target.
+            if is_still_at(path, file):
+                _restrict(file)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+    raise BlockingIOError(errno.EAGAIN, "other exports keep replacing this file")
+
+
+def release(file: io.FileIO) -> None:
+    """Unlock and close a file; a child made by `fork()` would keep the lock if the file were closed only."""
+    if file.closed:
+        return
+    with suppress(OSError, ImportError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+    with suppress(OSError):
+        file.close()
+
+
+def is_still_at(path: Path, file: io.FileIO) -> bool:
+    """Tell whether `path` still names this very file."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def write_all(file: io.FileIO, data: bytes) -> None:
+    """Write everything: a single write to a raw file may be short."""
+    written = file.write(data)
+    while written < len(data):
+        data = data[written:]
+        written = file.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the new name outlive a power cut, where the system has a way to ask for it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _descriptor(path: Path) -> int:
+    with suppress(FileExistsError):
+        return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
+    try:
+        return os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _NOT_OURS:
+            raise _not_ours(path, error.strerror or str(error)) from error
+        raise
+
+
+def _check_own(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _not_ours(path, "no regular file")
+    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+        raise _not_ours(path, "another user's file")
+    if found.st_nlink != 1:
+        raise _not_ours(path, "a file with a second name")
+
+
+def _not_ours(path: Path, problem: str) -> ExportError:
+    return ExportError(f"{path}: not a partial export of yours ({problem}); remove it, or export to another folder")
+
+
+def _restrict(file: io.FileIO) -> None:
+    if hasattr(os, "fchmod"):
+        os.fchmod(file.fileno(), _MODE)
+
+
+def _lock(file: io.FileIO) -> None:
+    """Keep other exports out, where the system can."""
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(errno.EAGAIN, "another export is writing this file") from None
+    except OSError:  # a file system without locks
+        return

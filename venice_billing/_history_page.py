@@ -1,0 +1,138 @@
+"""One page for `get_usage_history` and `get_usage`, also where the ledger only answers for a wider range. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import evolve
+
+from venice_billing import _arguments as arguments
+from venice_billing import _operations as operations
+from venice_billing._call import Steps, call
+from venice_billing._csv import joined, take_apart
+from venice_billing._ledgers import CsvLedger, HistoryLedger, original_entries
+from venice_billing._questions import check_currency, within_range
+from venice_billing._walk import Bounds, Deliver, Place, Together, down_to, sequential, up_to
+from venice_billing._widening import Question
+from venice_billing.errors import BillingTimeoutError
+from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
+
+if TYPE_CHECKING:
+    from venice_billing._arguments import Moment
+    from venice_billing._call import Outcome, Policy
+    from venice_billing._walk import Ledger
+
+Row = TypeVar("Row")
+
+
+def history_page(
+    policy: Policy,
+    *,
+    format: str,
+    currency: str | None,
+    start_timestamp: Moment | None,
+    end_timestamp: Moment | None,
+    page_size: int | None,
+    cursor: str | None,
+) -> Steps[UsageHistoryPage | UsageCsv]:
+    """Fetch one page, in the order in which it comes.
+
+    Where the ledger hangs, a wider question finds the charges of the range: they come as one page without a cursor.
+    Of a page by its cursor nothing is known that it could be compared with.
+    """
+    operation = operations.usage_history(
+        format=format,
+        currency=currency,
+        start_timestamp=start_timestamp,
+        end_timestamp=end_timestamp,
+        page_size=page_size,
+        cursor=cursor,
+    )
+    if cursor is not None:
+        return (yield from call(operation, policy))
+    bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
+    records = CsvLedger(policy, currency, bounds.start)
+    try:
+        answer = yield from call(operation, policy)
+    except BillingTimeoutError as error:
+        if error.status_code is not None:
+            raise
+        hang = error
+    else:
+        question = Question(_in_milliseconds(bounds))
+        if isinstance(answer, UsageCsv):
+            return _csv_asked_for(answer, question, records)
+        return _entries_asked_for(answer, question, currency)
+    if format == "csv":
+        rows = yield from _all(records, bounds, hang)
+        return UsageCsv(joined([records.header or b"", *rows], records.newline))
+    return UsageHistoryPage(data=(yield from _all(HistoryLedger(policy, currency), bounds, hang)), next_cursor=None)
+
+
+def usage_page(
+    policy: Policy,
+    *,
+    format: str,
+    currency: str | None,
+    start_date: Moment | None,
+    end_date: Moment | None,
+    limit: int | None,
+    page: int | None,
+    sort_order: str | None,
+) -> Steps[UsagePage | UsageCsv]:
+    """Fetch one page of the original ledger."""
+    operation = operations.usage(
+        format=format,
+        currency=currency,
+        start_date=start_date,
+        end_date=end_date,
+        limit=limit,
+        page=page,
+        sort_order=sort_order,
+    )
+    answer = yield from call(operation, policy)
+    if not isinstance(answer, UsagePage):
+        return answer
+    bounds = Bounds(*arguments.window("start_date", start_date, "end_date", end_date))
+    entries = original_entries(answer, Question(_in_milliseconds(bounds)), currency)
+    return answer if entries is answer.data else evolve(answer, data=list(entries))
+
+
+def _entries_asked_for(page: UsageHistoryPage, question: Question, currency: str | None) -> UsageHistoryPage:
+    check_currency(page.data, currency)
+    entries = within_range(page.data, lambda entry: entry.timestamp, question.bounds, ordered=False)
+    return page if entries is page.data else evolve(page, data=list(entries))
+
+
+def _csv_asked_for(page: UsageCsv, question: Question, ledger: CsvLedger) -> UsageCsv:
+    document = take_apart(page)
+    records = ledger.page_of(document, None, question, ordered=False).rows
+    if records is document.records:
+        return page
+    content = joined([document.header, *records], document.newline)
+    return UsageCsv(content, next_cursor=page.next_cursor, filename=page.filename)
+
+
+def _all(ledger: Ledger[Row], bounds: Bounds, hang: BillingTimeoutError) -> Steps[list[Row]]:
+    """Return all rows of a range on which the ledger hung."""
+    first = yield from ledger.open_wider(_in_milliseconds(bounds), "asc", hang)
+    walk = sequential(ledger, bounds, "asc", Place(), first=first)
+    rows: list[Row] = []
+    outcome: Outcome | None = None
+    while True:
+        try:
+            step = walk.send(outcome)
+        except StopIteration:
+            return rows
+        outcome = None
+        if isinstance(step, Deliver):
+            rows += step.rows
+        elif isinstance(step, Together):
+            raise TypeError("one page is walked in sequence")
+        else:
+            outcome = yield step
+
+
+def _in_milliseconds(bounds: Bounds) -> Bounds:
+    start, end = bounds.start, bounds.end
+    return Bounds(None if start is None else down_to(start), None if end is None else up_to(end))

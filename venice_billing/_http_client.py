@@ -1,0 +1,280 @@
+"""The httpx clients under the public ones: whose they are, which process and event loop they serve, and their end.
+
+A connection that two processes use gives one of them the answer of the other, and one of an event loop that has ended
+is of no use. So whoever brings no httpx client has one for each process, and for each event loop.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from venice_billing._forks import heed_forks
+from venice_billing.errors import InvalidParameterError
+from venice_billing_api.deadline import bound_async, bound_sync, shut
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from http.client import HTTPResponse
+    from urllib.request import Request
+
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+"""More than the requests that a client has under way at once, which its failure budget bounds."""
+_OTHER_LOOP = "one that was used in another event loop"
+_OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
+_WITHOUT_CONNECTIONS = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
+
+
+class ClosedError(Exception):
+    """The client is closed."""
+
+
+class Connections:
+    """What the requests of a synchronous client are sent with. It may be shared between threads.
+
+    Args:
+        base_url: Where requests go.
+        given: The user's own client; None to have one.
+        owned: Whether a given client is closed too.
+
+    Raises:
+        InvalidParameterError: The proxy or the certificates that the environment names cannot be used, or the given
+            client would send the key to a proxy in plain text.
+    """
+
+    def __init__(self, base_url: str, given: httpx.Client | None = None, *, owned: bool = False) -> None:
+        self._given = _checked(given, base_url)
+        self._owned = owned or given is None
+        self._settings = None if given is not None else _Settings(base_url)
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._is_used = False
+        self._is_foreign = False
+        self._client = given if self._settings is None else self._made(self._settings)
+        if given is not None:
+            bound_sync(given)
+        heed_forks(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._is_closed or (self._given is not None and self._given.is_closed)
+
+    def client(self) -> httpx.Client:
+        """Return the client to send a request with.
+
+        Raises:
+            ClosedError: It is closed.
+            InvalidParameterError: It is the user's own and was used before this process was forked.
+        """
+        if self.is_closed:
+            raise ClosedError
+        if self._is_foreign:
+            raise _foreign_client()
+        self._is_used = True
+        client = self._client
+        if client is None:
+            with self._lock:
+                client = self._client
+                if client is None and self._settings is not None:
+                    client = self._client = self._made(self._settings)
+        if client is None:
+            raise ClosedError
+        return client
+
+    def replace(self, client: httpx.Client) -> None:
+        """Have another client from now on: an interruption may have left this one in any state."""
+        if self._given is None and self._client is client:
+            self._client = None
+
+    def close(self) -> None:
+        """Close the connections, unless they are the user's own; what is under way ends at once."""
+        self._is_closed = True
+        client, self._client = self._client, None
+        if self._owned and client is not None:
+            shut(client)
+            client.close()
+
+    def begin_anew(self) -> None:
+        """Leave the connections to the parent process."""
+        self._lock = threading.Lock()
+        if self._given is None:
+            self._client = None
+        elif self._is_used and _has_connections(self._given):
+            self._is_foreign = True
+
+    @staticmethod
+    def _made(settings: _Settings) -> httpx.Client:
+        client = settings.make(httpx.Client)
+        bound_sync(client)
+        return client
+
+
+class AsyncConnections:
+    """What the requests of an asynchronous client are sent with; as `Connections`, but one client an event loop."""
+
+    def __init__(self, base_url: str, given: httpx.AsyncClient | None = None, *, owned: bool = False) -> None:
+        self._given = _checked(given, base_url)
+        self._owned = owned or given is None
+        self._settings = None if given is not None else _Settings(base_url)
+        self._is_closed = False
+        self._is_used = False
+        self._is_foreign = False
+        self._home: Any = None
+        self._clients: dict[Any, httpx.AsyncClient] = {}
+        self._inherited: list[object] = []
+        if given is not None:
+            bound_async(given)
+        heed_forks(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._is_closed or (self._given is not None and self._given.is_closed)
+
+    def client(self) -> httpx.AsyncClient:
+        """Return the client to send a request with in this event loop.
+
+        Raises:
+            ClosedError: It is closed.
+            InvalidParameterError: It is the user's own and was used before this process was forked, or in another
+                event loop.
+        """
+        if self.is_closed:
+            raise ClosedError
+        if self._is_foreign:
+            raise _foreign_client()
+        loop = _running_loop()
+        if self._given is not None:
+            if self._is_used and loop is not self._home and _has_connections(self._given):
+                raise InvalidParameterError("http_client", _OTHER_LOOP, _OF_THIS_LOOP)
+            self._is_used, self._home = True, loop
+            return self._given
+        client = self._clients.get(loop)
+        if client is None and self._settings is not None:
+            for other in [other for other in list(self._clients) if _has_ended(other)]:
+                self._clients.pop(other, None)
+            client = self._clients[loop] = self._settings.make(httpx.AsyncClient)
+            bound_async(client)
+        if client is None:
+            raise ClosedError
+        return client
+
+    async def close(self) -> None:
+        """Close the connections of this event loop, unless they are the user's own; those of others end with theirs."""
+        self._is_closed = True
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
+            shut(client)
+        here = self._given if self._owned and self._given is not None else clients.get(_running_loop())
+        if here is not None:
+            await here.aclose()
+
+    def begin_anew(self) -> None:
+        """Leave the connections to the parent process, untouched: they belong to its event loops."""
+        if self._given is None:
+            self._inherited.append(self._clients)
+            self._clients = {}
+        elif self._is_used and _has_connections(self._given):
+            self._is_foreign = True
+
+
+class _Settings:
+    """What httpx clients are made with; the environment is asked once, so that a mistake there is told at once."""
+
+    def __init__(self, base_url: str) -> None:
+        self._is_plain = httpx.URL(base_url).scheme == "http"
+        # Plain http is for loopback only: it goes through no proxy, which would read the key, and has no certificates.
+        self._verify: ssl.SSLContext | bool = False
+        if not self._is_plain:
+            self._verify = _explained("SSL_CERT_FILE or SSL_CERT_DIR", httpx.create_ssl_context)
+            _explained("HTTPS_PROXY, HTTP_PROXY or ALL_PROXY", lambda: self.make(httpx.Client)).close()
+
+    def make(self, kind: type[Client]) -> Client:
+        """Return a client of one kind, without any connection yet."""
+        return kind(verify=self._verify, trust_env=not self._is_plain, limits=_LIMITS, cookies=_NoCookies())
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing and sends nothing: a billing API has no use for cookies, and one in no ASCII breaks httpx."""
+
+    def extract_cookies(self, response: HTTPResponse, request: Request) -> None:
+        """Take none."""
+
+    def add_cookie_header(self, request: Request) -> None:
+        """Add none."""
+
+
+def _explained(variables: str, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except ImportError:
+        allowed = "left out, or the address of an http:// or https:// proxy (SOCKS needs the package socksio)"
+    except (ValueError, OSError, httpx.InvalidURL) as error:
+        allowed = f"left out, or usable ({type(error).__name__})"
+    # The address of a proxy may hold a password, so it is not shown.
+    raise InvalidParameterError(f"the environment variable {variables}", _Unshown(), allowed) from None
+
+
+class _Unshown:
+    def __repr__(self) -> str:
+        return "a value that is not shown here"
+
+
+def _checked(client: Client | None, base_url: str) -> Client | None:
+    """Refuse a client that would send the key to a proxy in plain text."""
+    url = httpx.URL(base_url)
+    if client is not None and url.scheme == "http":
+        pool = getattr(client._transport_for_url(url), "_pool", None)  # noqa: SLF001 - httpx has no public way to ask
+        if any(getattr(pool, name, None) is not None for name in ("_proxy_url", "_proxy")):
+            raise InvalidParameterError(
+                "http_client", type(client), "one without a proxy for plain http: the proxy would read the key"
+            )
+    return client
+
+
+def _has_connections(client: httpx.Client | httpx.AsyncClient) -> bool:
+    transports = (client._transport, *client._mounts.values())  # noqa: SLF001 - as above
+    return not all(transport is None or isinstance(transport, _WITHOUT_CONNECTIONS) for transport in transports)
+
+
+def _foreign_client() -> InvalidParameterError:
+    return InvalidParameterError(
+        "http_client",
+        "one that was used before this process was forked",
+        "made in this process: make client and http_client after the fork, or pass no http_client",
+    )
+
+
+def _running_loop() -> Any:
+    """Return what stands for the running event loop, asyncio's or trio's."""
+    asyncio = sys.modules.get("asyncio")  # not loaded: not running
+    if asyncio is not None:
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+    import trio  # noqa: PLC0415 - whose loop runs, or none does
+
+    return trio.lowlevel.current_trio_token()
+
+
+def _has_ended(loop: Any) -> bool:
+    if hasattr(loop, "is_closed"):
+        return bool(loop.is_closed())
+    try:
+        loop.run_sync_soon(_nothing)
+    except RuntimeError:  # trio.RunFinishedError
+        return True
+    return False
+
+
+def _nothing() -> None:
+    """Do nothing, in another event loop."""

@@ -1,0 +1,121 @@
+"""Whether an answer belongs to its question: rows of the currency and of the range asked for. Pure.
+
+A row of another currency is an error: its amount would end up in a sum of money that it is not. A row outside the
+range is left out and noted. A page without any row inside the range answers another question, and is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from venice_billing._csv import Lines, fields
+from venice_billing._drift import note
+from venice_billing.errors import ResponseValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from venice_billing._walk import Bounds
+    from venice_billing.models import UsageEntry
+
+Row = TypeVar("Row")
+
+_CURRENCY_COLUMNS = ("currency", "consumptioncurrency", "currencycode", "billingcurrency")
+
+
+def within_range(
+    rows: Sequence[Row], stamp: Callable[[Row], datetime], bounds: Bounds, *, ordered: bool
+) -> Sequence[Row]:
+    """Return the rows that lie in the range asked for; the same object if all do.
+
+    Args:
+        rows: Of one page.
+        stamp: Tells when a row was booked.
+        bounds: The range as it was sent.
+        ordered: Whether the rows are known to be in order, so that the outer ones tell.
+
+    Raises:
+        ResponseValidationError: None does.
+    """
+    telling = (rows[0], rows[-1]) if ordered and rows else rows
+    if all(bounds.contain(stamp(row)) for row in telling):
+        return rows
+    kept = [row for row in rows if bounds.contain(stamp(row))]
+    if not kept:
+        raise ResponseValidationError(
+            f"none of {len(rows)} entries lies in the range asked for, {bounds.start or 'the beginning'} to "
+            f"{bounds.end or 'the end'}; the first is of {stamp(rows[0]).isoformat()}",
+            field="data",
+        )
+    note("entries", "outside the range asked for", fate="left out")
+    return kept
+
+
+def check_currency(entries: Sequence[UsageEntry], currency: str | None) -> None:
+    """Refuse entries of another currency than the one asked for.
+
+    Raises:
+        ResponseValidationError: There is one; `field` says which.
+    """
+    if currency is None:
+        return
+    for index, entry in enumerate(entries):
+        if entry.currency != currency:
+            raise _other_currency(str(entry.currency), currency, index)
+
+
+class CurrencyColumn:
+    """Finds the currency of a CSV record, where the header names such a column."""
+
+    def __init__(self, header: bytes) -> None:
+        plain = [_plain(name) for name in fields(header)]
+        self._index = next((plain.index(name) for name in _CURRENCY_COLUMNS if name in plain), None)
+
+    def check(self, records: Sequence[bytes], currency: str | None) -> None:
+        """Refuse records of another currency than the one asked for, as far as the columns tell.
+
+        Raises:
+            ResponseValidationError: There is one; `field` says which.
+        """
+        if currency is None or self._index is None:
+            return
+        values = self._values(records, self._index)
+        if any(_plain(value) != _plain(currency) for value in set(values)):
+            index = next(index for index, value in enumerate(values) if _plain(value) != _plain(currency))
+            raise _other_currency(values[index], currency, index)
+
+    def only(self, records: Sequence[bytes], currency: str) -> list[bytes]:
+        """Return the records of one currency.
+
+        Raises:
+            ResponseValidationError: No column names the currency.
+        """
+        if self._index is None:
+            raise ResponseValidationError(
+                f"the ledger only answers without the filter {currency!r}, and no column names the currency of a "
+                "record; ask for entries (JSON) instead",
+                field="header row",
+            )
+        values = self._values(records, self._index)
+        return [record for record, value in zip(records, values, strict=True) if _plain(value) == _plain(currency)]
+
+    def _values(self, records: Sequence[bytes], index: int) -> list[str]:
+        try:
+            if isinstance(records, Lines):  # without a quote in them, so that splitting is enough
+                cells = [record.split(b",", index + 1)[index] for record in records]
+                return [cell.rstrip(b"\r\n").decode("utf-8", "replace") for cell in cells]
+            return [fields(record)[index] for record in records]
+        except IndexError:
+            raise ResponseValidationError("too few columns to tell the currency", field="records") from None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
+
+
+def _other_currency(found: str, wanted: str, index: int) -> ResponseValidationError:
+    return ResponseValidationError(
+        f"an entry in {found[:40]!r}, but {wanted!r} was asked for", field=f"data[{index}].currency"
+    )
