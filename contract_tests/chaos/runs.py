@@ -10,6 +10,7 @@ import logging
 import pickle
 import random
 import tempfile
+import warnings
 from contextlib import AbstractContextManager, aclosing, closing, contextmanager, nullcontext
 from functools import partial
 from itertools import islice
@@ -48,11 +49,13 @@ def judged(night: Night) -> Result:
     logger = logging.getLogger("venice_billing")
     logger.addHandler(said)
     try:
-        if case.method == "export_usage_csv":
-            with tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            # A file that was just opened when the interrupt came, and held by nobody yet, is closed with its last name.
+            warnings.simplefilter("ignore", ResourceWarning)
+            if case.method == "export_usage_csv":
                 night.export(Path(folder) / "usage.csv")
-        else:
-            night.walk()
+            else:
+                night.walk()
     except Exception as error:  # noqa: BLE001 - that nothing but VeniceError escapes is what is being proven
         result.foreign.append(error)
     finally:

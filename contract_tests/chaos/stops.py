@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,16 +39,13 @@ def interrupted(at: int) -> Iterator[None]:
         return trace
 
     before = sys.gettrace()
-    with warnings.catch_warnings():
-        # A file that had just been opened, and not been given to anybody yet, is closed as its last name goes.
-        warnings.simplefilter("ignore", ResourceWarning)
-        sys.settrace(trace)
-        try:
-            yield
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(before)
+    sys.settrace(trace)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(before)
 
 
 @contextmanager
