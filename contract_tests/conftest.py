@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 from flavours import NOW, Face, Flavour
+from hypothesis import HealthCheck, settings
 
 from venice_billing.testing import FakeVenice
+
+# How fast a machine is at the moment is no finding.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault:
                     started = time.monotonic()
                     break
         gc.collect()
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
         await face.close()
     assert threading.active_count() <= before + 1
     gc.collect()  # a socket left open is a ResourceWarning here, and so an error

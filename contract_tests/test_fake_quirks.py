@@ -268,7 +268,7 @@ def test_what_the_network_does(
         with pytest.raises(error):
             connect(fake).get(BALANCE)
     assert fake.clock.monotonic() == seconds
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.anyio

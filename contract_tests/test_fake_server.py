@@ -75,19 +75,19 @@ def test_one_connection_serves_many_requests(fake: FakeVenice, server: FakeServe
 
 
 def test_many_connections_are_served_at_once(fake: FakeVenice, client: httpx.Client) -> None:
-    fake.quirks.latency = 0.2
+    fake.quirks.latency = 1.0
     began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        statuses = list(pool.map(lambda _: client.get(BALANCE, timeout=5).status_code, range(8)))
+        statuses = list(pool.map(lambda _: client.get(BALANCE, timeout=30).status_code, range(8)))
     assert statuses == [200] * 8
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 7.5  # in turn it would be 8
     assert [request.number for request in fake.requests] == list(range(1, 9))
 
 
 def test_the_clock_runs_while_it_serves(fake: FakeVenice, client: httpx.Client) -> None:
     time.sleep(0.05)
     client.get(BALANCE)
-    assert 0.05 <= fake.requests[0].time - NOW.timestamp() < 5
+    assert 0.05 <= fake.requests[0].time - NOW.timestamp() < 60
 
 
 @pytest.mark.parametrize("fault", [faults.hang(), faults.connect_hang(), faults.body_hang()], ids=str)
@@ -98,7 +98,7 @@ def test_a_hang_is_a_hang_and_the_next_request_is_answered(
     began = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         client.get(BALANCE)
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 30
     assert client.get(BALANCE).status_code == 200
 
 
@@ -138,7 +138,7 @@ def test_closing_waits_for_no_hang(fake: FakeVenice) -> None:
             time.sleep(0.01)
         began = time.monotonic()
         server.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 25  # the hang would take 30
         assert idle.recv(1) == b""
         idle.close()
 
