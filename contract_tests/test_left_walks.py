@@ -179,8 +179,7 @@ def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
 ) -> None:
     """The API is as quick as ever: with as many at work as the budget has places, there is always one that waits."""
     others = [Ticket() for _ in range(FAILURES)]
-    for ticket in others:
-        budget.admit(ticket, time.monotonic())
+    assert [budget.admit(other, time.monotonic()) for other in others] == [0.0] * FAILURES
     waits: list[Wait] = []
 
     def perform(step: Send | Wait, stop: Interruption) -> Outcome | None:
@@ -192,7 +191,6 @@ def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
             others.clear()
         return None
 
-    del ticket
     monkeypatch.setattr(Windows, "slow_down", lambda _: pytest.fail("slower"))
     assert sum(len(delivery.rows) for delivery in crew(windows, perform)) == 1000
     assert waits
