@@ -291,6 +291,30 @@ def test_a_closed_client_is_an_error_at_once_and_no_failure_of_the_api(earlier: 
     assert len(policy.budget._failed) == len(earlier)
 
 
+def test_a_client_that_is_closed_ends_the_wait_for_the_failure_budget() -> None:
+    policy = make_policy()
+    for _ in range(FAILURES):
+        drive(call(ECHO, evolve(policy, max_retries=0)), [status(404)], policy)
+    steps = call(ECHO, policy)
+    assert isinstance(next(steps), Wait)
+    with pytest.raises(ClientClosedError):
+        steps.send(Closed())
+    assert len(policy.budget._queue) == 0
+
+
+@pytest.mark.parametrize("failures", [0, FAILURES])
+def test_a_wait_says_whether_it_is_for_other_requests_of_the_client(failures: int) -> None:
+    """A walk then works on as many windows as before: the API does not ask for patience."""
+    policy = make_policy(max_retries=0)
+    for _ in range(failures):
+        drive(call(ECHO, policy), [status(404)], policy)
+    under_way = [call(ECHO, policy) for _ in range(FAILURES - failures)]
+    assert all(isinstance(next(steps), Send) for steps in under_way)
+    wait = next(call(ECHO, policy))
+    assert isinstance(wait, Wait)
+    assert wait.queued == (failures == 0)
+
+
 def test_a_call_that_waits_for_its_turn_and_is_cancelled_costs_nothing() -> None:
     policy = make_policy()
     running = [call(ECHO, policy) for _ in range(FAILURES)]

@@ -15,7 +15,9 @@ from venice_billing import (
     AsyncVeniceBilling,
     BillingTimeoutError,
     ClientClosedError,
+    InvalidParameterError,
     PermissionDeniedError,
+    RateLimitError,
     ResponseValidationError,
     ServerError,
     VeniceBilling,
@@ -120,11 +122,41 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
     await face.call("get_balance")  # closing the copy closed nothing
 
 
-async def test_a_closed_client_says_so(fake: FakeVenice, face: Face) -> None:
+async def test_a_call_after_close_is_an_error_at_once(fake: FakeVenice, face: Face) -> None:
+    """Also where the failure budget is used up: nothing is waited for, and nothing is booked."""
     await face.close()
-    with pytest.raises(ClientClosedError, match="closed"):
+    started = fake.clock.time()
+    for _ in range(20):
+        with pytest.raises(ClientClosedError, match="closed"):
+            await face.call("get_balance")
+    budget = face.client._policy.budget
+    assert budget._failed == []
+    budget._failed += [fake.clock.monotonic()] * 15
+    with pytest.raises(ClientClosedError):
         await face.call("get_balance")
+    for concurrency in (1, 4):
+        with pytest.raises(ClientClosedError) as caught:
+            await receive(face.client.iter_usage_history(concurrency=concurrency))
+        assert caught.value.checkpoint is not None
+    assert fake.clock.time() == started
     assert fake.requests == []
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_a_wait_longer_than_max_wait_is_raised_at_once(fake: FakeVenice, flavour: Flavour, code: int) -> None:
+    fake.quirks.faults = lambda _: faults.status(code, headers=(("retry-after", "20"),))
+    face = flavour.connect(fake, max_wait=30)
+    hasty = Face(face.client.with_options(max_wait=10))
+    started = fake.clock.time()
+    with pytest.raises(RateLimitError if code == 429 else ServerError):
+        await hasty.call("get_balance")
+    assert (len(fake.requests), fake.clock.time()) == (1, started)
+    with pytest.raises(RateLimitError if code == 429 else ServerError):
+        await face.call("get_balance")
+    assert len(fake.requests) == 4
+    assert fake.clock.time() >= started + 40
+    with pytest.raises(InvalidParameterError, match="max_wait"):
+        face.client.with_options(max_wait=-1)
 
 
 async def test_context_managers_close(fake: FakeVenice) -> None:

@@ -28,7 +28,7 @@ gate = threading.Lock()  # held by the one that forks: so no thread holds a lock
 
 
 def hold():
-    if armed.is_set() and os.getpid() == parent:
+    if armed.is_set() and os.getpid() == parent and not held.is_set():
         held.set()
         go_on.wait(20)
 
@@ -57,8 +57,10 @@ def crew_is_idle():
 
 
 def a_page_is_waiting():
-    first = plans[0]._parts[0]
-    return isinstance(first, _windows.Window) and first.pages and (order == "asc" or first.done)
+    for part in plans[0]._parts:
+        if not isinstance(part, _windows.Window) or part.pages or not part.done:
+            return isinstance(part, _windows.Window) and part.pages and (order == "asc" or part.done)
+    return False
 
 
 def handle(request):
@@ -119,7 +121,9 @@ while time.monotonic() < until and not (crew_is_idle() and a_page_is_waiting()):
     if not plans[0]._busy:
         received += next(walk)
 armed.set()
-received += next(walk)  # which is there already, and makes room to read ahead
+received += next(walk)  # what is taken makes room to read ahead
+while a_page_is_waiting() and not held.wait(1):
+    received += next(walk)
 held.wait(60)
 pipes = [child(rest), child(rest), child(leave)]
 print(held.is_set(), *(answer(pipe) for pipe in pipes), sep=", ", end=", ", flush=True)

@@ -107,6 +107,7 @@ def with_a_lost_turn(budget: FailureBudget) -> list[Ticket]:
 def test_an_interrupt_at_any_position_of_a_call_leaves_the_budget_as_it_was(
     before: Callable[[FailureBudget], list[Ticket]], outcome: Outcome, event: str
 ) -> None:
+    position = 0
     for position in count():
         budget = FailureBudget()
         policy = Policy(timeout=10.0, max_retries=1, budget=budget, clock=VirtualClock(0.0), jitter=lambda: 1.0)

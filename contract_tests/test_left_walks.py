@@ -174,6 +174,28 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
     assert len(budget._under_way) == len(budget._queue) == 0
 
 
+def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
+    windows: Windows[Row], budget: FailureBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API is as quick as ever: with as many at work as the budget has places, there is always one that waits."""
+    others = [Ticket() for _ in range(FAILURES)]
+    assert [budget.admit(other, time.monotonic()) for other in others] == [0.0] * FAILURES
+    waits: list[Wait] = []
+
+    def perform(step: Send | Wait, stop: Interruption) -> Outcome | None:
+        if isinstance(step, Send):
+            return OK
+        stop.wait(0.001)
+        waits.append(step)
+        if len(waits) > 10 * CREW:
+            others.clear()
+        return None
+
+    monkeypatch.setattr(Windows, "slow_down", lambda _: pytest.fail("slower"))
+    assert sum(len(delivery.rows) for delivery in crew(windows, perform)) == 1000
+    assert waits
+
+
 @pytest.mark.parametrize("mishap", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
 def test_a_mishap_of_a_thread_is_raised_where_the_walk_is_read(
     windows: Windows[Row], mishap: type[BaseException]

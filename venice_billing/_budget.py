@@ -19,7 +19,9 @@ FAILURES = 15
 """Failed requests that one client allows itself in any `PERIOD`: others may be using the same account."""
 PERIOD = 30.0
 _MARGIN = 1.0
-_POLL = 0.05
+_POLL = 0.01
+LONGEST_POLL = 0.1
+"""Seconds to wait at most where other requests of this client decide, and not the time since a failure."""
 
 
 class Ticket:
@@ -45,13 +47,13 @@ class FailureBudget:
         A ticket that was told to wait keeps its turn until it is admitted, settled, or gone.
         """
         self._queue.setdefault(ticket)
-        is_first = self._is_first(ticket)  # before the counts: they hold as long as nobody else can be admitted
+        ahead = self._ahead_of(ticket)  # before the counts: they hold for the first, as nobody else can be admitted
         under_way = len(self._under_way)  # before the failures: what fails in between counts twice, not never
         failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
         if len(failed) >= FAILURES:
             return max(_POLL, failed[0] + PERIOD + _MARGIN - now)
-        if not is_first or len(failed) + under_way >= FAILURES:
-            return _POLL  # those before it, or the answers under way, decide
+        if ahead or len(failed) + under_way >= FAILURES:
+            return min(_POLL * (1 + ahead), LONGEST_POLL)  # the answers under way decide
         while self._failed and _is_over(self._failed[0], now):
             del self._failed[0]
         self._under_way.add(ticket)
@@ -65,9 +67,9 @@ class FailureBudget:
         self._under_way.discard(ticket)
         self._queue.pop(ticket, None)
 
-    def _is_first(self, ticket: Ticket) -> bool:
-        waiting = (reference() for reference in self._queue.keyrefs())
-        return next((other for other in waiting if other is not None), None) is ticket
+    def _ahead_of(self, ticket: Ticket) -> int:
+        waiting = [other for reference in self._queue.keyrefs() if (other := reference()) is not None]
+        return next((place for place, other in enumerate(waiting) if other is ticket), len(waiting))
 
 
 def _is_over(moment: float, now: float) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from venice_billing._budget import Ticket
+from venice_billing._budget import LONGEST_POLL, Ticket
 from venice_billing._drift import note
 from venice_billing.errors import (
     DOCUMENTED,
@@ -70,9 +70,14 @@ class Send:
 
 @frozen
 class Wait:
-    """Step: let `seconds` pass."""
+    """Step: let `seconds` pass.
+
+    Attributes:
+        queued: Whether only other requests of this client are waited for, and not the API.
+    """
 
     seconds: float
+    queued: bool = False
 
 
 @frozen
@@ -105,7 +110,7 @@ class Unreadable:
 
 @frozen
 class Closed:
-    """Outcome of `Send`: the client is closed, before the request or while it was under way."""
+    """Outcome of any step: the client is closed, before the step or while it was under way."""
 
 
 Outcome: TypeAlias = Reply | Expired | Broken | Unreadable | Closed
@@ -172,7 +177,8 @@ def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
     failed = False
     try:
         while (wait := policy.budget.admit(ticket, policy.clock.monotonic())) > 0:
-            yield Wait(wait)
+            if isinstance((yield Wait(wait, queued=wait <= LONGEST_POLL)), Closed):
+                return Closed()
         outcome = yield Send(request, policy.timeout)
         if outcome is None:
             raise RuntimeError("a Send step must be answered with its outcome")

@@ -169,7 +169,7 @@ class _Threads(Generic[Row]):
         """Take a window to its next result, or give up its request once it is time to stop."""
         step, result = advance(window, None)
         while step is not None and not self._stop.is_set():
-            if isinstance(step, Wait):
+            if isinstance(step, Wait) and not step.queued:
                 with self._changed:
                     self._windows.slow_down()
             outcome = self._perform(step, self._stop)
@@ -260,6 +260,6 @@ async def _worked_async(
         step, result = advance(window, outcome)
         if step is None:
             return result
-        if isinstance(step, Wait):
+        if isinstance(step, Wait) and not step.queued:
             windows.slow_down()
         outcome = await perform(step)

@@ -106,6 +106,8 @@ class Driver:
 
     def perform(self, step: Send | Wait, interrupt: Interruption | None = None) -> Outcome | None:
         """Do one step of a call."""
+        if self.connections.is_closed:
+            return Closed()
         if isinstance(step, Wait):
             self.clock.sleep(step.seconds, interrupt)
             return None
@@ -214,6 +216,8 @@ class AsyncDriver:
 
     async def perform(self, step: Send | Wait) -> Outcome | None:
         """Do one step of a call."""
+        if self.connections.is_closed:
+            return Closed()
         if isinstance(step, Wait):
             await self.clock.async_sleep(step.seconds)
             return None
