@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
 from venice_billing._drift import note
+from venice_billing._secret import Secret
 from venice_billing.errors import (
     DOCUMENTED,
     APIConnectionError,
@@ -23,6 +25,7 @@ from venice_billing.errors import (
     error_for,
     retry_after,
 )
+from venice_billing_api.codec import noticing
 from venice_billing_api.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -124,6 +127,7 @@ class Policy:
     budget: FailureBudget
     clock: Clock
     jitter: Callable[[], float] = random.random
+    secret: Secret = field(default=Secret(""), repr=False)
 
 
 @frozen
@@ -140,7 +144,7 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
     while True:
         outcome = yield from _attempt(operation.request, policy)
         if isinstance(outcome, Reply) and 200 <= outcome.status < 300:  # noqa: PLR2004 - that is what 2xx means
-            return _read(operation, outcome)
+            return _read(operation, outcome, policy.secret)
         wait = _wait_before_retry(outcome, attempt, policy)
         if wait is None:
             raise _error(operation.request, outcome, policy)
@@ -190,29 +194,35 @@ def _asked_to_wait(reply: Reply, policy: Policy) -> float | None:
     return retry_after(headers, policy.clock.time())
 
 
-def _read(operation: Operation[T], reply: Reply) -> T:
+def _read(operation: Operation[T], reply: Reply, secret: Secret) -> T:
     try:
-        return operation.read(reply)
+        with noticing(partial(note, secret=secret)):
+            return operation.read(reply)
     except DecodeError as error:
-        raise ResponseValidationError(error.problem, field=error.location) from None
+        problem, place = error.problem, error.location
+    except ResponseValidationError as error:
+        problem, place = error.problem, error.field
+    # Outside of the handler: there the first error, whose text may hold the key, would be the context of this one.
+    raise ResponseValidationError(secret.masked(problem), field=secret.masked(place))
 
 
 def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
     match outcome:
         case Reply(status, headers, body):
             if status not in DOCUMENTED:
-                note("HTTP status", str(status))
+                note("HTTP status", str(status), policy.secret)
             return error_for(
                 status,
                 headers,
                 body,
                 continuation="cursor" in request.params,
                 now=policy.clock.time(),
+                secret=policy.secret,
             )
         case Expired():
             advice = f"; {_ADVICE}" if request.path.endswith(("/usage", "/usage-history")) else ""
             return BillingTimeoutError(f"no whole answer within {policy.timeout:g} s{advice}")
         case Broken(problem):
-            return APIConnectionError(problem)
+            return APIConnectionError(policy.secret.masked(problem))
         case Unreadable(problem):
-            return ResponseValidationError(problem)
+            return ResponseValidationError(policy.secret.masked(problem))

@@ -270,7 +270,7 @@ class _Answer:
         self._problem = ""
         try:
             consumed = response.is_stream_consumed
-            self._reader = BodyReader("" if consumed else response.headers.get("content-encoding", ""))
+            self._reader = BodyReader("" if consumed else key.masked(response.headers.get("content-encoding", "")))
             if consumed:
                 self._reader.feed(response.content)
         except BodyError as error:
@@ -294,11 +294,6 @@ class _Answer:
         except BodyError as error:
             self._problem = str(error)
         status = self._response.status_code
-        headers = {name.lower(): value for name, value in self._response.headers.items()}
-        if httpx.codes.is_success(status):
-            return Unreadable(self._problem) if self._problem else Reply(status, headers, body)
-        return Reply(
-            status,
-            {name: self._key.masked(value) for name, value in headers.items()},
-            self._key.masked_bytes(body),
-        )
+        if self._problem and httpx.codes.is_success(status):
+            return Unreadable(self._problem)
+        return Reply(status, self._key.masked_headers(self._response.headers), self._key.masked_bytes(body))
