@@ -139,7 +139,13 @@ def test_two_at_once_make_one_environment(checkout: Checkout) -> None:
     checkout.hold.touch()
     first = checkout.start()
     second = None
-    watchdog = threading.Timer(TIMEOUT, lambda: [process.kill() for process in (first, second) if process])
+
+    def give_up() -> None:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+
+    watchdog = threading.Timer(TIMEOUT, give_up)
     watchdog.start()
     try:
         assert says(first, "making .venv")
@@ -150,9 +156,9 @@ def test_two_at_once_make_one_environment(checkout: Checkout) -> None:
     finally:
         watchdog.cancel()
         checkout.hold.unlink(missing_ok=True)
+        give_up()
         for process in (first, second):
             if process is not None:
-                process.kill()
                 process.communicate()
     assert [line.split()[0] for line in checkout.done()].count("venv") == 1
     assert not os.path.lexists(checkout.folder / ".venv.lock")
