@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -32,9 +33,13 @@ CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(Path("contract_
 PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
 # What tests the project's own tools, which run on one Python, and what draws its strength from repetition.
 ONCE = ("pipeline", "contract_document", "contract_diff", "mutants", "benchmarks", "fake_schemathesis", "live", "traps")
+# What is about the contract, the pipeline or the project's own tools: their tests need those tools.
+NOT_OF_THE_FACADE = (*ONCE, "bootstrap", "demo", "fake_contract", "narrowing", "sabotage")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-OTHER_PYTHONS = [version for version in nox.project.python_versions(PYPROJECT) if version != THIS_PYTHON]
+PYTHONS = nox.project.python_versions(PYPROJECT)
+LOWEST_PYTHON = min(PYTHONS, key=lambda version: int(version.partition(".")[2]))
+OTHER_PYTHONS = [version for version in PYTHONS if version != THIS_PYTHON]
 
 # pyenv's interpreters count as installed, though its shims refuse to run the ones that are not selected.
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -69,6 +74,33 @@ def tests_elsewhere(session: nox.Session) -> None:
     _install(session, "--group", "test", "--editable", ".")
     elsewhere = [f"--ignore=contract_tests/test_{name}.py" for name in ONCE]
     session.run("python", *PYTEST_ALL, *elsewhere, *session.posargs)
+
+
+@nox.session(python=LOWEST_PYTHON)
+def floors(session: nox.Session) -> None:
+    """Run the facade's tests on the lowest Python and the lowest versions that pyproject.toml allows."""
+    floors = _floors()
+    others = [pin for pin in CONSTRAINTS.read_text().splitlines() if _name_of(pin) not in floors]
+    constraints = Path(session.virtualenv.location) / "constraints.txt"
+    constraints.write_text("\n".join([*others, *(f"{name}=={version}" for name, version in floors.items()), ""]))
+    _install(session, "--group", "facade", "--editable", ".", constraints=constraints)
+    left_out = [f"--ignore=contract_tests/test_{name}.py" for name in NOT_OF_THE_FACADE]
+    session.run("python", *PYTEST_ALL, *left_out, "--ignore=contract_tests/contract", *session.posargs)
+
+
+def _floors() -> dict[str, str]:
+    """Return the lowest version of each dependency."""
+    floors = {}
+    for requirement in PYPROJECT["project"]["dependencies"]:
+        floor = re.fullmatch(r"([a-z0-9-]+)>=([0-9.]+)(,<[0-9.]+)?", requirement)
+        if floor is None:
+            raise ValueError(f"a dependency names its lowest version first: {requirement}")
+        floors[floor[1]] = floor[2]
+    return floors
+
+
+def _name_of(pin: str) -> str:
+    return pin.partition("==")[0].strip().lower()
 
 
 @nox.session(venv_backend="none")
@@ -159,16 +191,16 @@ def _run(
     session.run(str(VENV_PYTHON), *arguments, env=env, success_codes=success_codes, external=True)
 
 
-def _install(session: nox.Session, *requirements: str) -> None:
+def _install(session: nox.Session, *requirements: str, constraints: Path = CONSTRAINTS) -> None:
     """Install pinned requirements into the session's own environment, unless that is as it was left."""
-    pins = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
+    pins = (ROOT / "pyproject.toml").read_bytes() + constraints.read_bytes()
     stamp = Path(session.virtualenv.location) / "stamp"
     current = hashlib.sha256(pins + repr((ROOT, requirements)).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == current:
         return
     stamp.unlink(missing_ok=True)
-    session.install("--quiet", "--upgrade", "--constraint", str(CONSTRAINTS), "pip")
-    session.install("--quiet", "--constraint", str(CONSTRAINTS), "--build-constraint", str(CONSTRAINTS), *requirements)
+    session.install("--quiet", "--upgrade", "--constraint", str(constraints), "pip")
+    session.install("--quiet", "--constraint", str(constraints), "--build-constraint", str(CONSTRAINTS), *requirements)
     stamp.write_text(current)
 
 

@@ -33,6 +33,9 @@ UP_TO_A_MOMENT = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "20
 NO_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
 NO_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
 
+BAD_PORTS = ("0", "00", "65536", "65979", "131515", "-1", "-443", "+80", "4_43", "٣", "80a", "9" * 24, "9" * 5000)
+"""A socket takes 65536 + N for N, and httpx any of these but two."""
+
 OF_WALKS = ("iter_usage", "iter_usage_history")
 OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 
@@ -161,6 +164,8 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
         ({"base_url": "https://a..b"}, "base_url"),
         ({"base_url": "https://" + "a" * 64 + ".invalid"}, "base_url"),
         ({"base_url": 5}, "base_url"),
+        *(({"base_url": f"https://api.venice.ai:{port}/api/v1"}, "base_url") for port in BAD_PORTS),
+        *(({"base_url": f"http://[::1]:{port}"}, "base_url") for port in BAD_PORTS),
         ({"timeout": 0}, "timeout"),
         ({"timeout": -1}, "timeout"),
         ({"timeout": float("nan")}, "timeout"),
@@ -225,6 +230,9 @@ def test_no_key_at_all_names_the_variable(value: str | None, monkeypatch: pytest
         "http://127.8.8.8",
         "http://[::1]:8000/api/v1",
         "HTTPS://API.VENICE.AI/api/v1",
+        "https://api.venice.ai:1/api/v1",
+        "https://api.venice.ai:65535/a:0/b",
+        "https://[2001:db8::1]/api/v1",
     ],
 )
 def test_https_anywhere_and_http_on_loopback_are_accepted(url: str) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flavours import NOW, Flavour, as_wire, receive, row
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from venice_billing import EntryPage, InvalidParameterError, walks
+from venice_billing import EntryPage, InvalidParameterError, VeniceError, walks
 from venice_billing import _checkpoint as checkpoints
 from venice_billing._checkpoint import Filters, decode, encode
 from venice_billing._walk import Bounds, Place
@@ -26,20 +26,24 @@ if TYPE_CHECKING:
     from venice_billing._walk import Order
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-FILTERS = st.builds(
-    Filters,
-    currency=st.sampled_from([None, "USD", "DIEM"]),
-    bounds=st.builds(Bounds, st.none() | MOMENTS, st.none() | MOMENTS),
-    order=st.sampled_from(["asc", "desc"]),
-)
-PLACES = st.just(Place()) | st.builds(
-    Place, MOMENTS, st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), st.integers(1, 99))
-)
+COUNTS = st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), st.integers(1, 99))
+
+
+@st.composite
+def walked(draw: st.DrawFn) -> tuple[Filters, Place]:
+    """Return the filters of a walk, and a place in its range."""
+    start, at, end = sorted(draw(st.lists(MOMENTS, min_size=3, max_size=3, unique=True)))
+    bounds = Bounds(draw(st.sampled_from([None, start])), draw(st.sampled_from([None, end])))
+    filters = Filters(draw(st.sampled_from([None, "USD", "DIEM"])), bounds, draw(st.sampled_from(["asc", "desc"])))
+    return filters, draw(st.just(Place()) | st.builds(Place, st.just(at), COUNTS))
+
+
 START = datetime(2026, 9, 1, tzinfo=UTC)
 
 
-@given(FILTERS, PLACES)
-def test_what_is_written_is_read_again(filters: Filters, place: Place) -> None:
+@given(walked())
+def test_what_is_written_is_read_again(walk: tuple[Filters, Place]) -> None:
+    filters, place = walk
     text = encode(filters, place)
     assert decode(text) == (filters, place)
     assert text == encode(filters, place), "the same place has the same text"
@@ -48,9 +52,10 @@ def test_what_is_written_is_read_again(filters: Filters, place: Place) -> None:
     assert not set(text) & set(" \"'\\/+="), "it goes into a URL, a shell and a file name as it is"
 
 
-@given(FILTERS, PLACES, st.data())
-def test_one_that_was_cut_or_altered_is_refused(filters: Filters, place: Place, data: st.DataObject) -> None:
+@given(walked(), st.data())
+def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Place], data: st.DataObject) -> None:
     """A wrong place would be a wrong total: better none."""
+    filters, place = walk
     text = encode(filters, place)
     position = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from("AZaz09-_.").filter(lambda letter: letter != text[position]))
@@ -75,6 +80,18 @@ def sealed(document: object) -> str:
     return "vb1." + base64.urlsafe_b64encode(checkpoints._check(packed) + packed).decode().rstrip("=")
 
 
+LATE = "2026-09-01T00:00:00+00:00"
+NO_MOMENTS = (
+    "0001-01-01T00:00:00+00:00",
+    "9999-12-31T23:59:59.999999+00:00",
+    "9999-12-31T23:59:59-23:59",
+    "2026-09-01T00:00:00",
+    "2026-09-01T02:00:00+02:00",
+    "2026-09-01",
+    "\ud800",
+    "",
+    20260901,
+)
 GOOD: dict[str, object] = {"currency": None, "start": None, "end": None, "order": "asc", "at": None, "seen": {}}
 
 
@@ -92,12 +109,47 @@ GOOD: dict[str, object] = {"currency": None, "start": None, "end": None, "order"
         {**GOOD, "seen": []},
         {**GOOD, "seen": {"a": 0}},
         {**GOOD, "seen": {"a": "1"}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: True}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: 10**30}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: 1.0}},
+        {**GOOD, "at": LATE, "seen": {"\ud800": 1}},
+        {**GOOD, "at": LATE, "seen": None},
+        {**GOOD, "seen": {"f" * 18: 1}},
+        {**GOOD, "currency": "EUR"},
+        {**GOOD, "currency": "\ud800"},
+        {**GOOD, "currency": ["USD"]},
+        {**GOOD, "order": ["asc"]},
+        {**GOOD, "start": LATE, "end": LATE},
+        {**GOOD, "start": LATE, "end": "2026-08-31T00:00:00+00:00"},
+        {**GOOD, "start": LATE, "at": "2026-08-31T00:00:00+00:00"},
+        {**GOOD, "end": LATE, "at": LATE},
+        *({**GOOD, field: moment} for field in ("start", "end", "at") for moment in NO_MOMENTS),
     ],
 )
 def test_one_of_another_making_is_refused(document: object) -> None:
     assert decode(sealed(GOOD)) == (Filters(None, Bounds(), "asc"), Place())
     with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
         decode(sealed(document))
+
+
+MIDNIGHT = st.sampled_from([*NO_MOMENTS, None, LATE, "0001-01-07T00:00:00+00:00", "9999-12-23T23:59:59.999999+00:00"])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@given(start=MIDNIGHT, end=MIDNIGHT, at=MIDNIGHT, seen=st.sampled_from([{}, {"f" * 18: 10**9}, {"f" * 18: 10**300}]))
+@settings(deadline=None, max_examples=150)
+def test_whatever_a_forged_one_says_only_our_errors_come_of_it(
+    order: str, start: object, end: object, at: object, seen: dict[str, int]
+) -> None:
+    """At the ends of the calendar too, where a day more is no date."""
+    text = sealed({"currency": None, "start": start, "end": end, "order": order, "at": at, "seen": seen})
+    client = FakeVenice(3, now=NOW).client()
+    for concurrency in (1, 3):
+        try:
+            list(client.iter_usage_history(checkpoint=text, concurrency=concurrency))
+        except VeniceError as error:
+            assert isinstance(error, InvalidParameterError) or at is not None  # noqa: PT017 - the other way out
 
 
 def test_a_crowded_instant_makes_no_giant() -> None:

@@ -5,13 +5,58 @@
 # milliseconds. bash 3.2 (macOS) is enough.
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# An exported CDPATH makes `cd` go elsewhere, and print where; the others make pip or Python install or look elsewhere.
+unset CDPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PYTHONHOME PYTHONPATH
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." >/dev/null
 readonly group=$1
 readonly python=.venv/bin/python
+readonly lock=.venv.lock
 
 main() {
+  is_ready && return
+  take_lock
+  trap release_lock EXIT
+  trap 'exit 1' HUP INT TERM
+  is_ready && return # it was made while this one waited
   is_suitable "$python" 99 || create
   is_current "$group" || install "$group"
+}
+
+is_ready() { is_suitable "$python" 99 && is_current "$group"; }
+
+# One at a time: two that make one .venv at once break each other. macOS has no flock, but a symbolic link is made
+# in one step everywhere, and names its maker.
+take_lock() {
+  local owner said=
+  if [[ -e $lock && ! -L $lock ]]; then
+    say "$PWD/$lock is in the way: remove it"
+    return 1
+  fi
+  until ln -s "$$" "$lock" 2>/dev/null; do
+    owner=$(readlink "$lock" || true)
+    if [[ -n $owner ]] && ! kill -0 "$owner" 2>/dev/null; then
+      take_away "$owner"
+      continue
+    fi
+    if [[ -n $owner && -z $said ]]; then
+      say "waiting for another run (process $owner) that is making .venv; if there is none, remove $PWD/$lock"
+      said=yes
+    fi
+    sleep 0.2
+  done
+}
+
+# Remove the lock of a process that is gone. Another may have done so just now, and a third have taken the lock: so
+# it is moved to a name of our own first, and put back if it is not what was looked at.
+take_away() {
+  local found=$lock.$$
+  mv "$lock" "$found" 2>/dev/null || return 0
+  if [[ $(readlink "$found") != "$1" ]]; then ln -s "$(readlink "$found")" "$lock" 2>/dev/null || true; fi
+  rm -f "$found"
+}
+
+release_lock() {
+  if [[ $(readlink "$lock" || true) == "$$" ]]; then rm -f "$lock"; fi
 }
 
 create() {

@@ -21,6 +21,7 @@ PAGE_SIZES = (10, 1000)  # of the ledger; the original endpoint takes 1 to 500
 LIMITS = (1, 500)
 CONCURRENCY = (1, 16)
 RETRIES = (0, 10)
+_LARGEST_PORT = 65535
 _LARGEST = 10**15  # a number of pages, or of entries, that no ledger has
 LOOKBACK_DAYS = 90  # the wire silently clamps more, so that the caller would get other days than asked for
 _FIRST_MOMENT = datetime(1, 1, 7, tzinfo=UTC)
@@ -123,7 +124,7 @@ def lookback(value: object) -> str:
 
 def cursor(value: object, **filters: object) -> str:
     """Return a cursor that comes alone: the API refuses any filter beside one."""
-    if not isinstance(value, str) or not _CURSOR.fullmatch(value):
+    if not isinstance(value, str) or not is_cursor(value):
         raise InvalidParameterError("cursor", value, "1 to 512 letters, digits, '_' or '-', from a previous page")
     for name, given in filters.items():
         if given is not None:
@@ -131,6 +132,11 @@ def cursor(value: object, **filters: object) -> str:
                 name, given, "left out beside a cursor: the cursor carries the filters of its walk"
             )
     return value
+
+
+def is_cursor(text: str) -> bool:
+    """Tell whether a text is a cursor as the contract has it."""
+    return _CURSOR.fullmatch(text) is not None
 
 
 def api_key(value: object) -> str:
@@ -157,7 +163,20 @@ def base_url(value: object) -> str:
         raise InvalidParameterError(
             "base_url", value, "an https URL: plain http would show the key, and is for loopback only"
         )
+    if not _port_is_usual(value):
+        raise InvalidParameterError("base_url", value, "an https URL, its port from 1 to 65535")
     return str(url).rstrip("/")
+
+
+def _port_is_usual(url: str) -> bool:
+    """Tell whether the port in a URL, if it names one, is one that a socket takes as it stands.
+
+    httpx takes any number, a sign and digits of other scripts; a socket takes 65536 + N for N.
+    """
+    host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    _, colon, port = host.rpartition("]")[2].rpartition(":")
+    usual = re.fullmatch(r"[0-9]{1,5}", port.strip()) is not None
+    return not colon or not port.strip() or (usual and 1 <= int(port) <= _LARGEST_PORT)
 
 
 def _url(value: str) -> httpx.URL:
@@ -176,6 +195,11 @@ class _Hidden:
 
     def __repr__(self) -> str:
         return "a value that is not shown here"
+
+
+def is_within_calendar(moment: datetime) -> bool:
+    """Tell whether one can reckon a day either way from an aware datetime."""
+    return _FIRST_MOMENT <= moment <= _LAST_MOMENT
 
 
 def _within_calendar(moment: datetime | None) -> datetime | None:

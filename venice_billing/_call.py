@@ -10,12 +10,14 @@ import logging
 import random
 from collections.abc import Generator
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
 from venice_billing._budget import LONGEST_POLL, Ticket
 from venice_billing._drift import note
+from venice_billing._secret import Secret
 from venice_billing.errors import (
     DOCUMENTED,
     APIConnectionError,
@@ -26,6 +28,7 @@ from venice_billing.errors import (
     error_for,
     retry_after,
 )
+from venice_billing_api.codec import noticing
 from venice_billing_api.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -146,6 +149,7 @@ class Policy:
     clock: Clock
     jitter: Callable[[], float] = random.random
     max_wait: float = LONGEST_WAIT
+    secret: Secret = field(default=Secret(""), repr=False)
 
 
 @frozen
@@ -162,7 +166,7 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
     while True:
         outcome = yield from _attempt(operation.request, policy)
         if isinstance(outcome, Reply) and _is_success(outcome):
-            return _read(operation, outcome)
+            return _read(operation, outcome, policy.secret)
         wait = _wait_before_retry(outcome, attempt, policy)
         if wait is None:
             raise _error(operation.request, outcome, policy)
@@ -221,32 +225,38 @@ def _asked_to_wait(reply: Reply, policy: Policy) -> float | None:
     return retry_after(headers, policy.clock.time())
 
 
-def _read(operation: Operation[T], reply: Reply) -> T:
+def _read(operation: Operation[T], reply: Reply, secret: Secret) -> T:
     try:
-        return operation.read(reply)
+        with noticing(partial(note, secret=secret)):
+            return operation.read(reply)
     except DecodeError as error:
-        raise ResponseValidationError(error.problem, field=error.location) from None
+        problem, place = error.problem, error.location
+    except ResponseValidationError as error:
+        problem, place = error.problem, error.field
+    # Outside of the handler: there the first error, whose text may hold the key, would be the context of this one.
+    raise ResponseValidationError(secret.masked(problem), field=secret.masked(place))
 
 
 def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
     match outcome:
         case Reply(status, headers, body):
             if status not in DOCUMENTED:
-                note("HTTP status", str(status))
+                note("HTTP status", str(status), policy.secret)
             return error_for(
                 status,
                 headers,
                 body,
                 continuation="cursor" in request.params,
                 now=policy.clock.time(),
+                secret=policy.secret,
             )
         case Expired():
             advice = f"; {_ADVICE}" if _asks_for_less_than_a_day(request, policy.clock.time()) else ""
             return BillingTimeoutError(f"no whole answer within {policy.timeout:g} s{advice}")
         case Broken(problem):
-            return APIConnectionError(problem)
+            return APIConnectionError(policy.secret.masked(problem))
         case Unreadable(problem):
-            return ResponseValidationError(problem)
+            return ResponseValidationError(policy.secret.masked(problem))
         case Closed():
             return ClientClosedError("the client is closed")
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import frozen
 
+from venice_billing import _arguments as arguments
 from venice_billing._walk import Bounds, Order, Place
 from venice_billing.errors import InvalidParameterError
+from venice_billing_api.models import HistoryCurrency
 
 _PREFIX = "vb1."
 _CHECK_BYTES = 6
-_LARGEST = 64 * 1024 * 1024
+_LARGEST = 8 * 1024 * 1024  # bytes of its document: some 300,000 rows at one instant
+_MOST = 10**9
+_DIGEST = re.compile(r"[0-9a-f]{18}")
 _ALLOWED = "the text of a walk's checkpoint, whole and unaltered"
 
 
@@ -56,7 +61,8 @@ def decode(text: object) -> tuple[Filters, Place]:
         raise InvalidParameterError("checkpoint", text, _ALLOWED)
     try:
         document = _unpacked(text.removeprefix(_PREFIX))
-        return _filters(document), Place(_moment(document["at"]), _counts(document["seen"]))
+        filters = _filters(document)
+        return filters, _place(document, filters.bounds)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error):
         raise InvalidParameterError("checkpoint", text, _ALLOWED) from None
 
@@ -100,15 +106,24 @@ def _check(packed: bytes) -> bytes:
 
 def _filters(document: dict[str, Any]) -> Filters:
     order, currency = document["order"], document["currency"]
-    if order not in ("asc", "desc") or not isinstance(currency, str | None):
+    if order not in ("asc", "desc") or currency not in (None, *HistoryCurrency):
         raise ValueError("not the filters of a walk")
-    return Filters(currency, Bounds(_moment(document["start"]), _moment(document["end"])), order)
+    start, end = _moment(document["start"]), _moment(document["end"])
+    if start is not None and end is not None and start >= end:
+        raise ValueError("not a range of time")
+    return Filters(currency, Bounds(start, end), order)
 
 
-def _counts(seen: dict[str, Any]) -> dict[str, int]:
-    if not all(isinstance(count, int) and count > 0 for count in seen.values()):
-        raise ValueError("not counts of rows")
-    return seen
+def _place(document: dict[str, Any], bounds: Bounds) -> Place:
+    at, seen = _moment(document["at"]), document["seen"]
+    if at is None and seen:
+        raise ValueError("rows without an instant")
+    if at is not None and not bounds.contain(at):
+        raise ValueError("a place outside of the range")
+    for digest, count in seen.items():
+        if not _DIGEST.fullmatch(digest) or type(count) is not int or not 0 < count <= _MOST:
+            raise ValueError("not counts of rows")
+    return Place(at, seen)
 
 
 def _text(moment: datetime | None) -> str | None:
@@ -116,4 +131,10 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+    """Return an instant as `_text` writes it, from which a walk can reckon a day either way."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() != timedelta() or not arguments.is_within_calendar(moment):
+        raise ValueError("not an instant of a walk")
+    return moment.astimezone(UTC)

@@ -61,14 +61,16 @@ def configure(
         raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")
     if base_url is None:
         base_url = environment.get("VENICE_BASE_URL") or BASE_URL
+    key = Secret(arguments.api_key(api_key))
     return Configuration(
         base_url=arguments.base_url(base_url),
-        key=Secret(arguments.api_key(api_key)),
+        key=key,
         policy=Policy(
             timeout=arguments.seconds("timeout", timeout),
             max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES),
             max_wait=arguments.seconds("max_wait", max_wait, or_none=True),
             budget=FailureBudget(),
             clock=clock,
+            secret=key,
         ),
     )

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 5 * 1024 * 1024
 """Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and JSON grows thirtyfold when it is read."""
-ERROR_LIMIT = 64 * 1024
-"""Bytes that are kept of the body of an error."""
+_ERROR_LIMIT = 68 * 1024
+"""Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
 
@@ -84,8 +84,8 @@ class Answer:
         # An event hook or a mock has read the body already, and httpx has decoded it.
         self.is_read = response.is_stream_consumed
         try:
-            coding = "" if self.is_read else response.headers.get("content-encoding", "")
-            self._reader = BodyReader(coding, BODY_LIMIT) if self._is_success else BodyReader(coding, ERROR_LIMIT)
+            coding = "" if self.is_read else key.masked(response.headers.get("content-encoding", ""))
+            self._reader = BodyReader(coding, BODY_LIMIT) if self._is_success else BodyReader(coding, _ERROR_LIMIT)
             if self.is_read:
                 self._feed(response.content)
         except BodyError as error:
@@ -103,7 +103,6 @@ class Answer:
     def outcome(self) -> Outcome:
         """Return the answer, whole; of an error whose body is unreadable, status and headers are enough."""
         body = self._body()
-        headers = {name.lower(): self._key.masked(value) for name, value in self._response.headers.items()}
         if self._is_success and not self._problem and not self._is_whole(body):
             self._problem = (
                 "the answer names no length and the connection ended: it may have been cut short"
@@ -112,6 +111,7 @@ class Answer:
             )
         if self._is_success and self._problem:
             return Unreadable(self._problem)
+        headers = self._key.masked_headers(self._response.headers)
         return Reply(self._response.status_code, headers, self._key.masked_bytes(body))
 
     def _feed(self, chunk: bytes) -> bool:

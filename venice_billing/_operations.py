@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from email.message import Message
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from venice_billing import _arguments as arguments
 from venice_billing._call import Operation, Reply, Request
 from venice_billing._csv import check_text
-from venice_billing._drift import note
+from venice_billing._headers import file_name
 from venice_billing.errors import InvalidParameterError, ResponseValidationError
 from venice_billing.models import UsageCsv
 from venice_billing_api.api.billing import (
@@ -18,7 +17,6 @@ from venice_billing_api.api.billing import (
     get_billing_usage_analytics,
     get_billing_usage_history,
 )
-from venice_billing_api.codec import noticing
 from venice_billing_api.models import (
     Balance,
     HistoryCurrency,
@@ -171,8 +169,10 @@ def _parsed(parse_response: Callable[..., object], kind: type[T], reply: Reply) 
 
 def _reader(parse_response: Callable[..., object], kind: type[T]) -> Callable[[Reply], T]:
     def read(reply: Reply) -> T:
-        with noticing(note):
-            return _parsed(parse_response, kind, reply)
+        value = _parsed(parse_response, kind, reply)
+        if isinstance(value, UsageHistoryPage) and value.next_cursor is not None:
+            _check_cursor(value.next_cursor, "nextCursor")
+        return value
 
     return read
 
@@ -195,11 +195,15 @@ def _page_reader(
 
 def _next_cursor(headers: Mapping[str, str]) -> str | None:
     cursor = headers.get("x-next-cursor")
-    if cursor is None:
-        return None
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,512}", cursor):
-        raise ResponseValidationError(f"not a cursor: {cursor[:80]!r}", field="x-next-cursor")
+    if cursor is not None:
+        _check_cursor(cursor, "x-next-cursor")
     return cursor
+
+
+def _check_cursor(cursor: str, field: str) -> None:
+    """Refuse a cursor that the contract forbids, before it goes into a request."""
+    if not arguments.is_cursor(cursor):
+        raise ResponseValidationError(f"not a cursor: {cursor[:80]!r}", field=field)
 
 
 def _pagination(headers: Mapping[str, str]) -> Pagination | None:
@@ -222,8 +226,5 @@ def _whole_number(headers: Mapping[str, str], name: str) -> int:
 
 
 def _filename(headers: Mapping[str, str]) -> str | None:
-    if "content-disposition" not in headers:
-        return None
-    message = Message()
-    message["content-disposition"] = headers["content-disposition"]
-    return message.get_filename()
+    header = headers.get("content-disposition")
+    return None if header is None else file_name(header)

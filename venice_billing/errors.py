@@ -10,11 +10,19 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from venice_billing._headers import link_to
+from venice_billing._secret import Secret
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_NO_SECRET = Secret("")
 _MESSAGE_LIMIT = 500
 _VALUE_LIMIT = 80
+_BODY_LIMIT = 64 * 1024
+_MARGIN = 4096  # so that a key at the limit is found before it is cut in two
+_DIGITS = 15
+_HUGE = 1e15  # seconds, or milliseconds: as good as for ever
 
 
 class VeniceError(Exception):
@@ -40,7 +48,7 @@ class APIError(VeniceError):
         details: The API's own account of the bad fields, if it gave one.
         request_id: The API's name for the request, if it gave one.
         headers: The response headers, names in lower case.
-        body: The response body as received.
+        body: The response body as received, at most its first 64 KiB, without the key.
     """
 
     def __init__(
@@ -118,10 +126,7 @@ class EndpointRetiredError(APIError):
     @property
     def successor(self) -> str | None:
         """The address of the replacement, from the `Link` header; None if the API names none."""
-        match = re.search(
-            r'<([^<>]*)>[^,]*;\s*rel\s*=\s*"?successor-version\b', self.headers.get("link", ""), re.IGNORECASE
-        )
-        return match[1] if match else None
+        return link_to(self.headers.get("link", ""), "successor-version")
 
     @property
     def sunset(self) -> datetime | None:
@@ -204,6 +209,7 @@ def error_for(
     *,
     continuation: bool = False,
     now: float | None = None,
+    secret: Secret = _NO_SECRET,
 ) -> APIError | BillingTimeoutError:
     """Return the error that an HTTP answer outside 2xx stands for.
 
@@ -213,9 +219,11 @@ def error_for(
         body: The response body: JSON in any of the API's shapes, HTML of a proxy, or nothing.
         continuation: The request carried a cursor and nothing else, so that a 400 is about the cursor.
         now: The time in Unix seconds that reset headers are counted from; by default the present.
+        secret: The key of the request, which the answer may repeat and the error must not.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     message, details = _explanation(status, headers, body)
+    message, details = secret.masked(message), _masked(details, secret)
     if status == HTTPStatus.GATEWAY_TIMEOUT:
         return BillingTimeoutError(
             bounded(f"HTTP 504: {message}; ask for a shorter range", _MESSAGE_LIMIT), status_code=status
@@ -225,7 +233,13 @@ def error_for(
         kind = AdminKeyRequiredError
     if kind is InvalidRequestError and continuation and status == HTTPStatus.BAD_REQUEST:
         kind = CursorRejectedError
-    error = kind(message, status_code=status, details=details, headers=headers, body=body)
+    error = kind(
+        message,
+        status_code=status,
+        details=details,
+        headers={secret.masked(name): secret.masked(value) for name, value in headers.items()},
+        body=secret.masked_body(body[: _BODY_LIMIT + _MARGIN])[:_BODY_LIMIT],
+    )
     if isinstance(error, RateLimitError):
         error.retry_after = retry_after(headers, time.time() if now is None else now)
     return error
@@ -273,7 +287,7 @@ def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, An
 def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, Any]:
     """Return the message and the details in an error body of any shape the API is known to send."""
     try:
-        document = json.loads(body)
+        document = json.loads(body) if len(body) <= _BODY_LIMIT else None  # lists in lists cost 25 times their text
     except (ValueError, RecursionError):
         return _plain_explanation(status, headers, body), None
     if not isinstance(document, dict):
@@ -284,6 +298,13 @@ def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[
     details = {key: document[key] for key in ("details", "issues") if document.get(key)}
     message = _first_text(error, document.get("message"), default=_reason(status))
     return message, (details.get("details") if set(details) == {"details"} else details) or None
+
+
+def _masked(details: Any, secret: Secret) -> Any:
+    try:
+        return secret.masked_data(details)
+    except RecursionError:  # nested a hundred times deeper than any that explains something
+        return None
 
 
 def _first_text(*values: Any, default: str) -> str:
@@ -309,7 +330,11 @@ def _reason(status: int) -> str:
 
 
 def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,15}(\.\d{1,9})?", text.strip(), re.ASCII) else None
+    """Return a number of seconds or milliseconds; one too long to be meant is as good as for ever, not none."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
+        return None
+    whole, dot, fraction = text.strip().lstrip("0").partition(".")
+    return float(f"0{whole}{dot}{fraction[:9]}") if len(whole) <= _DIGITS else _HUGE
 
 
 def _http_date(text: str) -> datetime | None:

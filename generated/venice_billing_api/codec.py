@@ -49,9 +49,11 @@ def decode_json(content: bytes) -> Any:
     Raises:
         DecodeError: It is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
     """
+    import msgspec  # here, because who asks for CSV needs none
+
     try:
         return _fast_decoder()(content)
-    except (ValueError, ArithmeticError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         return _decode_carefully(content)  # which alone says what is JSON, and what is wrong with the rest
 
 

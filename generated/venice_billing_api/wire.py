@@ -50,7 +50,7 @@ def read_plain(model: type, content: bytes) -> Any:
     decode, read = _reader(model)
     try:
         return read(decode(content))
-    except (ValueError, ArithmeticError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         return None
 
 

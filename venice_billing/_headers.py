@@ -1,0 +1,98 @@
+"""Values of response headers: lists of items with parameters, as in `Link` and `Content-Disposition`. Pure.
+
+Each is read once from front to back, so that a hostile header costs no more than its length.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What is never closed reaches to the end: so no alternative is tried twice at one place.
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|[,;]|[^",;<]+', re.DOTALL)
+_QUOTED = re.compile(r"\\(.)", re.DOTALL)
+_DRIVES = re.compile(r"(?:[A-Za-z]:)+")
+_LONGEST_NAME = 255  # bytes: what the usual file systems take
+_LONGEST_READ = 4096
+_LONGEST_SUFFIX = 16
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control and format characters, half characters, line breaks
+
+
+def link_to(header: str, relation: str) -> str | None:
+    """Return the target of the first link of a relation in a `Link` header (RFC 8288), or None."""
+    for target, parameters in _items(header, separator=","):
+        relations = parameters.get("rel", "").lower().split()
+        if relation in relations and target.startswith("<") and target.endswith(">"):
+            return target[1:-1].strip()
+    return None
+
+
+def file_name(header: str) -> str | None:
+    """Return the file name that a `Content-Disposition` header (RFC 6266) suggests, as a bare name; None without one.
+
+    Folders, drives and characters that do not show are left out, and so is what is longer than a file system takes.
+    """
+    _, parameters = next(_items(header, separator=""))
+    return _bare(_extended(parameters.get("filename*", "")) or parameters.get("filename", ""))
+
+
+def _items(header: str, separator: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each item of a list with its parameters, whose names are in lower case; of equal names the first counts."""
+    parts: list[list[str]] = [[]]
+    for match in _PIECE.finditer(header):
+        piece = match[0]
+        if piece == separator:
+            yield _item(parts)
+            parts = [[]]
+        elif piece == ";":
+            parts.append([])
+        else:
+            parts[-1].append(piece)
+    yield _item(parts)
+
+
+def _item(parts: list[list[str]]) -> tuple[str, dict[str, str]]:
+    first, *rest = ["".join(pieces).strip() for pieces in parts]
+    parameters: dict[str, str] = {}
+    for part in rest:
+        name, _, value = part.partition("=")
+        parameters.setdefault(name.strip().lower(), _unquoted(value.strip()))
+    return first, parameters
+
+
+def _unquoted(value: str) -> str:
+    return _QUOTED.sub(r"\1", value[1:].removesuffix('"')) if value.startswith('"') else value
+
+
+def _extended(value: str) -> str:
+    """Return the text of an extended value such as `UTF-8''a%20b` (RFC 8187), empty if it is none."""
+    charset, _, rest = value.partition("'")
+    _, quote, text = rest.partition("'")
+    if not quote or charset.lower() not in {"utf-8", "iso-8859-1"}:
+        return ""
+    return unquote_to_bytes(text).decode(charset, "replace")
+
+
+def _bare(name: str) -> str | None:
+    name = "".join(character for character in name[-_LONGEST_READ:] if unicodedata.category(character) not in _UNSEEN)
+    name = re.split(r"[/\\]", name)[-1].strip()
+    if drives := _DRIVES.match(name):
+        name = name[drives.end() :].strip()
+    name = _shortened(name).strip()
+    return name if name.strip(". ") else None
+
+
+def _shortened(name: str) -> str:
+    """Return a name of at most 255 bytes, with its suffix."""
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix.encode()) > _LONGEST_SUFFIX:
+        stem, dot, suffix = name, "", ""
+    room = _LONGEST_NAME - len((dot + suffix).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore") + dot + suffix
