@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from venice_billing import _drift
 from venice_billing import _operations as operations
-from venice_billing._call import Reply
+from venice_billing._call import Reply, _read
+from venice_billing._secret import Secret
 from venice_billing.testing._text import to_json
 from venice_billing_api import codec
 from venice_billing_api.errors import DecodeError
@@ -125,7 +126,8 @@ def test_drift_is_found_in_every_corner_of_a_page(
     data = [plain, {**plain, "inferenceDetails": {**counts, "deep": 1}}, {**plain, "currency": "SHELLS", "side": 2}]
     body = json.dumps({"data": data * 2, "nextCursor": None, "top": 3}).encode()
     with caplog.at_level(logging.INFO, "venice_billing"):
-        operations.usage_history().read(Reply(200, {"content-type": "application/json"}, body))
+        reply = Reply(200, {"content-type": "application/json"}, body)
+        _read(operations.usage_history(), reply, Secret("a-good-key"))
     noted = sorted(record.getMessage().partition(": ")[2] for record in caplog.records)
     assert noted == [
         "Currency value 'SHELLS'",
