@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from venice_billing import APIConnectionError, ResponseValidationError, ServerError, VeniceError
-from venice_billing._exchange import ERROR_LIMIT
+from venice_billing.errors import _BODY_LIMIT
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
@@ -82,13 +82,13 @@ async def test_a_body_shorter_than_its_framing_is_a_broken_connection(flavour: F
 
 
 async def test_of_an_error_the_beginning_of_the_body_is_kept(flavour: Flavour) -> None:
-    body = b"x" * (3 * ERROR_LIMIT)
+    body = b"x" * (3 * _BODY_LIMIT)
     head = b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
     with ScriptedServer(then_close(head + body)) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
         with pytest.raises(ServerError) as caught:
             await face.call("get_balance")
-        assert caught.value.body == body[:ERROR_LIMIT]
+        assert caught.value.body == body[:_BODY_LIMIT]
         await face.close()
 
 
