@@ -5,8 +5,9 @@ against the budget from the moment it is admitted, since all that are under way 
 admitted in the order in which they arrived.
 
 There is no lock here, so that an interrupt between two lines leaves none behind: each operation on the shared
-collections is atomic by itself, and only the first ticket of the queue is ever admitted. The collections hold tickets
-weakly, so that a place or a turn is free again once the call that took it is gone, however it ended.
+collections is atomic by itself, and only the first ticket of the queue is admitted, unless there is room for all that
+wait. The collections hold tickets weakly, so that a place or a turn is free again once the call that took it is gone,
+however it ended.
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ class FailureBudget:
         A ticket that was told to wait keeps its turn until it is admitted, settled, or gone.
         """
         self._queue.setdefault(ticket)
-        ahead = self._ahead_of(ticket)  # before the counts: they hold for the first, as nobody else can be admitted
-        under_way = len(self._under_way)  # before the failures: what fails in between counts twice, not never
+        # In this order: what moves on from one collection to the next meanwhile counts twice, not never.
+        ahead, waiting = self._place_of(ticket)
+        under_way = len(self._under_way)
         failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
         if len(failed) >= FAILURES:
             return max(_POLL, failed[0] + PERIOD + _MARGIN - now)
-        if ahead or len(failed) + under_way >= FAILURES:
+        has_room_for_all = len(failed) + under_way + waiting <= FAILURES
+        if not has_room_for_all and (ahead or len(failed) + under_way >= FAILURES):
             return min(_POLL * (1 + ahead), LONGEST_POLL)  # the answers under way decide
-        while self._failed and _is_over(self._failed[0], now):
+        while not ahead and self._failed and _is_over(self._failed[0], now):
             del self._failed[0]
         self._under_way.add(ticket)
         self._queue.pop(ticket, None)
@@ -67,9 +70,10 @@ class FailureBudget:
         self._under_way.discard(ticket)
         self._queue.pop(ticket, None)
 
-    def _ahead_of(self, ticket: Ticket) -> int:
+    def _place_of(self, ticket: Ticket) -> tuple[int, int]:
+        """Return how many wait before a ticket, and how many wait in all."""
         waiting = [other for reference in self._queue.keyrefs() if (other := reference()) is not None]
-        return next((place for place, other in enumerate(waiting) if other is ticket), len(waiting))
+        return next((place for place, other in enumerate(waiting) if other is ticket), len(waiting)), len(waiting)
 
 
 def _is_over(moment: float, now: float) -> bool:

@@ -69,7 +69,8 @@ class Answer:
 
     def response(self) -> httpx.Response:
         """Return it as httpx gives it out, its body not yet read."""
-        return httpx.Response(self.status, headers=list(self.headers), stream=httpx.ByteStream(self.content))
+        headers = [*self.headers, ("content-length", str(len(self.content)))]
+        return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(self.content))
 
     @property
     def lower_headers(self) -> Mapping[str, str]:
