@@ -407,23 +407,30 @@ async def test_a_kept_connection_that_ends_within_an_answer_is_a_failure(flavour
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["at once", "in a record of their own"])
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in a record of their own"])
 async def test_bytes_that_nobody_asked_for_answer_no_request(
-    flavour: Flavour, authority: trustme.CA, anyio_backend: str, pause: float, *, tls: bool
+    flavour: Flavour, authority: trustme.CA, anyio_backend: str, *, apart: bool, tls: bool
 ) -> None:
     false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+    received, sent = threading.Event(), threading.Event()
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
-        connection.sendall(_ANSWER if pause else _ANSWER + false)
-        if pause:
-            wait(pause)
+        connection.sendall(_ANSWER if apart else _ANSWER + false)
+        if apart:
+            received.wait(60)
             connection.sendall(false)
+        sent.set()
 
     with ScriptedServer(script, tls=_context(authority, "127.0.0.1") if tls else None) as server:
-        face = _face(flavour, server.url)
+        face = _face(flavour, server.url, timeout=60)
         for _ in range(3):
             assert (await face.call("get_balance")).can_consume is True
-            await anyio.sleep(3 * pause)
+            received.set()
+            while not sent.is_set():  # noqa: ASYNC110 - the server is a thread
+                await anyio.sleep(0.01)
+            await anyio.sleep(0.05)  # so that the event loop reads what the system has
+            received.clear()
+            sent.clear()
         await face.close()
         assert server.connections == 3
 

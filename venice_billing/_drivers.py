@@ -141,17 +141,9 @@ class Driver:
             bound.begin()
             try:
                 return self._exchange(client, send, bound, until)
-            except FAULTS as fault:
-                if self.connections.is_closed:
-                    return Closed()
-                if not (bound.is_stale and isinstance(fault, httpx.TransportError)):
-                    return self._wire.fault(fault)
-                if isinstance(fault, httpx.TimeoutException):
-                    return Expired()
-            except RuntimeError:  # what httpx says of a client that is closed
-                if not self.connections.is_closed:
-                    raise
-                return Closed()
+            except (*FAULTS, RuntimeError) as fault:
+                if (outcome := _outcome_of(fault, bound, self._wire, self.connections)) is not None:
+                    return outcome
 
     def _exchange(self, client: httpx.Client, send: Send, bound: Deadline, until: float) -> Outcome:
         request = self._wire.request(client, send, bound)
@@ -248,17 +240,9 @@ class AsyncDriver:
             bound.begin()
             try:
                 return await self._exchange(client, send, bound, until)
-            except FAULTS as fault:
-                if self.connections.is_closed:
-                    return Closed()
-                if not (bound.is_stale and isinstance(fault, httpx.TransportError)):
-                    return self._wire.fault(fault)
-                if isinstance(fault, httpx.TimeoutException):
-                    return Expired()
-            except RuntimeError:  # what httpx says of a client that is closed
-                if not self.connections.is_closed:
-                    raise
-                return Closed()
+            except (*FAULTS, RuntimeError) as fault:
+                if (outcome := _outcome_of(fault, bound, self._wire, self.connections)) is not None:
+                    return outcome
 
     async def _exchange(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
         request = self._wire.request(client, send, bound)
@@ -271,3 +255,17 @@ class AsyncDriver:
                         break
                 leave_if_more_came(response)
         return Expired() if self.clock.monotonic() > until else answer.outcome()
+
+
+def _outcome_of(
+    fault: Exception, bound: Deadline, wire: Wire, connections: Connections | AsyncConnections
+) -> Outcome | None:
+    """Return the outcome of a request that failed; None if it reached nobody, and is to be sent once more."""
+    if connections.is_closed:
+        return Closed()
+    if isinstance(fault, RuntimeError) and not isinstance(fault, httpx.StreamError):
+        raise fault  # httpx says so that a client is closed; everything else is a bug
+    is_expired = isinstance(fault, httpx.TimeoutException)
+    if bound.is_stale and isinstance(fault, httpx.TransportError) and not is_expired:
+        return None
+    return wire.fault(fault)
