@@ -34,6 +34,7 @@ from venice_billing_api.network import BoundBackend, _BoundStream
 
 sys.path.append(str(Path(__file__).resolve().parent / "stock"))
 
+from fronts import Front
 from sockets import GOOD, ScriptedServer, never_accepting, say, stall_after, then_close
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ async def test_a_call_that_is_under_way_when_its_client_closes_says_so_at_once(
                 await anyio.sleep(0.01)
             await face.close()
         assert len(said) == 3
+        assert face.client._policy.budget._failed == []
         assert server.closed_by_peer.wait(10)
         with pytest.raises(ClientClosedError):
             await face.call("get_balance")
@@ -431,6 +433,28 @@ async def test_bytes_that_nobody_asked_for_answer_no_request(
             await anyio.sleep(0.05)  # so that the event loop reads what the system has
             received.clear()
             sent.clear()
+        await face.close()
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_record_right_behind_an_answer_answers_no_request(
+    flavour: Flavour, authority: trustme.CA, anyio_backend: str
+) -> None:
+    """It comes in one piece with the answer, so that TLS holds it, and the system knows nothing of it any more."""
+    false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        connection.sendall(_ANSWER)
+        connection.sendall(false)
+
+    with (
+        ScriptedServer(script, tls=_context(authority, "127.0.0.1")) as server,
+        Front(server.port, gather=0.05) as front,
+    ):
+        face = _face(flavour, f"https://127.0.0.1:{front.port}", timeout=60)
+        for _ in range(3):
+            assert (await face.call("get_balance")).can_consume is True
         await face.close()
         assert server.connections == 3
 

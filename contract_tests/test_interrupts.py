@@ -101,7 +101,11 @@ def with_a_lost_turn(budget: FailureBudget) -> list[Ticket]:
     return [ticket]
 
 
-@pytest.mark.parametrize("event", ["line", "opcode"])
+# Python 3.12 tells of instructions too late, and not of all of them.
+EVENTS = ["line"] if sys.version_info[:2] == (3, 12) else ["line", "opcode"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("outcome", [OK, Broken("refused")], ids=["success", "failure"])
 @pytest.mark.parametrize("before", [fresh, exhausted, with_a_lost_turn])
 def test_an_interrupt_at_any_position_of_a_call_leaves_the_budget_as_it_was(

@@ -54,7 +54,9 @@ class Gate:
         self.reached = threading.Event()
         self.opened = threading.Event()
         self.armed = False
+        self.closed_beneath = False
         send: Any = ssl.SSLSocket.send
+        close: Any = ssl.SSLSocket._real_close  # type: ignore[attr-defined] # what takes the encryption away first
 
         def held(connection: ssl.SSLSocket, data: Any, flags: int = 0) -> int:
             if self.armed and not connection.server_side and b"Bearer" in bytes(data):
@@ -63,7 +65,13 @@ class Gate:
                 self.opened.wait(60)
             return int(send(connection, data, flags))
 
+        def noted(connection: ssl.SSLSocket) -> None:
+            is_held = self.reached.is_set() and not self.opened.is_set()
+            self.closed_beneath = self.closed_beneath or (is_held and not connection.server_side)
+            close(connection)
+
         monkeypatch.setattr(ssl.SSLSocket, "send", held)
+        monkeypatch.setattr(ssl.SSLSocket, "_real_close", noted)
 
 
 @pytest.mark.parametrize("end", ["cancel", "close"])
@@ -101,6 +109,7 @@ def test_what_is_about_to_be_sent_when_a_request_is_ended_stays_encrypted(
     client.close()
     assert len(problems) == 1
     assert isinstance(problems[0], ClientClosedError) or end == "cancel"
+    assert not gate.closed_beneath
     assert _KEY.encode() not in tapped.heard
     assert b"Bearer" not in tapped.heard
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from operator import index
 from typing import TYPE_CHECKING
 
 import httpx
@@ -36,7 +37,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     within = isinstance(value, int) and low <= value <= (_LARGEST if high is None else high)
     if not isinstance(value, int) or isinstance(value, bool) or not within:
         raise InvalidParameterError(name, value, allowed)
-    return value
+    return index(value)  # plainly: an enum member would be sent as its name
 
 
 def optional_integer(name: str, value: object, low: int, high: int | None = None) -> int | None:
@@ -73,7 +74,11 @@ def instant(name: str, value: object) -> datetime:
     """Return an aware datetime in UTC."""
     moment = _from_text(name, value) if isinstance(value, str) else value
     if isinstance(moment, datetime):
-        if moment.tzinfo is None or moment.utcoffset() is None:
+        try:
+            is_naive = moment.tzinfo is None or moment.utcoffset() is None
+        except Exception as error:  # a zone may be anybody's code
+            raise InvalidParameterError(name, "a time whose zone fails", _MOMENT_ALLOWED) from error
+        if is_naive:
             raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
         try:
             return moment.astimezone(UTC)
@@ -119,7 +124,7 @@ def lookback(value: object) -> str:
     valid = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", value) is not None
     if not isinstance(value, str) or not valid or int(value[:-1]) > LOOKBACK_DAYS:
         raise InvalidParameterError("lookback", value, f"a number of days from '1d' to '{LOOKBACK_DAYS}d'")
-    return value
+    return str.__str__(value)  # plainly, as above
 
 
 def cursor(value: object, **filters: object) -> str:
@@ -131,7 +136,7 @@ def cursor(value: object, **filters: object) -> str:
             raise InvalidParameterError(
                 name, given, "left out beside a cursor: the cursor carries the filters of its walk"
             )
-    return value
+    return str.__str__(value)  # plainly, as above
 
 
 def is_cursor(text: str) -> bool:

@@ -100,6 +100,18 @@ def take_apart(document: bytes) -> CsvDocument:
     return CsvDocument(header, newline_of(first), records)
 
 
+def check_columns(document: CsvDocument) -> None:
+    """Refuse prose, which would pass for the header row of an empty ledger.
+
+    Raises:
+        ResponseValidationError: There is no record, and the header names no time of booking.
+    """
+    if not document.records and _are_no_columns(fields(document.header)):
+        raise ResponseValidationError(
+            f"no header row: {document.header[:120]!r} names no time of booking", field="header row"
+        )
+
+
 def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
     """Refuse records out of order: no place among them would name what was received.
 
@@ -147,8 +159,13 @@ def without_newline(record: bytes) -> bytes:
 def joined(records: Iterable[bytes], newline: bytes) -> bytes:
     """Return records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
     if isinstance(records, Lines):
-        return records.text if records.text[-1:] in (b"", b"\n") else records.text + newline
-    return b"".join([record if record[-1:] == b"\n" else record + newline for record in records])
+        return records.text if records.text[-1:] in (b"", b"\n") else _ended(records.text, newline)
+    return b"".join([record if record[-1:] == b"\n" else _ended(record, newline) for record in records])
+
+
+def _ended(text: bytes, newline: bytes) -> bytes:
+    """Return a text with the line break at its end, of which it may have the first half."""
+    return (text[:-1] if text[-1:] == b"\r" else text) + newline
 
 
 def fields(record: bytes) -> list[str]:
@@ -281,8 +298,12 @@ def _field(record: bytes, index: int) -> bytes:
 
 def _is_record(values: list[str]) -> bool:
     """Tell whether the first row of a page is a record: it has no name of a time, but a time."""
-    plain = {re.sub(r"[^a-z]", "", value.lower()) for value in values}
-    return plain.isdisjoint(_TIME_COLUMNS) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
+    return _are_no_columns(values) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
+
+
+def _are_no_columns(values: list[str]) -> bool:
+    """Tell whether none of the values is a name of a time."""
+    return {re.sub(r"[^a-z]", "", value.lower()) for value in values}.isdisjoint(_TIME_COLUMNS)
 
 
 def _check_even(records: Sequence[bytes], count: int) -> None:

@@ -14,8 +14,8 @@ from venice_billing._exchange import FAULTS, Wire
 from venice_billing._http_client import ClosedError
 from venice_billing._walk import Deliver, Together, Walk
 from venice_billing._windows import Windows, in_turn
-from venice_billing.errors import VeniceError
-from venice_billing_api.deadline import Deadline, leave_if_more_came
+from venice_billing.errors import ResponseValidationError, VeniceError
+from venice_billing_api.deadline import Deadline, leave_unless_clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -64,6 +64,9 @@ class SystemClock:
         await anyio.sleep(seconds)
 
 
+_SYSTEM = SystemClock()
+
+
 class Driver:
     """Runs steps on an `httpx.Client`."""
 
@@ -81,6 +84,9 @@ class Driver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # typeshed: the value of a generator is Any here
+                except ResponseValidationError:
+                    self.connections.distrust()
+                    raise
                 outcome = self.perform(step)
 
     def walk(self, steps: Walk[Row]) -> Iterator[Deliver[Row]]:
@@ -93,6 +99,9 @@ class Driver:
                     step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
+                except ResponseValidationError:
+                    self.connections.distrust()
+                    raise
                 outcome = failure = None
                 if isinstance(step, Deliver):
                     yield step
@@ -109,7 +118,8 @@ class Driver:
         if self.connections.is_closed:
             return Closed()
         if isinstance(step, Wait):
-            self.clock.sleep(step.seconds, interrupt)
+            # What other requests here decide takes their time, also where the clock is a virtual one.
+            (_SYSTEM if step.queued else self.clock).sleep(step.seconds, interrupt)
             return None
         return self._send(step, interrupt)
 
@@ -155,7 +165,7 @@ class Driver:
                 for chunk in response.stream:
                     if not answer.take(chunk) or self.clock.monotonic() > until:
                         break
-                leave_if_more_came(response)
+                leave_unless_clean(response)
         return Expired() if self.clock.monotonic() > until else answer.outcome()
 
 
@@ -176,6 +186,9 @@ class AsyncDriver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # as in Driver.run
+                except ResponseValidationError:
+                    self.connections.distrust()
+                    raise
                 outcome = await self.perform(step)
 
     async def walk(self, steps: Walk[Row]) -> AsyncGenerator[Deliver[Row], None]:
@@ -188,6 +201,9 @@ class AsyncDriver:
                     step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
+                except ResponseValidationError:
+                    self.connections.distrust()
+                    raise
                 outcome = failure = None
                 if isinstance(step, Deliver):
                     yield step
@@ -211,7 +227,7 @@ class AsyncDriver:
         if self.connections.is_closed:
             return Closed()
         if isinstance(step, Wait):
-            await self.clock.async_sleep(step.seconds)
+            await (_SYSTEM if step.queued else self.clock).async_sleep(step.seconds)
             return None
         return await self._send(step)
 
@@ -253,7 +269,7 @@ class AsyncDriver:
                 async for chunk in response.stream:
                     if not answer.take(chunk) or self.clock.monotonic() > until:
                         break
-                leave_if_more_came(response)
+                leave_unless_clean(response)
         return Expired() if self.clock.monotonic() > until else answer.outcome()
 
 

@@ -24,7 +24,8 @@ BODY_LIMIT = 5 * 1024 * 1024
 _ERROR_LIMIT = 68 * 1024
 """Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
-FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)
+# UnicodeError: httpx reads the address of a redirect also where it does not follow it.
+FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
 _USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}

@@ -10,12 +10,13 @@ import sys
 import threading
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.request import getproxies
 
 import httpx
 
 from venice_billing._forks import heed_forks
 from venice_billing.errors import InvalidParameterError
-from venice_billing_api.deadline import bound_async, bound_sync, shut
+from venice_billing_api.deadline import bound_async, bound_sync, leave_all, shut
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +28,7 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
 """More than the requests that a client has under way at once, which its failure budget bounds."""
+_LARGEST_PORT = 65_535
 _OTHER_LOOP = "one that was used in another event loop"
 _OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
 _WITHOUT_CONNECTIONS = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
@@ -50,6 +52,7 @@ class Connections:
     """
 
     def __init__(self, base_url: str, given: httpx.Client | None = None, *, owned: bool = False) -> None:
+        _load_decoders()
         self._given = _checked(given, base_url)
         self._owned = owned or given is None
         self._settings = None if given is not None else _Settings(base_url)
@@ -94,6 +97,11 @@ class Connections:
         if self._given is None and self._client is client:
             self._client = None
 
+    def distrust(self) -> None:
+        """Use no connection again that waits: an answer was no answer to its question, and so may the next one be."""
+        if self._client is not None:
+            leave_all(self._client)
+
     def close(self) -> None:
         """Close the connections, unless they are the user's own; what is under way ends at once."""
         self._is_closed = True
@@ -121,6 +129,7 @@ class AsyncConnections:
     """What the requests of an asynchronous client are sent with; as `Connections`, but one client an event loop."""
 
     def __init__(self, base_url: str, given: httpx.AsyncClient | None = None, *, owned: bool = False) -> None:
+        _load_decoders()
         self._given = _checked(given, base_url)
         self._owned = owned or given is None
         self._settings = None if given is not None else _Settings(base_url)
@@ -167,6 +176,11 @@ class AsyncConnections:
             raise ClosedError
         return client
 
+    def distrust(self) -> None:
+        """Use no connection again that waits: an answer was no answer to its question, and so may the next one be."""
+        for client in [self._given] if self._given is not None else list(self._clients.values()):
+            leave_all(client)
+
     async def close(self) -> None:
         """Close the connections of this event loop, unless they are the user's own; those of others end with theirs."""
         self._is_closed = True
@@ -194,8 +208,9 @@ class _Settings:
         # Plain http is for loopback only: it goes through no proxy, which would read the key, and has no certificates.
         self._verify: ssl.SSLContext | bool = False
         if not self._is_plain:
-            self._verify = _explained("SSL_CERT_FILE or SSL_CERT_DIR", httpx.create_ssl_context)
-            _explained("HTTPS_PROXY, HTTP_PROXY or ALL_PROXY", lambda: self.make(httpx.Client)).close()
+            self._verify = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
+            _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", _check_proxies)
+            _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", lambda: self.make(httpx.Client)).close()
 
     def make(self, kind: type[Client]) -> Client:
         """Return a client of one kind, without any connection yet."""
@@ -210,6 +225,20 @@ class _NoCookies(CookieJar):
 
     def add_cookie_header(self, request: Request) -> None:
         """Add none."""
+
+
+def _load_decoders() -> None:
+    """Import now what answers are read with: an import that is under way at a fork never ends in the child."""
+    from venice_billing_api import wire  # noqa: F401, PLC0415 - not before there is a client
+
+
+def _check_proxies() -> None:
+    """Refuse a port that no computer has: the system may take another one in its place."""
+    for scheme, address in getproxies().items():
+        if scheme in {"http", "https", "all"}:
+            port = httpx.URL(address if "://" in address else f"http://{address}").port
+            if port is not None and not 0 < port <= _LARGEST_PORT:
+                raise ValueError(f"there is no port {port}")
 
 
 def _explained(variables: str, make: Callable[[], Any]) -> Any:

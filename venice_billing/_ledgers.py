@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._csv import CsvDocument, TimeColumn, check_order, take_apart, without_newline
+from venice_billing._csv import CsvDocument, TimeColumn, check_columns, check_order, take_apart, without_newline
 from venice_billing._questions import CurrencyColumn, check_currency, within_range
 from venice_billing._tracker import LostThreadError
 from venice_billing._walk import MILLISECOND, Bounds, Page, up_to
@@ -158,6 +158,7 @@ class CsvLedger:
         Raises:
             ResponseValidationError: It does not.
         """
+        check_columns(document)
         self._check_header(document)
         records = document.records
         if ordered:

@@ -63,12 +63,13 @@ def usage_history(
     concurrency: int,
 ) -> Plan:
     """Plan a walk through the history."""
+    wished = arguments.choice("sort_order", sort_order, operations.SORT_ORDERS)
     filters, place = _start(
         checkpoint,
         currency,
         ("start_timestamp", start_timestamp),
         ("end_timestamp", end_timestamp),
-        None if sort_order == "asc" else sort_order,  # the default cannot be told from a wish
+        None if wished == "asc" else wished,  # an explicit "asc" is indistinguishable from the default
         "asc",
     )
     size = _sizes(page_size, max_items, concurrency)

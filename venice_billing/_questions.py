@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeVar
 
+from venice_billing._arguments import is_within_calendar
 from venice_billing._csv import Lines, fields
 from venice_billing._drift import note
 from venice_billing.errors import ResponseValidationError
@@ -37,9 +38,14 @@ def within_range(
         ordered: Whether the rows are known to be in order, so that the outer ones tell.
 
     Raises:
-        ResponseValidationError: None does.
+        ResponseValidationError: None does, or a time is one from which nobody can reckon further.
     """
     telling = (rows[0], rows[-1]) if ordered and rows else rows
+    if ordered and not all(is_within_calendar(stamp(row)) for row in telling):
+        raise ResponseValidationError(
+            f"a time at the end of the calendar: {stamp(rows[0]).isoformat()} to {stamp(rows[-1]).isoformat()}",
+            field="data",
+        )
     if all(bounds.contain(stamp(row)) for row in telling):
         return rows
     kept = [row for row in rows if bounds.contain(stamp(row))]

@@ -39,7 +39,7 @@ class Secret:
         self._mask = next(mask for mask in _MASKS if not mask or text.lower() not in mask)
         self._everywhere = len(text) >= _SHORTEST and _NUMBER.fullmatch(text) is None
         self._escapes = tuple(_escapes(text)) if self._everywhere else ()
-        self._hints = (text.lower(), *_MARKS, *_hints(text))
+        self._hints = (text.lower(), *_MARKS, *_hints(text), *(['""'] if '"' in text else []))
         # Made when they are needed first: each takes some milliseconds.
         self._in_data: re.Pattern[bytes] | None = None
         self._in_text: re.Pattern[str] | None = None
@@ -127,13 +127,16 @@ def _spelled_character(character: str) -> str:
     digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}")
     plain = re.escape(character)
     own = "" if character.isalnum() else f"|{plain}"
+    doubled = '|""' if character == '"' else ""  # as CSV writes it
     entity = html.escape(character)[1:]
     named = f"|{re.escape(entity)}" if entity else ""
+    if character == "'":
+        named += "|apos;"
     return (
         rf"(?:\\{{1,8}}(?:(?:u00|x|u\{{0{{0,6}}){digits}\}}?{own})"
         rf"|%(?:25){{0,4}}{digits}"
-        rf"|&(?:amp;){{0,4}}(?:#(?:0{{0,6}}{code}|[xX]0{{0,6}}{digits});{named})"
-        rf"|{plain})"
+        rf"|(?:&|%26)(?:amp;){{0,4}}(?:#(?:0{{0,6}}{code}|[xX]0{{0,6}}{digits});{named})"
+        rf"{doubled}|{plain})"
     )
 
 
@@ -156,6 +159,8 @@ def _escapes(text: str) -> Iterator[tuple[bytes, bytes]]:
     escaped = f"|[{re.escape(marks)}]" if marks else ""
     yield b"\\", rf"\\(?:(?i:(?:u00|x)(?:{codes})|u\{{0*(?:{codes})\}}){escaped})".encode()
     yield b"%", f"%(?:25)*(?i:{codes})".encode()
+    if '"' in text:
+        yield b'""', b'""'
     entities = "|".join(re.escape(html.escape(mark)[1:]) for mark in marks if html.escape(mark) != mark)
     yield b"&", f"&(?:amp;)*(?:#{f'|{entities}' if entities else ''})".encode()
 

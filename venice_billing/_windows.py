@@ -229,11 +229,11 @@ class Windows(Generic[Row]):
         width = gap.reach if gap.rate is None else self._width(gap.rate)
         try:
             border = down_to(near + width if self._forwards else near - width)
+            if self._forwards:
+                return border if border < (far or self._now) - width / 4 else None
+            return border if far is None or border > far + (width - gap.silent) / 4 else None
         except OverflowError:  # wider than the calendar
             return None
-        if self._forwards:
-            return border if border < (far or self._now) - width / 4 else None
-        return border if far is None or border > far + (width - gap.silent) / 4 else None
 
     def _width(self, rate: float) -> timedelta:
         rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page

@@ -80,22 +80,26 @@ class CsvFile:
         self._progress_path = self._partial.with_suffix(".progress")
         policy = configuration.policy
         now = datetime.fromtimestamp(policy.clock.time(), UTC)
+        self.ledger = CsvLedger(policy, filters.currency, filters.bounds.start)
+        self.place = Place()
+        self._rows = self._resumed_rows = 0
         with _explained(self._partial):
             self._file = open_own(self._partial, locked=True)
             try:
                 self._progress_file = open_own(self._progress_path)
                 try:
-                    part = self._go_on_or_begin(now, limit)
+                    self._go_on_after(self._go_on_or_begin(now, limit))
                 except BaseException:
                     self._progress_file.close()
                     raise
             except BaseException:
                 release(self._file)
                 raise
-        self._rows = self._resumed_rows = part.rows if part else 0
-        self.ledger = CsvLedger(policy, filters.currency, filters.bounds.start)
-        self.place = Place()
+
+    def _go_on_after(self, part: _Part | None) -> None:
+        """Take over what the file holds already."""
         if part is not None:
+            self._rows = self._resumed_rows = part.rows
             self.ledger.go_on_after(part.header, part.newline, part.column)
             self.place = self.place.after(part.tail, self.ledger)
 
@@ -125,6 +129,8 @@ class CsvFile:
         with _explained(self._target):
             self._write_header()
             os.fsync(self._file.fileno())
+            if os.fstat(self._file.fileno()).st_size != self._progress.size:
+                raise OSError(errno.EIO, f"{self._partial.name} was changed by another program meanwhile")
             if not is_still_at(self._partial, self._file):
                 raise FileNotFoundError(errno.ENOENT, f"{self._partial.name} was removed or replaced meanwhile")
             if os.name == "nt":  # where an open file cannot be renamed; elsewhere the lock is kept until it is
@@ -231,7 +237,10 @@ def _is_encodable(name: str) -> bool:
 
 
 def _target(path: object) -> Path:
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    try:
+        name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    except Exception:  # noqa: BLE001 - a path may be anybody's code
+        name = None
     if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
         raise InvalidParameterError("path", path, "the path of a file to write")
     target = Path(name)

@@ -273,7 +273,7 @@ def bounded(text: str, limit: int) -> str:
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python refuses to write out an integer of more than 4,300 digits
+    except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or whatever an object does when it is shown
         return f"an unprintable {type(value).__name__}"
 
 

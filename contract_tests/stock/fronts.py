@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -17,13 +18,19 @@ _POLL = 0.05
 class Front:
     """Passes on each connection to a port on loopback; a context manager.
 
+    Args:
+        port: Where the other server is.
+        tls: What to decrypt with; None to pass on what comes.
+        gather: Seconds for which to gather what the other server says before it is passed on in one piece.
+
     Attributes:
         heard: What clients have sent, as it came from the network; with TLS, decrypted.
         connections: How many were made.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None, *, gather: float = 0) -> None:
         self._target = port
+        self._gather = gather
         self._tls = tls
         self._stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -68,6 +75,8 @@ class Front:
             selector.register(far, selectors.EVENT_READ)
             while not self._stopping.is_set():
                 for key, _ in selector.select(_POLL):
+                    if key.fileobj is far:
+                        time.sleep(self._gather)
                     data = key.fileobj.recv(262_144)  # type: ignore[union-attr]
                     if not data:
                         return

@@ -118,11 +118,26 @@ def shut(client: httpx.Client | httpx.AsyncClient) -> None:
                 backend.shut()
 
 
-def leave_if_more_came(response: httpx.Response) -> None:
-    """Let no other request use the connection of an answer that was read if it holds bytes nobody asked for."""
+def leave_all(client: httpx.Client | httpx.AsyncClient) -> None:
+    """Let no other request use the connections that a client has."""
+    from .network import BoundBackend, TidyBackend
+
+    for transport in (client._transport, *client._mounts.values()):
+        if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+            backend = transport._pool._network_backend
+            if isinstance(backend, BoundBackend | TidyBackend):
+                backend.leave_all()
+
+
+def leave_unless_clean(response: httpx.Response) -> None:
+    """Let no other request use the connection of an answer that was read, unless it is a success and nothing more.
+
+    Bytes that nobody asked for pass for the next answer. From then on every answer would be the one before; so
+    whatever does not look right ends it.
+    """
     stream = response.extensions.get("network_stream")
-    if stream is not None and hasattr(stream, "leave_if_more_came"):
-        stream.leave_if_more_came(response)
+    if stream is not None and hasattr(stream, "leave_unless_clean"):
+        stream.leave_unless_clean(response)
 
 
 async def await_within(seconds: float | None, call: Awaitable[T]) -> T:

@@ -84,6 +84,11 @@ class BoundBackend(httpcore.NetworkBackend):
         for stream in list(self._streams):
             stream.shut_down()
 
+    def leave_all(self) -> None:
+        """Let no other request use the connections there are."""
+        for stream in list(self._streams):
+            stream.leave()
+
     def adopt(self, stream: "_BoundStream") -> "_BoundStream":
         """Know a stream, in order to end what it does."""
         self._streams.add(stream)
@@ -186,10 +191,15 @@ class _BoundStream(httpcore.NetworkStream):
             return True  # by which httpcore knows a connection that is not to be used again
         return self._stream.get_extra_info(info)
 
-    def leave_if_more_came(self, response: httpx.Response) -> None:
-        """Be no more used if bytes came behind an answer: they would pass for the next one."""
+    def leave(self) -> None:
+        """Be used by no other request."""
+        self._is_left = True
+
+    def leave_unless_clean(self, response: httpx.Response) -> None:
+        """Be used by no other request if an answer is a failure, or bytes came behind it."""
         tls = self._stream.get_extra_info("ssl_object")
-        self._is_left = self._is_left or _is_followed(response) or (tls is not None and tls.pending() > 0)
+        if not response.is_success or _is_followed(response) or (tls is not None and tls.pending() > 0):
+            self.leave()
 
     def _begin(self, timeout: float | None, error: type[Exception]) -> None:
         if isinstance(timeout, Deadline):
@@ -226,6 +236,7 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
         self._is_shut = False
+        self._streams: WeakSet[_TidyStream] = WeakSet()
 
     async def connect_tcp(
         self,
@@ -252,8 +263,14 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         """Open nothing from now on."""
         self._is_shut = True
 
+    def leave_all(self) -> None:
+        """Let no other request use the connections there are."""
+        for stream in list(self._streams):
+            stream.leave()
+
     async def adopt(self, stream: "_TidyStream") -> "_TidyStream":
         """Return a stream, unless the client was closed meanwhile."""
+        self._streams.add(stream)
         if self._is_shut:
             await _close_at_any_rate(stream)
             raise httpcore.ConnectError("the client is closed")
@@ -302,9 +319,14 @@ class _TidyStream(httpcore.AsyncNetworkStream):
             return True
         return self._stream.get_extra_info(info)
 
-    def leave_if_more_came(self, response: httpx.Response) -> None:
-        """Be no more used if bytes came behind an answer: they would pass for the next one."""
-        self._is_left = self._is_left or _is_followed(response)
+    def leave(self) -> None:
+        """Be used by no other request."""
+        self._is_left = True
+
+    def leave_unless_clean(self, response: httpx.Response) -> None:
+        """Be used by no other request if an answer is a failure, or bytes came behind it."""
+        if not response.is_success or _is_followed(response):
+            self.leave()
 
 
 async def _close_at_any_rate(stream: httpcore.AsyncNetworkStream) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, frozen
@@ -51,6 +51,9 @@ class Service:
 
     original: Literal["retired", "alive"]
     history: bool
+
+
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 class Wire:
@@ -106,6 +109,10 @@ class Wire:
         if self.balance is not None:
             return self.balance
         today = round(time) * 1_000_000 // DAY * DAY
+        with localcontext(_EXACT):  # not the caller's context, which may round
+            return self._balance_of(today)
+
+    def _balance_of(self, today: int) -> Row:
         spent = sum((e.row["amount"] for e in self._ledger.select(currency="DIEM", start=today)), Decimal(0))
         usd = sum((e.row["amount"] for e in self._ledger.select(currency="USD")), Decimal(0))
         allocation = Decimal(100)
