@@ -95,7 +95,8 @@ class HistoryLedger(EntryIdentity):
             return _never()
         _check_order(answer.data)
         entries = within_range(answer.data, self.stamp, question.bounds, ordered=True)
-        page = Page(entries, answer.next_cursor, question, last=entries[-1].timestamp if entries else None)
+        first, last = (answer.data[0].timestamp, entries[-1].timestamp) if entries else (None, None)
+        page = Page(entries, answer.next_cursor, question, first=first, last=last)
         if question.any_currency:
             page = evolve(page, rows=[entry for entry in entries if entry.currency == self.currency])
         else:
@@ -166,7 +167,7 @@ class CsvLedger:
         timeless = self._column is None or not records or self._column.is_timeless(records[0])
         if not timeless:
             records = within_range(records, self.stamp, question.bounds, ordered=ordered)
-        last = self.stamp(records[-1]) if records else None
+        first, last = (self.stamp(document.records[0]), self.stamp(records[-1])) if records else (None, None)
         if self._currency is not None:
             currencies = CurrencyColumn(document.header)
             if question.any_currency:
@@ -175,7 +176,7 @@ class CsvLedger:
                 currencies.check(records, self._currency)
         if records and not timeless:
             self._landmarks.add(self.stamp(records[-1]))
-        return Page(records, following, question, last=last, timeless=timeless)
+        return Page(records, following, question, first=first, last=last, timeless=timeless)
 
     def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[bytes]]:
         return self._page(_first_request(question, page_size, self._currency, "csv"), question)

@@ -63,7 +63,7 @@ class PageTracker(Generic[Row]):
         if last is None:
             self._note_stall()
             return page.rows
-        first = self._ledger.stamp(page.rows[0]) if page.rows else last
+        first = page.first or (self._ledger.stamp(page.rows[0]) if page.rows else last)
         if self._reached is not None and self._is_ahead(self._reached, first):
             raise LostThreadError("a page went back in time")
         if self._reached != last:

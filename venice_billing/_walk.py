@@ -65,6 +65,7 @@ class Page(Generic[Row]):
         following: What names the next page; None on the last.
         state: What the ledger wants to remember from page to page.
         widened: Whether it opens a wider range than was asked for, so that rows outside are to be expected.
+        first: When the first row was booked, rows that were left out included; None: that of the first of `rows`.
         last: When the last row was booked, rows that were sorted out included; None: that of the last of `rows`.
         timeless: Whether the rows bear no time, so that their times cannot show any progress.
     """
@@ -73,6 +74,7 @@ class Page(Generic[Row]):
     following: str | None
     state: object = None
     widened: bool = False
+    first: datetime | None = None
     last: datetime | None = None
     timeless: bool = False
 

@@ -348,9 +348,13 @@ def _holds_more(stream: httpcore.AsyncNetworkStream) -> bool:
     tls = stream.get_extra_info("ssl_object")
     if tls is not None and tls.pending() > 0:
         return True
-    found: Any = getattr(stream, "_stream", None)  # anyio's, beneath httpcore's
-    received = getattr(found, "_read_bio", None)
-    if received is not None and received.pending:
-        return True
+    found: Any = getattr(stream, "_stream", None)  # anyio's or trio's, beneath httpcore's
+    for name in (
+        "_read_bio",
+        "_incoming",
+    ):  # what the one and the other call the records that are not decrypted yet
+        received = getattr(found, name, None)
+        if received is not None and received.pending:
+            return True
     beneath = getattr(found, "transport_stream", found)
     return bool(getattr(getattr(beneath, "_protocol", None), "read_queue", None))
