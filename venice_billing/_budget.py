@@ -53,7 +53,7 @@ class FailureBudget:
         under_way = len(self._under_way)
         failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
         if len(failed) >= FAILURES:
-            return max(_POLL, failed[0] + PERIOD + _MARGIN - now)
+            return max(2 * LONGEST_POLL, failed[0] + PERIOD + _MARGIN - now)  # longer than a wait for other requests
         has_room_for_all = len(failed) + under_way + waiting <= FAILURES
         if not has_room_for_all and (ahead or len(failed) + under_way >= FAILURES):
             return min(_POLL * (1 + ahead), LONGEST_POLL)  # the answers under way decide

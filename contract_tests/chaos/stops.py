@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +46,6 @@ def interrupted(at: int) -> Iterator[None]:
         pass
     finally:
         sys.settrace(before)
-        gc.collect()  # being traced ties frames into a knot, and with them the files that they hold
 
 
 @contextmanager
