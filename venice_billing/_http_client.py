@@ -60,6 +60,7 @@ class Connections:
         self._is_closed = False
         self._is_used = False
         self._is_foreign = False
+        self._inherited: list[object] = []
         self._client = given if self._settings is None else self._made(self._settings)
         if given is not None:
             bound_sync(given)
@@ -111,11 +112,13 @@ class Connections:
             client.close()
 
     def begin_anew(self) -> None:
-        """Leave the connections to the parent process."""
+        """Leave the connections to the parent process, untouched: a thread of it may have held a lock of TLS."""
         self._lock = threading.Lock()
-        if self._given is None:
+        if self._settings is not None:
+            self._inherited.append(self._client)
             self._client = None
-        elif self._is_used and _has_connections(self._given):
+            self._settings.begin_anew()
+        elif self._given is not None and self._is_used and _has_connections(self._given):
             self._is_foreign = True
 
     @staticmethod
@@ -193,10 +196,11 @@ class AsyncConnections:
 
     def begin_anew(self) -> None:
         """Leave the connections to the parent process, untouched: they belong to its event loops."""
-        if self._given is None:
+        if self._settings is not None:
             self._inherited.append(self._clients)
             self._clients = {}
-        elif self._is_used and _has_connections(self._given):
+            self._settings.begin_anew()
+        elif self._given is not None and self._is_used and _has_connections(self._given):
             self._is_foreign = True
 
 
@@ -205,16 +209,29 @@ class _Settings:
 
     def __init__(self, base_url: str) -> None:
         self._is_plain = httpx.URL(base_url).scheme == "http"
-        # Plain http is for loopback only: it goes through no proxy, which would read the key, and has no certificates.
-        self._verify: ssl.SSLContext | bool = False
+        self._tls: ssl.SSLContext | None = None
+        self._inherited: list[object] = []
         if not self._is_plain:
-            self._verify = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
+            self._verify()
             _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", _check_proxies)
             _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", lambda: self.make(httpx.Client)).close()
 
     def make(self, kind: type[Client]) -> Client:
-        """Return a client of one kind, without any connection yet."""
-        return kind(verify=self._verify, trust_env=not self._is_plain, limits=_LIMITS, cookies=_NoCookies())
+        """Return a client of one kind, without any connection yet; plain http passes no proxy, which reads the key."""
+        return kind(verify=self._verify(), trust_env=not self._is_plain, limits=_LIMITS, cookies=_NoCookies())
+
+    def begin_anew(self) -> None:
+        """In a forked child, leave what verifies servers as it is, and make another with the next client."""
+        self._inherited.append(self._tls)
+        self._tls = None
+
+    def _verify(self) -> ssl.SSLContext | bool:
+        """Return what verifies servers; plain http is for loopback only, and has no certificates."""
+        if self._is_plain:
+            return False
+        if self._tls is None:
+            self._tls = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
+        return self._tls
 
 
 class _NoCookies(CookieJar):

@@ -118,8 +118,9 @@ class _BoundStream(httpcore.NetworkStream):
         self._is_left = False
         found = stream.get_extra_info("socket")
         self._socket = found if isinstance(found, socket.socket) else None
-        # A client that is dropped closes what nobody can use any more; in a forked child, its own side of it.
-        finalize(self, _close_quietly, stream)
+        # A client that is dropped closes what nobody can use any more. Not at exit: there a forked child could wait for
+        # a lock of TLS that a thread of its parent has held.
+        finalize(self, _close_quietly, stream).atexit = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._begin(timeout, httpcore.ReadError)
