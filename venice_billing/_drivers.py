@@ -59,7 +59,7 @@ class SystemClock:
 
     async def async_sleep(self, seconds: float) -> None:
         """Let time pass for this task."""
-        import anyio  # noqa: PLC0415 - an eighth of the import time of httpx, for who never awaits
+        import anyio  # noqa: PLC0415 - a synchronous program needs none of it
 
         await anyio.sleep(seconds)
 

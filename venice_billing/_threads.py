@@ -21,7 +21,7 @@ async def in_thread(function: Callable[[], T], *, undo: Callable[[T], object] | 
         function: What to run. It should be short: meanwhile nothing cancels it.
         undo: What to do with its result if the caller was cancelled meanwhile, and so never gets it.
     """
-    import anyio.to_thread  # noqa: PLC0415 - an eighth of the import time of httpx, for who never awaits
+    import anyio.to_thread  # noqa: PLC0415 - a synchronous program needs none of it
 
     if not under_asyncio():  # trio itself waits for the thread, and then hands over what it returned
         return await anyio.to_thread.run_sync(function)
