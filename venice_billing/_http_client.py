@@ -229,9 +229,11 @@ class _Settings:
         """Return what verifies servers; plain http is for loopback only, and has no certificates."""
         if self._is_plain:
             return False
-        if self._tls is None:
-            self._tls = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
-        return self._tls
+        context = self._tls
+        if context is None:
+            context = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
+            self._tls = context
+        return context
 
 
 class _NoCookies(CookieJar):
