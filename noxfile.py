@@ -29,12 +29,11 @@ ROOT = Path(__file__).resolve().parent
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
 CONTRACT = Path("openapi", "venice-billing.yaml")
-CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(Path("contract_tests", "contract")))
 PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
-# What tests the project's own tools, which run on one Python, and what draws its strength from repetition.
-ONCE = ("pipeline", "contract_document", "contract_diff", "mutants", "benchmarks", "fake_schemathesis", "live", "traps")
-# What is about the contract, the pipeline or the project's own tools: their tests need those tools.
-NOT_OF_THE_FACADE = (*ONCE, "bootstrap", "demo", "fake_contract", "narrowing", "sabotage")
+TESTS = Path("contract_tests")
+CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(TESTS / "contract"))
+PIPELINE = f"--ignore={TESTS / 'pipeline'}"  # tests the project's own tools, which run on one Python
+TOOLS = [PIPELINE, f"--ignore={TESTS / 'contract'}", f"--ignore={TESTS / 'project'}"]  # what needs those tools
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = nox.project.python_versions(PYPROJECT)
@@ -72,8 +71,7 @@ def tests(session: nox.Session) -> None:
 def tests_elsewhere(session: nox.Session) -> None:
     """Run the tests of what is installed on one more Python; those of the project's own tools have been run."""
     _install(session, "--group", "test", "--editable", ".")
-    elsewhere = [f"--ignore=contract_tests/test_{name}.py" for name in ONCE]
-    session.run("python", *PYTEST_ALL, *elsewhere, *session.posargs)
+    session.run("python", *PYTEST_ALL, PIPELINE, *session.posargs)
 
 
 @nox.session(python=LOWEST_PYTHON)
@@ -84,8 +82,7 @@ def floors(session: nox.Session) -> None:
     constraints = Path(session.virtualenv.location) / "constraints.txt"
     constraints.write_text("\n".join([*others, *(f"{name}=={version}" for name, version in floors.items()), ""]))
     _install(session, "--group", "facade", "--editable", ".", constraints=constraints)
-    left_out = [f"--ignore=contract_tests/test_{name}.py" for name in NOT_OF_THE_FACADE]
-    session.run("python", *PYTEST_ALL, *left_out, "--ignore=contract_tests/contract", *session.posargs)
+    session.run("python", *PYTEST_ALL, *TOOLS, *session.posargs)
 
 
 def _floors() -> dict[str, str]:
@@ -112,7 +109,7 @@ def contract(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
     """Try the contract suite on every mutation of the contract (arguments: scripts/mutants.py --help)."""
-    _run(session, "scripts/mutants.py", *session.posargs)
+    _run(session, "scripts/mutants.py", *session.posargs, env={"PYTHONPATH": str(ROOT)})
 
 
 @nox.session(venv_backend="none")
@@ -124,7 +121,7 @@ def live(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def chaos(session: nox.Session) -> None:
     """Walk and export through thousands of bad nights (arguments: -- --help; --seed N has one again)."""
-    _run(session, "-m", "chaos", *session.posargs, env={"PYTHONPATH": "contract_tests"})
+    _run(session, "-m", "contract_tests.chaos", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from flavours import NOW, Face, Flavour
 from hypothesis import HealthCheck, settings
 
+from contract_tests.support.flavours import NOW, Face, Flavour
 from venice_billing.testing import FakeVenice
 
 # How fast a machine is at the moment is no finding.

@@ -11,20 +11,18 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "contract_tests"))
 
 from _contract import Contract
 from attrs import frozen
-from contract.suite import committed, examine
-from mutations import MUTATIONS, Mutation
+
+from contract_tests.contract.suite import committed, examine
+from contract_tests.support.mutations import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contract.findings import Broken
+    from contract_tests.contract.findings import Broken
 
 EXAMPLES = 10
 """Random values per property: the corners do the work, chance only helps."""

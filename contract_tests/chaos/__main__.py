@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from chaos import crash, forks, runs, sockets, stuck
-from chaos.cases import report
+from contract_tests.chaos import crash, forks, runs, sockets, stuck
+from contract_tests.chaos.cases import report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chaos.cases import Result
+    from contract_tests.chaos.cases import Result
 
-REPLAY = "PYTHONPATH=contract_tests .venv/bin/python -m chaos"
+REPLAY = ".venv/bin/python -m contract_tests.chaos"
 
 
 @frozen

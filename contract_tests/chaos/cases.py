@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import define, field, frozen
 
-from chaos import ledgers
-from chaos.weather import Weather
+from contract_tests.chaos import ledgers
+from contract_tests.chaos.weather import Weather
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from chaos import ledgers
-from chaos.cases import NOW
+from contract_tests.chaos import ledgers
+from contract_tests.chaos.cases import NOW
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks
 
@@ -78,7 +78,7 @@ def _export_after_a_word(says: Connection, *arguments: Any) -> None:
 def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], whole: bytes, killed: Killed) -> None:
     before = arguments[2].read_bytes()
     context = get_context("forkserver")  # never a fork of this process: it has threads
-    context.set_forkserver_preload(["chaos.crash"])
+    context.set_forkserver_preload(["contract_tests.chaos.crash"])
     target = arguments[2]
     heard, says = context.Pipe(duplex=False)
     process = context.Process(target=_export_after_a_word, args=(says, *arguments), daemon=True)

@@ -1,6 +1,6 @@
 """Forks in the midst of a walk: parent and child both go on with their copy of it, and both have every row once.
 
-The process that forks is one of its own, without a server in it: `python -m chaos.forks PLAN`.
+The process that forks is one of its own, without a server in it: `python -m contract_tests.chaos.forks PLAN`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import asdict, frozen
 
-from chaos import ledgers, truth
-from chaos.cases import NOW, Case, Flavour, Result
+from contract_tests.chaos import ledgers, truth
+from contract_tests.chaos.cases import NOW, Case, Flavour, Result
+from contract_tests.support.paths import ROOT
 from venice_billing import VeniceBilling
 from venice_billing.testing import FakeVenice, Quirks
 
@@ -87,8 +88,8 @@ def run(seed: int) -> Result:
 
 def _judge(result: Result, plan: Plan, fake: FakeVenice) -> None:
     """Run the process, and compare the rows of each with those that it asked for."""
-    command = [sys.executable, "-m", "chaos.forks", json.dumps(asdict(plan))]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "NO_PROXY": "*"}
+    command = [sys.executable, "-m", "contract_tests.chaos.forks", json.dumps(asdict(plan))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * _PATIENCE, check=False)
     if done.returncode:
         result.problems.append(f"the process ended with {done.returncode}: {done.stderr[-600:]}")

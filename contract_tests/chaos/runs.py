@@ -17,15 +17,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaos import stops, truth
-from chaos.cases import NOW, Case, Result, draw
+from contract_tests.chaos import stops, truth
+from contract_tests.chaos.cases import NOW, Case, Result, draw
 from venice_billing import VeniceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chaos import ledgers
-    from chaos.weather import Weather
+    from contract_tests.chaos import ledgers
+    from contract_tests.chaos.weather import Weather
     from venice_billing import AsyncVeniceBilling, CsvExport, VeniceBilling
     from venice_billing.testing import FakeVenice
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from chaos.cases import Result, draw
-from chaos.runs import Night, judged
+from contract_tests.chaos.cases import Result, draw
+from contract_tests.chaos.runs import Night, judged
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 
 if TYPE_CHECKING:

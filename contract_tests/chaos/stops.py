@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from chaos.weather import Weather
+    from contract_tests.chaos.weather import Weather
 
 _OURS = tuple(str(Path(package.__path__[0])) for package in (venice_billing, venice_billing_api))
 _THE_FAKES = str(Path(_OURS[0], "testing"))

@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chaos import ledgers, truth
-from chaos.cases import METHODS, NOW, Case, Result, bounds_of
+from contract_tests.chaos import ledgers, truth
+from contract_tests.chaos.cases import METHODS, NOW, Case, Result, bounds_of
 from venice_billing import ResponseValidationError, ServerError, VeniceError
 from venice_billing.testing import FakeVenice, Quirks
 

@@ -12,8 +12,8 @@ from venice_billing.testing._text import CSV_COLUMNS, to_csv_record
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chaos.cases import Result
-    from chaos.ledgers import Row
+    from contract_tests.chaos.cases import Result
+    from contract_tests.chaos.ledgers import Row
 
 HEADER = ",".join(CSV_COLUMNS)
 _NAMES = {*CSV_COLUMNS, "inferenceDetails"}

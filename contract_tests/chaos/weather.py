@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from chaos import ledgers
+from contract_tests.chaos import ledgers
 from venice_billing.testing import CsvLayout, CursorPlace, Fault, Quirks, SeenRequest, faults
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ import pytest
 from _contract import Contract
 from _documents import UnreadableDocumentError, load_document
 
-from contract.findings import Findings, sorted_lines
-from contract.stage import Stage
-from contract.subject import Trial
-from contract.suite import COMMITTED, EXAMPLES, committed
+from contract_tests.contract.findings import Findings, sorted_lines
+from contract_tests.contract.stage import Stage
+from contract_tests.contract.subject import Trial
+from contract_tests.contract.suite import EXAMPLES, committed
+from contract_tests.support.paths import CONTRACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     findings = config.stash.get(_FINDINGS, None)
     if findings is None:
         return
-    name = os.environ.get("VENICE_CONTRACT") or COMMITTED.name
+    name = os.environ.get("VENICE_CONTRACT") or CONTRACT.name
     broken = sorted_lines(findings.broken.values())
     terminalreporter.write_sep("=", f"{len(broken)} broken promises of {name}")
     for line in broken:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from _contract import Contract, Operation
 
-    from contract.findings import Element
+    from contract_tests.contract.findings import Element
 
 
 def elements(contract: Contract) -> Iterator[Element]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contract.served import json_texts, plain_headers
-from contract.stage import FLAVOURS, JSON, Answer
+from contract_tests.contract.served import json_texts, plain_headers
+from contract_tests.contract.stage import FLAVOURS, JSON, Answer
 from venice_billing import (
     APIError,
     AuthenticationError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from _contract import Response
 
-    from contract.subject import Subject
+    from contract_tests.contract.subject import Subject
 
 _ERRORS: dict[int, type[APIError | BillingTimeoutError]] = {
     400: InvalidRequestError,

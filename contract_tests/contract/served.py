@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 
-from contract.exactness import exact_json, microseconds
-from contract.values import QUIET, Values
+from contract_tests.contract.exactness import exact_json, microseconds
+from contract_tests.contract.values import QUIET, Values
 from venice_billing.testing._text import to_json
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from contract.coverage import attributes, operation_key
-from contract.exactness import differences, exact_json
-from contract.stage import generated_modules
+from contract_tests.contract.coverage import attributes, operation_key
+from contract_tests.contract.exactness import differences, exact_json
+from contract_tests.contract.stage import generated_modules
 
 if TYPE_CHECKING:
     from _contract import Contract, Operation
 
-    from contract.findings import Findings
-    from contract.stage import Answer, Call, Flavour, Stage
+    from contract_tests.contract.findings import Findings
+    from contract_tests.contract.stage import Answer, Call, Flavour, Stage
 
 _MODULES = generated_modules()
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract.served import HeaderList, ascending, header_corners, json_texts, plain_headers
-from contract.stage import CSV, FLAVOURS, JSON, Answer
+from contract_tests.contract.served import HeaderList, ascending, header_corners, json_texts, plain_headers
+from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from _contract import Response
 
-    from contract.subject import Subject
+    from contract_tests.contract.subject import Subject
 
 _HISTORY = "/billing/usage-history"
 # What a CSV page says of its place in the ledger: in headers, and nowhere else.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _contract import Contract
@@ -16,18 +15,18 @@ from _documents import load_document
 from attrs import frozen
 from contract_diff import Severity, diff
 
-from contract.coverage import elements
-from contract.failures import examine_failures
-from contract.findings import Broken, Findings
-from contract.sending import examine_requests, examine_walks
-from contract.stage import CALLS, JSON, Call, Stage
-from contract.subject import Subject, Trial
-from contract.successes import examine_successes
+from contract_tests.contract.coverage import elements
+from contract_tests.contract.failures import examine_failures
+from contract_tests.contract.findings import Broken, Findings
+from contract_tests.contract.sending import examine_requests, examine_walks
+from contract_tests.contract.stage import CALLS, JSON, Call, Stage
+from contract_tests.contract.subject import Subject, Trial
+from contract_tests.contract.successes import examine_successes
+from contract_tests.support.paths import CONTRACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-COMMITTED = Path(__file__).resolve().parents[2] / "openapi" / "venice-billing.yaml"
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
 """Random values per property, beside the corners; more of them for a long run by hand."""
 
@@ -35,7 +34,7 @@ EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
 @cache
 def committed() -> Contract:
     """Return the contract the client was generated from."""
-    return Contract(load_document(COMMITTED))
+    return Contract(load_document(CONTRACT))
 
 
 @frozen

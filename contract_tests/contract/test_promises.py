@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.findings import sorted_lines
-from contract.suite import Probe, probes, unexercised, unexplained
+from contract_tests.contract.findings import sorted_lines
+from contract_tests.contract.suite import Probe, probes, unexercised, unexplained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from _contract import Contract
 
-    from contract.findings import Broken, Findings
-    from contract.subject import Trial
+    from contract_tests.contract.findings import Broken, Findings
+    from contract_tests.contract.subject import Trial
 
 PROBES = tuple(probes())
 _ran: list[str] = []

@@ -1,0 +1,1 @@
+"""Every test, in folders by subject; `support` is what they share."""

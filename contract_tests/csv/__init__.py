@@ -1,0 +1,1 @@
+"""CSV pages and the export to a file."""

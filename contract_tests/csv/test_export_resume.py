@@ -1,0 +1,206 @@
+"""What an export goes on with: the rest of the same export of the same account, begun a short while ago."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from contract_tests.support.flavours import NOW, Face, Flavour, files
+from venice_billing import InvalidParameterError, PermissionDeniedError
+from venice_billing._secret import Secret
+from venice_billing.testing import FakeVenice, faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    return FakeVenice(60, now=NOW)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "usage.csv"
+
+
+async def cut_short(fake: FakeVenice, face: Face, target: Path, *, pages: int = 2, **options: Any) -> None:
+    """Export some pages, and break off."""
+    fake.quirks.faults = [*[None] * pages, faults.status(403)]
+    with pytest.raises(PermissionDeniedError):
+        await face.call("export_usage_csv", target, page_size=10, **options)
+    fake.quirks.faults = ()
+
+
+def as_one_page(fake: FakeVenice) -> bytes:
+    return bytes(fake.client().get_usage_history(format="csv", page_size=1000))
+
+
+async def test_a_charge_booked_late_into_the_finished_part_is_in_the_file_a_day_later(
+    fake: FakeVenice, face: Face, target: Path
+) -> None:
+    """The same call, a day after it was cut short, starts over: what was written then may lack charges now."""
+    await cut_short(fake, face, target)
+    fake.clock.advance(24 * 3600)
+    fake.book({"timestamp": "2026-08-05T00:00:00.000Z", "notes": "booked late"})
+    export = await face.call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows, export.started_at) == (61, 0, NOW + timedelta(days=1))
+    assert target.read_bytes() == as_one_page(fake)
+
+
+@pytest.mark.parametrize(
+    ("resume", "age", "resumed"),
+    [
+        (True, HOUR, True),
+        (True, HOUR + timedelta(seconds=1), False),
+        (False, timedelta(), False),
+        (timedelta(minutes=5), timedelta(minutes=5), True),
+        (timedelta(minutes=5), timedelta(minutes=6), False),
+        (timedelta(days=2), timedelta(days=1), True),
+        (timedelta(), timedelta(), True),
+        (timedelta(), timedelta(seconds=1), False),
+        (timedelta.max, timedelta(days=300), True),
+    ],
+)
+async def test_an_export_is_continued_as_long_as_it_is_fresh(
+    fake: FakeVenice, face: Face, target: Path, *, resume: Any, age: timedelta, resumed: bool
+) -> None:
+    await cut_short(fake, face, target)
+    fake.clock.advance(age.total_seconds())
+    export = await face.call("export_usage_csv", target, resume=resume)
+    assert (export.rows, export.resumed_rows) == (60, 20 if resumed else 0)
+    assert export.started_at == (NOW if resumed else NOW + age)
+    assert export.started_at.tzinfo is UTC
+    assert target.read_bytes() == as_one_page(fake)
+    assert files(target.parent) == ["usage.csv"]
+
+
+async def test_the_start_is_that_of_the_first_part_however_often_it_was_cut_short(
+    fake: FakeVenice, face: Face, target: Path
+) -> None:
+    """Else an export that is cut short each half hour would be fresh for ever."""
+    await cut_short(fake, face, target)
+    fake.clock.advance(1800)
+    await cut_short(fake, face, target)
+    fake.clock.advance(1800)
+    await cut_short(fake, face, target, pages=0)
+    export = await face.call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows > 20, export.started_at) == (60, True, NOW)
+    await cut_short(fake, face, target)
+    fake.clock.advance(1800)
+    await cut_short(fake, face, target)
+    fake.clock.advance(1801)
+    export = await face.call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows) == (60, 0)
+
+
+async def test_an_export_from_the_future_is_not_continued(fake: FakeVenice, face: Face, target: Path) -> None:
+    """The clock was set back: nobody knows how old the partial file is."""
+    await cut_short(fake, face, target)
+    earlier = FakeVenice(fake.ledger, now=NOW - timedelta(minutes=1))
+    with earlier.client() as client:
+        export = client.export_usage_csv(target)
+    assert (export.rows, export.resumed_rows, export.started_at) == (60, 0, NOW - timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("resume", [None, 1, 0, "yes", 3600.0, timedelta(seconds=-1)])
+@pytest.mark.parametrize("left", [False, True])
+async def test_another_freshness_is_refused_before_anything_is_touched(
+    fake: FakeVenice, face: Face, target: Path, *, resume: Any, left: bool
+) -> None:
+    if left:
+        await cut_short(fake, face, target)
+    before, sent = {path: path.read_bytes() for path in target.parent.iterdir()}, len(fake.requests)
+    with pytest.raises(InvalidParameterError, match="True, False, or a timedelta") as caught:
+        await face.call("export_usage_csv", target, resume=resume)
+    assert caught.value.parameter == "resume"
+    assert {path: path.read_bytes() for path in target.parent.iterdir()} == before
+    assert len(fake.requests) == sent
+
+
+async def test_the_times_of_the_file_do_not_matter(fake: FakeVenice, face: Face, target: Path) -> None:
+    """A backup, an archive or `touch` sets them at will."""
+    await cut_short(fake, face, target)
+    fake.clock.advance(2 * 3600)
+    for path in target.parent.iterdir():
+        os.utime(path, (fake.clock.time(), fake.clock.time()))
+    assert (await face.call("export_usage_csv", target)).resumed_rows == 0
+
+
+async def test_a_start_that_was_altered_is_not_believed(fake: FakeVenice, face: Face, target: Path) -> None:
+    """The checksum is over the start too."""
+    await cut_short(fake, face, target)
+    (line,) = target.parent.glob("*.progress")
+    text = line.read_text(encoding="ascii")
+    line.write_text(text.replace(NOW.isoformat(), (NOW + HOUR).isoformat()), encoding="ascii")
+    assert line.read_text(encoding="ascii") != text
+    fake.clock.advance(3600)
+    assert (await face.call("export_usage_csv", target)).resumed_rows == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n" * 81,
+        b"2026-11-01T12:00:00 5 00000000",
+        b"9999-12-31T23:59:59-23:59 5 0",
+        b"\xff" * 81,
+        "2026-11-01T12:00:00+00:00 ٣ 0".encode(),
+    ],
+)
+async def test_a_line_that_is_none_starts_over(fake: FakeVenice, face: Face, target: Path, line: bytes) -> None:
+    await cut_short(fake, face, target)
+    next(target.parent.glob("*.progress")).write_bytes(line)
+    export = await face.call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows) == (60, 0)
+    assert target.read_bytes() == as_one_page(fake)
+    assert files(target.parent) == ["usage.csv"]
+
+
+async def test_an_export_is_not_continued_under_another_accounts_key(flavour: Flavour, target: Path) -> None:
+    """Two accounts with the same filters and the same target: one file would hold rows of both."""
+    mine = FakeVenice(60, seed=1, now=NOW, admin_key="the-key-of-one-account")
+    theirs = FakeVenice(60, seed=2, now=NOW, admin_key="the-key-of-another-account")
+    await cut_short(mine, flavour.connect(mine), target)
+    export = await flavour.connect(theirs).call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows) == (60, 0)
+    assert target.read_bytes() == as_one_page(theirs)
+    export = await flavour.connect(mine).call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows) == (60, 20)
+    assert target.read_bytes() == as_one_page(mine)
+
+
+async def test_an_export_is_not_continued_from_another_server(fake: FakeVenice, flavour: Flavour, target: Path) -> None:
+    await cut_short(fake, flavour.connect(fake), target)
+    elsewhere = flavour.connect(fake, base_url="https://staging.venice.ai/api/v1")
+    assert (await elsewhere.call("export_usage_csv", target)).resumed_rows == 0
+
+
+async def test_what_lies_beside_the_target_does_not_name_the_key(
+    fake: FakeVenice, flavour: Flavour, target: Path
+) -> None:
+    await cut_short(fake, flavour.connect(fake), target)
+    for path in target.parent.iterdir():
+        assert fake.admin_key not in path.name
+        assert fake.admin_key.encode() not in path.read_bytes()
+
+
+def test_the_digest_of_a_key_tells_keys_apart() -> None:
+    assert Secret("one").digest() == Secret("one").digest() != Secret("other").digest()
+    assert "one" not in Secret("one").digest()
+
+
+def test_the_start_is_in_utc_and_before_the_first_request(fake: FakeVenice, target: Path) -> None:
+    """A request that takes a minute: charges booked during it may be missing as well."""
+    fake.quirks.latency = 5.0
+    with fake.client() as client:
+        export = client.export_usage_csv(target)
+    assert export.started_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
+    assert fake.clock.time() > export.started_at.timestamp()

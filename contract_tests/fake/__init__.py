@@ -1,0 +1,1 @@
+"""`FakeVenice`, which the other tests rely on."""

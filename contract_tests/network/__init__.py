@@ -1,0 +1,1 @@
+"""Connections, deadlines, bodies, forks and threads, on loopback."""

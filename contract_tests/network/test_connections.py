@@ -1,0 +1,495 @@
+"""The connections of a client: kept, let go and never mixed up, with TLS and beside proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+import trustme
+
+from contract_tests.support.flavours import Face, Flavour
+from contract_tests.support.front_server import Front
+from contract_tests.support.scripted_server import GOOD, ScriptedServer, never_accepting, say, stall_after, then_close
+from venice_billing import (
+    APIConnectionError,
+    AsyncVeniceBilling,
+    BillingTimeoutError,
+    ClientClosedError,
+    InvalidParameterError,
+    VeniceBilling,
+    VeniceError,
+)
+from venice_billing.testing import FakeVenice, faults
+from venice_billing_api.deadline import Deadline, bound_sync
+from venice_billing_api.network import BoundBackend, _BoundStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+_BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
+_ANSWER = GOOD % (len(_BALANCE), _BALANCE)
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    with ScriptedServer(say(_ANSWER)) as server:
+        yield server
+
+
+def _face(flavour: Flavour, url: str, **options: Any) -> Face:
+    return flavour.open("a-key", base_url=url, **{"max_retries": 0, **options})
+
+
+async def test_calls_in_turn_share_one_connection(flavour: Flavour, scripted: ScriptedServer) -> None:
+    face = _face(flavour, scripted.url)
+    for _ in range(3):
+        assert (await face.call("get_balance")).can_consume
+    assert scripted.connections == 1
+    await face.close()
+    assert scripted.closed_by_peer.wait(2)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        then_close(_ANSWER),
+        say(_ANSWER.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)),
+        say(_ANSWER.replace(b"1.1", b"1.0", 1)),
+        say(_ANSWER + b"left over"),
+        say(_ANSWER + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        say(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99999\r\n\r\n"),
+    ],
+    ids=["ended by the server", "to be closed", "old", "with a rest", "with an answer too many", "not read to its end"],
+)
+async def test_a_connection_that_cannot_go_on_is_not_used_again(flavour: Flavour, first: Any) -> None:
+    """Not even once: the next call has no retries."""
+    with ScriptedServer(first, say(_ANSWER)) as server:
+        face = _face(flavour, server.url, timeout=0.5)
+        with contextlib.suppress(BillingTimeoutError, APIConnectionError):
+            await face.call("get_balance")
+        await anyio.sleep(0.05)
+        assert (await face.call("get_balance")).can_consume
+        await face.close()
+        assert server.connections == 2
+
+
+async def test_a_connection_that_has_waited_for_long_is_not_used_again(
+    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = _face(flavour, scripted.url)
+    await face.call("get_balance")
+    now = time.monotonic
+    module = "sync" if flavour.name == "sync" else "async"
+    monkeypatch.setattr(
+        f"httpcore._{module}.http11.time", type("Later", (), {"monotonic": staticmethod(lambda: now() + 5.1)})
+    )
+    assert (await face.call("get_balance")).can_consume
+    assert scripted.connections == 2
+    await face.close()
+
+
+def test_threads_have_connections_of_their_own_and_leave_them_to_others() -> None:
+    fake = FakeVenice(50)
+    with fake.serve() as server, VeniceBilling(fake.admin_key, base_url=server.base_url) as client:
+        with ThreadPoolExecutor(8) as pool:
+            pages = list(pool.map(lambda size: client.get_usage_history(page_size=size), list(range(10, 50)) * 3))
+        assert [len(page.data) for page in pages] == list(range(10, 50)) * 3
+        transport = client._driver.connections.client()._transport
+        assert isinstance(transport, httpx.HTTPTransport)
+        assert 1 <= len(transport._pool.connections) <= 8
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_tasks_have_connections_of_their_own(anyio_backend: str) -> None:
+    fake = FakeVenice(50)
+    sizes: dict[int, int] = {}
+    with fake.serve() as server:
+        async with AsyncVeniceBilling(fake.admin_key, base_url=server.base_url) as client:
+
+            async def ask(size: int) -> None:
+                sizes[size] = len((await client.get_usage_history(page_size=size)).data)
+
+            async with anyio.create_task_group() as tasks:
+                for size in range(10, 50):
+                    tasks.start_soon(ask, size)
+    assert sizes == {size: size for size in range(10, 50)}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the loop that could close it is gone
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
+    """As in a script that says `asyncio.run` more than once."""
+    fake = FakeVenice(20)
+    with fake.serve() as server:
+        client = AsyncVeniceBilling(fake.admin_key, base_url=server.base_url, max_retries=0)
+        for _ in range(3):
+            assert anyio.run(client.get_balance, backend=backend).can_consume
+        anyio.run(client.aclose, backend=backend)
+        gc.collect()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_call_that_is_under_way_when_its_client_closes_says_so_at_once(
+    flavour: Flavour, anyio_backend: str
+) -> None:
+    """And so does every later one; nothing of it is a failure of the API."""
+    with ScriptedServer(stall_after(_ANSWER[:-5])) as server:
+        face = _face(flavour, server.url, timeout=60, max_retries=2)
+        started = time.monotonic()
+        said: list[VeniceError] = []
+
+        async def call() -> None:
+            try:
+                if flavour.name == "sync":
+                    await anyio.to_thread.run_sync(face.client.get_balance)
+                else:
+                    await face.client.get_balance()
+            except ClientClosedError as error:
+                said.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(call)
+            while len(server.requests) < 3:  # noqa: ASYNC110 - the server is a thread
+                await anyio.sleep(0.01)
+            await face.close()
+        assert len(said) == 3
+        assert face.client._policy.budget._failed == []
+        assert server.closed_by_peer.wait(10)
+        with pytest.raises(ClientClosedError):
+            await face.call("get_balance")
+        assert time.monotonic() - started < 30
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_request_is_ended_from_another_thread(scheme: str) -> None:
+    """While it waits for an answer, or for the end of a handshake."""
+    with ScriptedServer(stall_after(b""), reads_requests=False) as server:
+        url = server.url.replace("http:", f"{scheme}:")
+        with httpx.Client() as client:
+            bound_sync(client)
+            started = time.monotonic()
+            bound = Deadline(60)
+            threading.Timer(0.1, bound.cancel).start()
+            with pytest.raises(httpx.TransportError):
+                client.get(url, extensions=bound.extensions())
+            assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer, anyio_backend: str) -> None:
+    scripted.then(stall_after(_ANSWER[:50]))
+    async with AsyncVeniceBilling("a-key", base_url=scripted.url) as client:
+        with anyio.move_on_after(0.2):
+            await client.get_balance()
+        assert scripted.closed_by_peer.wait(2)
+        scripted.then(say(_ANSWER))
+        assert (await client.get_balance()).can_consume
+
+
+@pytest.mark.parametrize("fault", [None, faults.hang()], ids=["well", "hanging"])
+async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault: faults.Fault | None) -> None:
+    """Nor a thread, nor a task, whatever its crew was waiting for: closing the client closes every one."""
+    fake = FakeVenice(2000)
+    fake.quirks.faults = lambda seen: fault if seen.number > 3 else None
+    before = threading.active_count()
+    with fake.serve() as server:
+        face = Face(
+            (VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling)(fake.admin_key, base_url=server.base_url)
+        )
+        walk = face.client.iter_usage_history(page_size=50, concurrency=4)
+        if flavour.name == "sync":
+            for _ in walk:
+                await anyio.sleep(0.3)  # meanwhile the crew is busy
+                started = time.monotonic()
+                break
+        else:
+            async with contextlib.aclosing(aiter(walk)) as entries:
+                async for _ in entries:
+                    await anyio.sleep(0.3)
+                    started = time.monotonic()
+                    break
+        gc.collect()
+        assert time.monotonic() - started < 30
+        await face.close()
+    assert threading.active_count() <= before + 1
+    gc.collect()  # a socket left open is a ResourceWarning here, and so an error
+
+
+def test_an_address_that_never_answers_leaves_time_for_the_next(
+    scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
+    url = f"http://many.test:{scripted.port}/"
+    resolve: Any = socket.getaddrinfo
+
+    def resolved(host: str, *rest: Any, **more: Any) -> Any:
+        return found if host == "many.test" else resolve(host, *rest, **more)
+
+    with never_accepting("127.0.0.2", scripted.port), httpx.Client() as client:
+        monkeypatch.setattr(socket, "getaddrinfo", resolved)
+        bound_sync(client)
+        assert client.get(url, extensions=Deadline(2).extensions()).status_code == 200
+
+
+# ---------------------------------------------------------------- TLS and proxies
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Return an authority that this environment trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    return authority
+
+
+def _context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme.CA, anyio_backend: str) -> None:
+    context = _context(authority, "localhost", "127.0.0.1")
+    chosen: list[str | None] = []
+
+    def script(connection: Any, wait: Callable[[float], bool]) -> None:
+        chosen.append(connection.selected_alpn_protocol())
+        connection.sendall(_ANSWER)
+
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with ScriptedServer(script, tls=context) as server:
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            face = _face(flavour, url)
+            for _ in range(3):
+                assert (await face.call("get_balance")).can_consume
+            await face.close()
+        assert server.connections == 2
+        assert set(chosen) == {"http/1.1"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
+async def test_who_cannot_prove_who_it_is_gets_no_request(
+    flavour: Flavour, reason: str, authority: trustme.CA, anyio_backend: str
+) -> None:
+    trusted = trustme.CA() if reason == "another authority" else authority
+    context = (
+        None
+        if reason == "plain http"
+        else _context(trusted, "venice.test" if reason == "another name" else "127.0.0.1")
+    )
+    with ScriptedServer(say(_ANSWER), tls=context) as server:
+        face = _face(flavour, server.url.replace("http:", "https:"), timeout=0.5)
+        with pytest.raises((APIConnectionError, BillingTimeoutError)):
+            await face.call("get_balance")
+        await face.close()
+        assert server.requests == []
+
+
+async def test_certificates_that_cannot_be_read_are_told_at_once(
+    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with pytest.raises(InvalidParameterError, match="SSL_CERT_FILE"):
+        _face(flavour, "https://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
+async def test_plain_http_goes_through_no_proxy(
+    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """The proxy would read the key."""
+    monkeypatch.setenv(variable, scripted.url)
+    face = _face(flavour, "http://127.0.0.1:9/api")
+    with pytest.raises(APIConnectionError):
+        await face.call("get_balance")
+    await face.close()
+    assert scripted.connections == 0
+
+
+async def test_a_client_of_the_users_own_takes_plain_http_through_no_proxy_either(
+    flavour: Flavour, scripted: ScriptedServer
+) -> None:
+    http = flavour.http(proxy=scripted.url)
+    with pytest.raises(InvalidParameterError, match="proxy"):
+        _face(flavour, "http://127.0.0.1:9/api", http_client=http)
+    await Face(http).close()
+
+
+async def test_https_goes_through_the_proxy_of_the_environment_by_a_tunnel(
+    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.then(then_close(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
+    monkeypatch.setenv("HTTPS_PROXY", scripted.url)
+    face = _face(flavour, "https://venice.test/api")
+    with pytest.raises(APIConnectionError):
+        await face.call("get_balance")
+    await face.close()
+    (asked,) = scripted.requests
+    assert asked.startswith(b"CONNECT venice.test:443 HTTP/1.1\r\n")
+    assert b"a-key" not in asked
+
+
+@pytest.mark.parametrize("proxy", ["socks5://user:hidden@127.0.0.1:1", "http://user:hidden@[::1", "ftp://hidden"])
+async def test_a_proxy_that_cannot_be_used_is_told_at_once(
+    flavour: Flavour, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(InvalidParameterError, match="ALL_PROXY") as caught:
+        _face(flavour, "https://venice.test/api")
+    assert "hidden" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- kept connections
+
+
+async def test_a_kept_connection_that_ended_meanwhile_costs_no_attempt(flavour: Flavour) -> None:
+    """Servers end a connection without a word; a request that reached nobody is sent once more."""
+
+    def answer_once(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        connection.sendall(_ANSWER)
+        connection.recv(65536)  # the next request arrives, and is not answered
+        connection.close()
+
+    with ScriptedServer(answer_once, say(_ANSWER)) as server:
+        face = _face(flavour, server.url)
+        for _ in range(2):
+            assert (await face.call("get_balance")).can_consume
+        assert face.client._policy.budget.admit is not None
+        await face.close()
+        assert server.connections == 2
+
+
+async def test_a_new_connection_that_ends_is_a_failure(flavour: Flavour) -> None:
+    """Nobody knows what became of the request."""
+    with ScriptedServer(then_close(b"")) as server:
+        face = _face(flavour, server.url)
+        with pytest.raises(APIConnectionError):
+            await face.call("get_balance")
+        await face.close()
+        assert len(server.requests) == 1
+
+
+async def test_a_kept_connection_that_ends_within_an_answer_is_a_failure(flavour: Flavour) -> None:
+    with ScriptedServer(say(_ANSWER), then_close(_ANSWER[:40])) as server:
+        face = _face(flavour, server.url)
+        await face.call("get_balance")
+        with pytest.raises(APIConnectionError):
+            await face.call("get_balance")
+        await face.close()
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in a record of their own"])
+async def test_bytes_that_nobody_asked_for_answer_no_request(
+    flavour: Flavour, authority: trustme.CA, anyio_backend: str, *, apart: bool, tls: bool
+) -> None:
+    false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+    received, sent = threading.Event(), threading.Event()
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        connection.sendall(_ANSWER if apart else _ANSWER + false)
+        if apart:
+            received.wait(60)
+            connection.sendall(false)
+        sent.set()
+
+    with ScriptedServer(script, tls=_context(authority, "127.0.0.1") if tls else None) as server:
+        face = _face(flavour, server.url, timeout=60)
+        for _ in range(3):
+            assert (await face.call("get_balance")).can_consume is True
+            received.set()
+            while not sent.is_set():  # noqa: ASYNC110 - the server is a thread
+                await anyio.sleep(0.01)
+            await anyio.sleep(0.05)  # so that the event loop reads what the system has
+            received.clear()
+            sent.clear()
+        await face.close()
+        assert server.connections == 3
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_record_right_behind_an_answer_answers_no_request(
+    flavour: Flavour, authority: trustme.CA, anyio_backend: str
+) -> None:
+    """It comes in one piece with the answer, so that TLS holds it, and the system knows nothing of it any more."""
+    false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+
+    def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
+        connection.sendall(_ANSWER)
+        connection.sendall(false)
+
+    with (
+        ScriptedServer(script, tls=_context(authority, "127.0.0.1")) as server,
+        Front(server.port, gather=0.05) as front,
+    ):
+        face = _face(flavour, f"https://127.0.0.1:{front.port}", timeout=60)
+        for _ in range(3):
+            assert (await face.call("get_balance")).can_consume is True
+        await face.close()
+        assert server.connections == 3
+
+
+# ---------------------------------------------------------------- cookies
+
+
+@pytest.mark.parametrize("cookie", ["a=b; Path=/", "schl\u00fcssel=\u00fc\u4e2d"])
+async def test_no_cookie_is_kept(flavour: Flavour, scripted: ScriptedServer, cookie: str) -> None:
+    set_cookie = f"\r\nSet-Cookie: {cookie}\r\n".encode()
+    scripted.then(say(_ANSWER.replace(b"\r\n", set_cookie, 1)))
+    theirs = flavour.http()
+    for face in (_face(flavour, scripted.url), _face(flavour, scripted.url, http_client=theirs)):
+        for _ in range(2):
+            assert (await face.call("get_balance")).can_consume
+        await face.close()
+    await Face(theirs).close()
+    assert len(scripted.requests) == 4
+    assert not any(b"cookie" in asked.lower() for asked in scripted.requests)
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+@pytest.mark.parametrize("operation", ["read", "write", "connect_tcp"])
+def test_an_interrupted_call_leaves_a_client_that_works(
+    scripted: ScriptedServer, operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = VeniceBilling("a-key", base_url=scripted.url)
+    client.get_balance()
+
+    def strike(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BoundBackend if operation == "connect_tcp" else _BoundStream, operation, strike)
+        if operation == "connect_tcp":
+            client._driver.connections.replace(client._driver.connections.client())
+        with pytest.raises(KeyboardInterrupt):
+            client.get_balance()
+    assert client.get_balance().can_consume
+    client.close()

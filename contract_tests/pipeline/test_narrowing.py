@@ -1,0 +1,113 @@
+"""The other direction: what the contract allows in a parameter, the facade accepts, or the refusal is a choice.
+
+The choices are few, and each has its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+
+from contract_tests.contract.stage import CALLS, Answer, Call, Stage
+from contract_tests.contract.suite import committed
+from contract_tests.contract.values import QUIET, Values
+from venice_billing import InvalidParameterError, VeniceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from _contract import Parameter
+
+EXAMPLES = 100
+
+
+def _is_beyond_ninety_days(text: str) -> bool:
+    """The wire silently clamps a longer lookback, and would answer for other days than asked for."""
+    return int(text[:-1]) > 90
+
+
+def _is_no_day(text: str) -> bool:
+    """The pattern admits days that no calendar has."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _has_small_zulu(text: str) -> bool:
+    """RFC 3339 knows a small z and leap seconds; ISO 8601 as Python reads it, which is what we document, does not."""
+    return text.endswith("z") or text[17:19] == "60"
+
+
+def _is_no_page(number: int) -> bool:
+    """No ledger has that many pages, and a number of any length is nothing to put into a URL."""
+    return number > 10**15
+
+
+CHOICES: dict[tuple[str, str], Callable[[Any], bool]] = {
+    ("get_usage", "page"): _is_no_page,
+    ("get_usage", "startDate"): _has_small_zulu,
+    ("get_usage", "endDate"): _has_small_zulu,
+    ("get_usage_history", "startTimestamp"): _has_small_zulu,
+    ("get_usage_history", "endTimestamp"): _has_small_zulu,
+    ("get_usage_analytics", "startDate"): _is_no_day,
+    ("get_usage_analytics", "endDate"): _is_no_day,
+    ("get_usage_analytics", "lookback"): _is_beyond_ninety_days,
+}
+PARAMETERS = [
+    (call, parameter)
+    for call in CALLS
+    if not call.arguments
+    for operation in [committed().operation("get", call.url)]
+    if operation is not None
+    for parameter in operation.parameters
+]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with Stage() as stage:
+        yield stage
+
+
+@pytest.mark.parametrize(
+    ("call", "parameter"), PARAMETERS, ids=[f"{call.method}-{parameter.name}" for call, parameter in PARAMETERS]
+)
+def test_what_the_contract_allows_is_accepted_or_refused_for_a_reason(
+    stage: Stage, call: Call, parameter: Parameter
+) -> None:
+    values = Values(committed().reader)
+    choice = CHOICES.get((call.method, parameter.name))
+
+    def offer(drawn: Any) -> None:
+        value = int(drawn) if isinstance(drawn, Decimal) else drawn  # 3.0 is 3 in a query
+        is_refused = choice is not None and choice(value)
+        assert _is_accepted(stage, call, parameter.name, value) != is_refused, value
+
+    for corner in values.corners(parameter.schema):
+        offer(corner)
+    settings(QUIET, max_examples=EXAMPLES)(given(values.any_of(parameter.schema))(offer))()
+
+
+def _is_accepted(stage: Stage, call: Call, name: str, value: Any) -> bool:
+    """Tell whether a request was sent, whatever came back."""
+    arguments = {_snake(name): value}
+    if call.method == "get_usage_analytics" and name.endswith("Date"):
+        arguments = {"start_date": value, "end_date": value}
+    try:
+        stage.call("sync", call.method, arguments, Answer(418))
+    except InvalidParameterError:
+        return False
+    except VeniceError:
+        return bool(stage.taken())
+    return True
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,1 @@
+"""README, demo, benchmarks, the bootstrap script and the list of public names."""

@@ -1,0 +1,93 @@
+"""The README tells the truth: its tour runs as written, and its tables leave nothing out."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+from tour import main, tour
+
+import venice_billing
+from contract_tests.support.paths import ROOT
+from venice_billing import VeniceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8")
+
+
+def visible_files() -> list[str]:
+    """Return what lies in this folder but for caches, which other tests make meanwhile."""
+    return sorted(path.name for path in ROOT.iterdir() if not path.name.startswith((".", "__")))
+
+
+def test_the_tour_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every Python block, in order, against a served fake; nothing of it touches the environment or this folder."""
+    before = visible_files()
+    assert tour(README) == TEXT.count("```python\n") >= 7
+    assert "2500 usage.csv" in capsys.readouterr().out
+    assert visible_files() == before
+
+
+def test_the_tour_runs_where_there_is_no_source_tree(tmp_path: Path) -> None:
+    """As the package session does with the built wheel: the program and the README are all it needs."""
+    (tmp_path / "tour.py").write_bytes((ROOT / "scripts" / "tour.py").read_bytes())
+    (tmp_path / "README.md").write_text("Before\n\n```python\nprint(6 * 7)\n```\n\nAfter\n")
+    run = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "tour.py", "README.md"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout == "42\n1 blocks of README.md ran as written\n"
+
+
+def test_a_block_that_fails_is_named_by_its_line(tmp_path: Path) -> None:
+    broken = tmp_path / "README.md"
+    broken.write_text("# Title\n\n```python\nx = 1\nx / 0\n```\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        tour(broken)
+    frames = traceback.extract_tb(caught.tb)
+    assert [frame.lineno for frame in frames if frame.filename == "README.md"] == [5]
+
+
+def test_a_readme_without_a_tour_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "README.md"
+    empty.write_text("# Title\n")
+    assert main([str(empty)]) == 1
+    assert main([]) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_the_table_of_errors_is_complete() -> None:
+    table = re.findall(r"^\| `(\w+Error)` \|", TEXT, re.MULTILINE)
+    errors = {
+        name
+        for name in venice_billing.__all__
+        if inspect.isclass(kind := getattr(venice_billing, name)) and issubclass(kind, VeniceError)
+    }
+    assert sorted([*table, "VeniceError"]) == sorted(errors)
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", TEXT))
+def test_links_lead_to_files(path: str) -> None:
+    assert (ROOT / path).is_file()
+
+
+def test_commands_are_there() -> None:
+    commands = re.findall(r"^(scripts/\w+)", TEXT, re.MULTILINE)
+    assert commands == ["scripts/demo", "scripts/test"]
+    assert all((ROOT / command).stat().st_mode & 0o100 for command in commands)
+
+
+@pytest.mark.parametrize("claim", ["not affiliated with Venice.ai", "VENICE_API_KEY", "Never add two currencies"])
+def test_what_has_to_be_said_is_said(claim: str) -> None:
+    assert claim in TEXT

@@ -1,0 +1,1 @@
+"""Walks through the ledger: order, borders, checkpoints, windows, workers."""

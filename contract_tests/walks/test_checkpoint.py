@@ -1,0 +1,253 @@
+"""A checkpoint is a text that names filters and place, survives any journey whole, and is refused otherwise."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row
+from venice_billing import EntryPage, InvalidParameterError, VeniceError, walks
+from venice_billing import _checkpoint as checkpoints
+from venice_billing._checkpoint import Filters, decode, encode
+from venice_billing._walk import Bounds, Place
+from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from venice_billing._walk import Order
+
+MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+COUNTS = st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), st.integers(1, 99))
+
+
+@st.composite
+def walked(draw: st.DrawFn) -> tuple[Filters, Place]:
+    """Return the filters of a walk, and a place in its range."""
+    start, at, end = sorted(draw(st.lists(MOMENTS, min_size=3, max_size=3, unique=True)))
+    bounds = Bounds(draw(st.sampled_from([None, start])), draw(st.sampled_from([None, end])))
+    filters = Filters(draw(st.sampled_from([None, "USD", "DIEM"])), bounds, draw(st.sampled_from(["asc", "desc"])))
+    return filters, draw(st.just(Place()) | st.builds(Place, st.just(at), COUNTS))
+
+
+START = datetime(2026, 9, 1, tzinfo=UTC)
+
+
+@given(walked())
+def test_what_is_written_is_read_again(walk: tuple[Filters, Place]) -> None:
+    filters, place = walk
+    text = encode(filters, place)
+    assert decode(text) == (filters, place)
+    assert text == encode(filters, place), "the same place has the same text"
+    assert text.isascii()
+    assert text.isprintable()
+    assert not set(text) & set(" \"'\\/+="), "it goes into a URL, a shell and a file name as it is"
+
+
+@given(walked(), st.data())
+def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Place], data: st.DataObject) -> None:
+    """A wrong place would be a wrong total: better none."""
+    filters, place = walk
+    text = encode(filters, place)
+    position = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.sampled_from("AZaz09-_.").filter(lambda letter: letter != text[position]))
+    for damaged in (text[:position], text[:position] + other + text[position + 1 :], text + "A"):
+        try:
+            assert decode(damaged) == (filters, place), "only the unused bits of the last letter may differ"
+        except InvalidParameterError as error:
+            assert error.parameter == "checkpoint"  # noqa: PT017 - the other way out
+        else:
+            assert position == len(text) - 1
+
+
+@given(st.text(max_size=60) | st.binary(max_size=10) | st.none() | st.integers())
+def test_anything_else_is_refused_by_name(value: object) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
+        decode(value)
+
+
+def sealed(document: object) -> str:
+    """Return a checkpoint of another making whose check bytes are right."""
+    packed = zlib.compress(json.dumps(document).encode())
+    return "vb1." + base64.urlsafe_b64encode(checkpoints._check(packed) + packed).decode().rstrip("=")
+
+
+LATE = "2026-09-01T00:00:00+00:00"
+NO_MOMENTS = (
+    "0001-01-01T00:00:00+00:00",
+    "9999-12-31T23:59:59.999999+00:00",
+    "9999-12-31T23:59:59-23:59",
+    "2026-09-01T00:00:00",
+    "2026-09-01T02:00:00+02:00",
+    "2026-09-01",
+    "\ud800",
+    "",
+    20260901,
+)
+GOOD: dict[str, object] = {"currency": None, "start": None, "end": None, "order": "asc", "at": None, "seen": {}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        None,
+        "text",
+        {},
+        {**GOOD, "order": "up"},
+        {**GOOD, "currency": 5},
+        {**GOOD, "start": "soon"},
+        {**GOOD, "at": 5},
+        {**GOOD, "seen": []},
+        {**GOOD, "seen": {"a": 0}},
+        {**GOOD, "seen": {"a": "1"}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: True}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: 10**30}},
+        {**GOOD, "at": LATE, "seen": {"f" * 18: 1.0}},
+        {**GOOD, "at": LATE, "seen": {"\ud800": 1}},
+        {**GOOD, "at": LATE, "seen": None},
+        {**GOOD, "seen": {"f" * 18: 1}},
+        {**GOOD, "currency": "EUR"},
+        {**GOOD, "currency": "\ud800"},
+        {**GOOD, "currency": ["USD"]},
+        {**GOOD, "order": ["asc"]},
+        {**GOOD, "start": LATE, "end": LATE},
+        {**GOOD, "start": LATE, "end": "2026-08-31T00:00:00+00:00"},
+        {**GOOD, "start": LATE, "at": "2026-08-31T00:00:00+00:00"},
+        {**GOOD, "end": LATE, "at": LATE},
+        *({**GOOD, field: moment} for field in ("start", "end", "at") for moment in NO_MOMENTS),
+    ],
+)
+def test_one_of_another_making_is_refused(document: object) -> None:
+    assert decode(sealed(GOOD)) == (Filters(None, Bounds(), "asc"), Place())
+    with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
+        decode(sealed(document))
+
+
+MIDNIGHT = st.sampled_from([*NO_MOMENTS, None, LATE, "0001-01-07T00:00:00+00:00", "9999-12-23T23:59:59.999999+00:00"])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@given(start=MIDNIGHT, end=MIDNIGHT, at=MIDNIGHT, seen=st.sampled_from([{}, {"f" * 18: 10**9}, {"f" * 18: 10**300}]))
+@settings(deadline=None, max_examples=150)
+def test_whatever_a_forged_one_says_only_our_errors_come_of_it(
+    order: str, start: object, end: object, at: object, seen: dict[str, int]
+) -> None:
+    """At the ends of the calendar too, where a day more is no date."""
+    text = sealed({"currency": None, "start": start, "end": end, "order": order, "at": at, "seen": seen})
+    client = FakeVenice(3, now=NOW).client()
+    for concurrency in (1, 3):
+        try:
+            list(client.iter_usage_history(checkpoint=text, concurrency=concurrency))
+        except VeniceError as error:
+            assert isinstance(error, InvalidParameterError) or at is not None  # noqa: PT017 - the other way out
+
+
+def test_a_crowded_instant_makes_no_giant() -> None:
+    """The image service books hundreds of charges at once; they are counted, and packed."""
+    place = Place(START, {f"{number:018x}": 1 for number in range(1000)})
+    assert len(encode(Filters("USD", Bounds(START, NOW), "asc"), place)) < 20_000
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    return FakeVenice([row(f"2026-09-{day:02d}T00:00:00.000Z") for day in range(1, 29)], now=NOW)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_the_filters_may_be_given_again_or_left_out(fake: FakeVenice, flavour: Flavour, order: Order) -> None:
+    client = flavour.connect(fake).client
+    filters = {"currency": "USD", "start_timestamp": "2026-09-03", "end_timestamp": START + timedelta(days=20)}
+    walk = client.iter_usage_history(**filters, sort_order=order)
+    await receive(walk, 5)
+    truth = fake.rows(start="2026-09-03T00:00:00Z", end="2026-09-21T00:00:00Z")
+    rest = (truth if order == "asc" else truth[::-1])[5:]
+    for again in ({}, filters, {**filters, "sort_order": order}, {"currency": "USD"}):
+        assert as_wire(await receive(client.iter_usage_history(checkpoint=walk.checkpoint, **again))) == rest
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("method", "other"),
+    [
+        ("iter_usage_history", {"currency": "DIEM"}),
+        ("iter_usage_history", {"start_timestamp": "2026-09-04"}),
+        ("iter_usage_history", {"end_timestamp": "2026-09-22"}),
+        ("iter_usage_history", {"sort_order": "desc"}),
+        ("iter_usage", {"currency": "DIEM"}),
+        ("iter_usage", {"start_date": "2026-09-04"}),
+        ("iter_usage", {"end_date": "2026-09-22"}),
+        ("iter_usage", {"sort_order": "desc"}),
+    ],
+)
+async def test_other_filters_are_refused_by_name(
+    fake: FakeVenice, flavour: Flavour, method: str, other: dict[str, str]
+) -> None:
+    client = flavour.connect(fake).client
+    walk = client.iter_usage_history(currency="USD", start_timestamp="2026-09-03")
+    await receive(walk, 5)
+    sent = len(fake.requests)
+    with pytest.raises(InvalidParameterError, match="as in the walk the checkpoint comes from") as caught:
+        getattr(client, method)(checkpoint=walk.checkpoint, **other)
+    assert [caught.value.parameter] == list(other)
+    assert len(fake.requests) == sent
+
+
+@pytest.mark.anyio
+async def test_the_checkpoint_of_a_walk_that_is_over_leads_to_nothing_or_to_what_is_new(
+    fake: FakeVenice, flavour: Flavour
+) -> None:
+    client = flavour.connect(fake).client
+    walk = client.iter_usage_history()
+    await receive(walk)
+    assert await receive(client.iter_usage_history(checkpoint=walk.checkpoint)) == []
+    booked = [fake.book(), fake.book(), fake.book()]
+    assert as_wire(await receive(client.iter_usage_history(checkpoint=walk.checkpoint))) == booked
+
+
+@pytest.mark.anyio
+async def test_a_checkpoint_of_another_account_is_noticed(flavour: Flavour, fake: FakeVenice) -> None:
+    walk = flavour.connect(fake).client.iter_usage_history()
+    await receive(walk, 5)
+    other = FakeVenice(100, now=NOW)
+    with pytest.raises(Exception, match="no longer in the ledger"):
+        await receive(flavour.connect(other).client.iter_usage_history(checkpoint=walk.checkpoint))
+
+
+@pytest.mark.parametrize("pages", [False, True])
+def test_a_checkpoint_is_right_whenever_it_is_asked_for(*, pages: bool) -> None:
+    """Also between two lines of the walk itself, as by a signal handler: never ahead of what was handed out."""
+    client = FakeVenice(200, now=NOW).client()
+    walk = client.iter_usage_history(page_size=50)
+    counts = {walk.checkpoint: 0}
+    for count, _ in enumerate(walk, 1):
+        counts[walk.checkpoint] = count
+    received = 0
+    asked: list[tuple[int, int]] = []
+
+    def trace(frame: FrameType, _event: str, _value: object) -> Any:
+        if frame.f_code.co_filename == walks.__file__:
+            asked.append((received, counts[walk.checkpoint]))
+        return trace
+
+    walk = client.iter_usage_history(page_size=50)
+    steps = walk.pages() if pages else walk
+    sys.settrace(trace)
+    try:
+        for step in steps:
+            received += len(step) if isinstance(step, EntryPage) else 1
+    finally:
+        sys.settrace(None)
+    assert received == len(counts) - 1
+    assert len(asked) > 10 * received / 50
+    assert all(0 <= said - had <= (50 if pages else 1) for had, said in asked)

@@ -1,0 +1,311 @@
+"""Walks, without any I/O: every charge once, in order, wherever the thread is lost and wherever it is taken up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract_tests.support.memory_ledger import START, MemoryLedger, Row, cut, ledger_rows, received, start_walk
+from venice_billing import (
+    BillingTimeoutError,
+    CursorRejectedError,
+    EndpointRetiredError,
+    InvalidRequestError,
+    NotFoundError,
+    ResponseValidationError,
+    ServerError,
+    VeniceError,
+)
+from venice_billing._walk import (
+    DAY,
+    Bounds,
+    Order,
+    Page,
+    Place,
+    sequential,
+    whichever,
+)
+
+if TYPE_CHECKING:
+    from venice_billing._call import Steps
+
+KINDS = ("asc", "desc", "windows")
+# Few instants and few names, so that twins and crowded instants are common; spans from milliseconds to weeks.
+SPANS = st.sampled_from([0.001, 1.0, 60.0, 3600.0, 86400.0])
+LEDGERS = st.builds(
+    lambda span, drawn: [Row(START + timedelta(seconds=at * span), name) for at, name in drawn],
+    SPANS,
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from("aab")), max_size=40),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_what_was_received_and_the_rest_are_the_ledger(kind: str, data: st.DataObject) -> None:
+    """For any ledger, any page size and any point at which the walk is cut and taken up again."""
+    rows = data.draw(LEDGERS)
+    ledger = MemoryLedger(rows, data.draw(st.integers(1, 12)))
+    truth = ledger.rows if kind == "asc" else ledger.rows[::-1]
+    head, place = cut(start_walk(ledger, kind, Place()), data.draw(st.integers(0, len(rows))))
+    later = MemoryLedger(rows, data.draw(st.integers(1, 12)))
+    assert head + received(start_walk(later, kind, place)) == truth
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_the_same_within_bounds(kind: str, data: st.DataObject) -> None:
+    """The bounds are kept to the microsecond, although the wire is asked in milliseconds."""
+    rows = data.draw(LEDGERS)
+    edges = st.one_of(st.none(), st.integers(-1, 21_000_000))
+    start, end = (
+        None if edge is None else START + timedelta(microseconds=edge) for edge in (data.draw(edges), data.draw(edges))
+    )
+    bounds = Bounds(start, end)
+    ledger = MemoryLedger(rows, data.draw(st.integers(1, 5)))
+    expected = [row for row in ledger.rows if bounds.contain(row.at)]
+    assert received(start_walk(ledger, kind, Place(), bounds)) == (expected if kind == "asc" else expected[::-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_faults_at_any_request_cost_no_row(kind: str, data: st.DataObject) -> None:
+    """Dead and rejected cursors and hangs, though never two in a row."""
+    faults = data.draw(st.dictionaries(st.integers(2, 30), st.sampled_from(["dead", "rejected", "hang"])))
+
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        fault = faults.get(number) if page.state[1] > len(page.rows) and number - 1 not in faults else None  # type: ignore[index]
+        if fault is not None:
+            raise {
+                "dead": ServerError("dead", status_code=500),
+                "rejected": CursorRejectedError("expired", status_code=400),
+                "hang": BillingTimeoutError("no answer"),
+            }[fault]
+        return page
+
+    rows = data.draw(LEDGERS)
+    ledger = MemoryLedger(rows, data.draw(st.integers(1, 12)), spoil)
+    try:
+        walked = received(start_walk(ledger, kind, Place()))
+    except ServerError as error:
+        assert "reopenings" in str(error)  # noqa: PT017 - a page smaller than an instant cannot be passed
+        return
+    assert walked == (ledger.rows if kind == "asc" else ledger.rows[::-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_identical_twins_are_counted(kind: str) -> None:
+    """Two equal rows are two charges: the place says how many of each were received."""
+    twins = [Row(START, "same")] * 5 + [Row(START, "other")] + [Row(START + DAY, "later")]
+    for count in range(len(twins) + 1):
+        head, place = cut(start_walk(MemoryLedger(twins, 2), kind, Place()), count)
+        rest = received(start_walk(MemoryLedger(twins, 4), kind, place))
+        assert Counter(head + rest) == Counter(twins)
+
+
+def test_a_place_counts_only_the_rows_of_its_own_instant() -> None:
+    ledger = MemoryLedger([])
+    first = Place().after([Row(START, "a"), Row(START + DAY, "b"), Row(START + DAY, "b")], ledger)
+    assert first == Place(START + DAY, {"b": 2})
+    assert first.after([Row(START + DAY, "c")], ledger) == Place(START + DAY, {"b": 2, "c": 1})
+    assert first.after([Row(START + 2 * DAY, "c")], ledger) == Place(START + 2 * DAY, {"c": 1})
+    assert first.after([], ledger) is first
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerError("hangs, then fails", status_code=500),
+        CursorRejectedError("expired", status_code=400),
+        BillingTimeoutError("no answer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_cursor_that_leads_nowhere_is_bridged_at_the_last_timestamp(error: VeniceError) -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        if number == 2:
+            raise error
+        return page
+
+    ledger = MemoryLedger(ledger_rows(0, 10, 20, 30, 40), 2, spoil)
+    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert ledger.opened == [Bounds(), Bounds(START + timedelta(seconds=10))]
+
+
+def test_other_errors_end_the_walk() -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        if number == 2:
+            raise InvalidRequestError("no", status_code=422)
+        return page
+
+    with pytest.raises(InvalidRequestError):
+        received(sequential(MemoryLedger(ledger_rows(0, 1, 2), 1, spoil), Bounds(), "asc", Place()))
+
+
+def test_data_that_cannot_be_had_is_a_server_error_that_says_where() -> None:
+    """After a few reopenings at one place; each asks for another page size, which puts the cursors elsewhere."""
+    sizes: list[int | None] = []
+
+    class Ledger(MemoryLedger):
+        def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+            sizes.append(page_size)
+            return super().open(bounds, order, page_size)
+
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        if page.state[1] > 1000:  # type: ignore[index]
+            raise ServerError("dead", status_code=500)
+        return page
+
+    ledger = Ledger([Row(START, "same")] * 2500, 1000, spoil)
+    with pytest.raises(ServerError, match="2026-09-01T00:00:00"):
+        received(sequential(ledger, Bounds(), "asc", Place(), 1000))
+    assert sizes[0] == 1000
+    assert len(set(sizes)) == len(sizes) - 1, "the first reopening is as before, each further one is not"
+    assert all(10 <= size <= 1000 for size in sizes if size)
+    assert len(sizes) <= 6
+
+
+def test_a_dead_cursor_at_every_page_is_bridged_as_long_as_there_is_progress() -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        if page.state[1] > len(page.rows):  # type: ignore[index]
+            raise ServerError("dead", status_code=500)
+        return page
+
+    ledger = MemoryLedger(ledger_rows(*range(60)), 3, spoil)
+    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+
+
+def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
+    """Not even when all its rows fall into one instant, so that it cannot be told by its times."""
+    rows = [Row(START + timedelta(seconds=second), "same") for second in (0, 0, 1, 1, 2, 2)]
+    first: dict[str, Page[Row]] = {}
+
+    class Ledger(MemoryLedger):
+        def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
+            yield from ()
+            if len(self.opened) > 1:
+                return (yield from super().follow(page))
+            if page.following not in first:
+                found = yield from super().follow(page)
+                first[str(page.following)] = evolve(found, following=page.following)
+            return first[str(page.following)]
+
+    assert received(sequential(Ledger(rows, 2), Bounds(), "asc", Place())) == rows
+
+
+def test_cursors_that_go_round_end_in_an_error_and_not_in_a_loop() -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        return Page([Row(START, "same")], f"cursor-{number % 2}", ([], 0, 1))
+
+    with pytest.raises(ServerError, match="cursor came twice"):
+        received(sequential(MemoryLedger([], 1, spoil), Bounds(), "asc", Place()))
+
+
+def test_empty_pages_on_the_way_are_passed() -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        return Page([], "cursor-0", (page.state[0], 0, 2)) if number == 1 else page  # type: ignore[index]
+
+    ledger = MemoryLedger(ledger_rows(0, 1, 2), 2, spoil)
+    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+
+
+def test_a_page_that_goes_back_in_time_is_not_delivered() -> None:
+    def spoil(number: int, page: Page[Row]) -> Page[Row]:
+        return evolve(page, rows=ledger.rows[:2]) if number == 3 else page
+
+    ledger = MemoryLedger(ledger_rows(0, 10, 20, 30, 40, 50), 2, spoil)
+    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert len(ledger.opened) == 2
+
+
+def test_rows_that_vanished_since_are_an_error_and_not_a_silent_loss() -> None:
+    """Where the rows of the place are gone, the rest would not be exact: perhaps it is another account."""
+    rows = ledger_rows(0, 10, 10, 20)
+    _, place = cut(sequential(MemoryLedger(rows), Bounds(), "asc", Place()), 2)
+    without = MemoryLedger([rows[0], rows[2], rows[3]])
+    with pytest.raises(ResponseValidationError, match="no longer in the ledger") as caught:
+        received(sequential(without, Bounds(), "asc", place))
+    assert caught.value.field == "checkpoint"
+
+
+def test_rows_of_a_widened_window_outside_the_bounds_are_left_out() -> None:
+    """The ledger answers a narrow window only as part of a day; what lies around it is not delivered."""
+    around = ledger_rows(0, 100, 200, 300, 400, 500)
+
+    class Wide(MemoryLedger):
+        def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+            return super().open(Bounds(), order, page_size)
+
+    bounds = Bounds(START + timedelta(seconds=100), START + timedelta(seconds=300))
+    ledger = Wide(around, 2)
+    assert received(sequential(ledger, bounds, "asc", Place())) == around[1:3]
+    assert ledger.requests == 2, "past the end, no further page is asked for"
+    assert received(sequential(Wide(around, 2), bounds, "desc", Place())) == around[1:3][::-1]
+
+
+def retired(number: int, kind: type[VeniceError]) -> Any:
+    def spoil(request: int, page: Page[Row]) -> Page[Row]:
+        if request >= number:
+            raise kind("gone", status_code=410)  # type: ignore[call-arg]
+        return page
+
+    return spoil
+
+
+@pytest.mark.parametrize("kind", [EndpointRetiredError, NotFoundError])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("request_number", [1, 2, 3, 4])
+def test_a_ledger_that_retires_on_the_way_is_left_for_the_next(
+    kind: type[VeniceError], order: Literal["asc", "desc"], request_number: int
+) -> None:
+    """At the place reached, in the same order: no charge is lost or repeated, twins across the seam included."""
+    rows = [Row(START + timedelta(seconds=number // 4), "same") for number in range(12)]
+    first = MemoryLedger(rows, 3, retired(request_number, kind))
+    second = MemoryLedger(rows, 5)
+    walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), order, at) for ledger in (first, second)]
+    truth = first.rows if order == "asc" else first.rows[::-1]
+    assert received(whichever(walks, Place())) == truth
+    assert second.requests > 0
+
+
+def test_when_no_ledger_is_alive_the_first_refusal_is_raised() -> None:
+    ledgers = [MemoryLedger([], 3, retired(1, kind)) for kind in (NotFoundError, EndpointRetiredError)]
+    walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in ledgers]
+    with pytest.raises(NotFoundError):
+        received(whichever(walks, Place()))
+
+
+def test_a_living_ledger_is_the_only_one_asked() -> None:
+    first, second = MemoryLedger(ledger_rows(0, 1)), MemoryLedger(ledger_rows(0, 1))
+    walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in (first, second)]
+    assert received(whichever(walks, Place())) == first.rows
+    assert second.requests == 0
+
+
+def test_leaving_a_walk_closes_all_that_runs_below_it() -> None:
+    closed: list[str] = []
+
+    class Ledger(MemoryLedger):
+        def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+            try:
+                return (yield from super().open(bounds, order, page_size))
+            finally:
+                closed.append("open")
+
+        def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
+            try:
+                yield None  # type: ignore[misc] # where a request would be under way
+                return page
+            finally:
+                closed.append("follow")
+
+    walk = whichever([lambda at: sequential(Ledger(ledger_rows(0, 1, 2), 1), Bounds(), "asc", at)], Place())
+    next(walk)
+    next(walk)
+    walk.close()
+    assert closed == ["open", "follow"]
