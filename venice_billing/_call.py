@@ -11,7 +11,7 @@ import random
 from collections.abc import Generator
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from venice_billing._budget import FailureBudget
+    from venice_billing._clock import Clock
 
 T = TypeVar("T")
 _log = logging.getLogger("venice_billing")
@@ -118,18 +119,6 @@ class Closed:
 
 Outcome: TypeAlias = Reply | Expired | Broken | Unreadable | Closed
 Steps: TypeAlias = Generator[Send | Wait, Outcome | None, T]
-
-
-class Clock(Protocol):
-    """Where the time comes from."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        ...
-
-    def time(self) -> float:
-        """Return Unix seconds."""
-        ...
 
 
 @frozen

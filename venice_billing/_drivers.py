@@ -2,66 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import aclosing, closing, nullcontext
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from venice_billing._call import Clock, Closed, Expired, Outcome, Send, Steps, Wait
-from venice_billing._crews import Interruption, async_crew, crew, under_asyncio
+from venice_billing._call import Closed, Expired, Outcome, Send, Steps, Wait
+from venice_billing._clock import Pace, SystemClock
+from venice_billing._event_loops import under_asyncio
 from venice_billing._exchange import FAULTS, Wire
 from venice_billing._http_client import ClosedError
-from venice_billing._walk import Deliver, Together, Walk
-from venice_billing._windows import Windows, in_turn
+from venice_billing._walk.types import Deliver, Together, Walk, WindowPlan
+from venice_billing._walk.windows import in_turn
+from venice_billing._walk.workers import async_crew, crew
 from venice_billing.errors import ResponseValidationError, VeniceError
 from venice_billing_api.deadline import Deadline, leave_unless_clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+    from venice_billing._clock import Interruption
     from venice_billing._http_client import AsyncConnections, Connections
     from venice_billing._secret import Secret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
-
-
-class Pace(Clock, Protocol):
-    """A clock that can also let time pass."""
-
-    def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
-        """Let time pass for this thread, or until it is interrupted."""
-        ...
-
-    async def async_sleep(self, seconds: float) -> None:
-        """Let time pass for this task."""
-        ...
-
-
-class SystemClock:
-    """The time of this machine, and real waits."""
-
-    def monotonic(self) -> float:
-        """Return seconds that never go back."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Return Unix seconds."""
-        return time.time()
-
-    def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
-        """Let time pass for this thread, or until it is interrupted."""
-        if interrupt is None:
-            time.sleep(seconds)
-        else:
-            interrupt.wait(seconds)
-
-    async def async_sleep(self, seconds: float) -> None:
-        """Let time pass for this task."""
-        import anyio  # noqa: PLC0415 - a synchronous program needs none of it
-
-        await anyio.sleep(seconds)
 
 
 _SYSTEM = SystemClock()
@@ -123,7 +88,7 @@ class Driver:
             return None
         return self._send(step, interrupt)
 
-    def _together(self, windows: Windows[Row]) -> Iterator[Deliver[Row]]:
+    def _together(self, windows: WindowPlan[Row]) -> Iterator[Deliver[Row]]:
         if windows.concurrency == 1:
             return self.walk(in_turn(windows))
         return crew(windows, self.perform)
@@ -217,7 +182,7 @@ class AsyncDriver:
                 else:
                     outcome = await self.perform(step)
 
-    def _together(self, windows: Windows[Row]) -> AsyncGenerator[Deliver[Row], None]:
+    def _together(self, windows: WindowPlan[Row]) -> AsyncGenerator[Deliver[Row], None]:
         if windows.concurrency == 1 or not under_asyncio():
             return self.walk(in_turn(windows))
         return async_crew(windows, self.perform)

@@ -6,7 +6,6 @@ is of no use. So whoever brings no httpx client has one for each process, and fo
 
 from __future__ import annotations
 
-import sys
 import threading
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +13,7 @@ from urllib.request import getproxies
 
 import httpx
 
+from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._forks import heed_forks
 from venice_billing.errors import InvalidParameterError
 from venice_billing_api.deadline import bound_async, bound_sync, leave_all, shut
@@ -163,7 +163,7 @@ class AsyncConnections:
             raise ClosedError
         if self._is_foreign:
             raise _foreign_client()
-        loop = _running_loop()
+        loop = running_loop()
         if self._given is not None:
             if self._is_used and loop is not self._home and _has_connections(self._given):
                 raise InvalidParameterError("http_client", _OTHER_LOOP, _OF_THIS_LOOP)
@@ -171,7 +171,7 @@ class AsyncConnections:
             return self._given
         client = self._clients.get(loop)
         if client is None and self._settings is not None:
-            for other in [other for other in list(self._clients) if _has_ended(other)]:
+            for other in [other for other in list(self._clients) if has_ended(other)]:
                 self._clients.pop(other, None)
             client = self._clients[loop] = self._settings.make(httpx.AsyncClient)
             bound_async(client)
@@ -190,7 +190,7 @@ class AsyncConnections:
         clients, self._clients = self._clients, {}
         for client in clients.values():
             shut(client)
-        here = self._given if self._owned and self._given is not None else clients.get(_running_loop())
+        here = self._given if self._owned and self._given is not None else clients.get(running_loop())
         if here is not None:
             await here.aclose()
 
@@ -299,30 +299,3 @@ def _foreign_client() -> InvalidParameterError:
         "one that was used before this process was forked",
         "made in this process: make client and http_client after the fork, or pass no http_client",
     )
-
-
-def _running_loop() -> Any:
-    """Return what stands for the running event loop, asyncio's or trio's."""
-    asyncio = sys.modules.get("asyncio")  # not loaded: not running
-    if asyncio is not None:
-        try:
-            return asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-    import trio  # noqa: PLC0415 - whose loop runs, or none does
-
-    return trio.lowlevel.current_trio_token()
-
-
-def _has_ended(loop: Any) -> bool:
-    if hasattr(loop, "is_closed"):
-        return bool(loop.is_closed())
-    try:
-        loop.run_sync_soon(_nothing)
-    except RuntimeError:  # trio.RunFinishedError
-        return True
-    return False
-
-
-def _nothing() -> None:
-    """Do nothing, in another event loop."""

@@ -10,13 +10,14 @@ import httpx
 from attrs import evolve
 
 from venice_billing import _operations as operations
-from venice_billing import _plans as plans
 from venice_billing._call import call
-from venice_billing._configuration import Configuration, configure
-from venice_billing._drivers import AsyncDriver, Driver, Pace, SystemClock
-from venice_billing._history_page import history_page, usage_page
+from venice_billing._clock import Pace, SystemClock
+from venice_billing._config import Configuration, configure
+from venice_billing._drivers import AsyncDriver, Driver
+from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
-from venice_billing._threads import in_thread
+from venice_billing._walk import start as plans
+from venice_billing._walk.history_page import history_page, usage_page
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk

@@ -22,9 +22,9 @@ from attrs import frozen
 from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
 from venice_billing._files import is_still_at, open_own, release, sync_folder, write_all
-from venice_billing._ledgers import CsvLedger
 from venice_billing._progress import Progress, read_progress
-from venice_billing._walk import Place
+from venice_billing._walk.sources import CsvLedger
+from venice_billing._walk.types import Place
 from venice_billing.errors import (
     ExportError,
     InvalidParameterError,
@@ -35,8 +35,8 @@ from venice_billing.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from venice_billing._checkpoint import Filters
-    from venice_billing._configuration import Configuration
+    from venice_billing._config import Configuration
+    from venice_billing._walk.checkpoint import Filters
 
 _FRESH = timedelta(hours=1)
 _LONGEST_LINE = 200  # bytes

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from operator import length_hint
-from typing import TYPE_CHECKING, TypeAlias, overload
+from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
 
-from venice_billing._checkpoint import Filters, encode
-from venice_billing._walk import Deliver, Place, Walk
+from venice_billing._walk.checkpoint import encode
 from venice_billing.errors import VeniceError
 from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from venice_billing._drivers import AsyncDriver, Driver
-
-Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
+    from venice_billing._walk.start import Plan
+    from venice_billing._walk.types import Deliver, Place
 
 
 class EntryPage(Sequence[UsageEntry]):
@@ -43,16 +42,6 @@ class EntryPage(Sequence[UsageEntry]):
 
     def __repr__(self) -> str:
         return f"<EntryPage of {len(self.data)} entries>"
-
-
-@frozen
-class Plan:
-    """Everything a walk starts from: its filters, the place it continues at, and where it ends by count."""
-
-    filters: Filters
-    place: Place
-    begin: Begin
-    max_items: int | None
 
 
 @frozen

@@ -17,7 +17,7 @@ from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer, Call, Fla
 from contract_tests.contract.values import QUIET, Values
 from contract_tests.contract.wire import Judge
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
-from venice_billing._configuration import BASE_URL
+from venice_billing._config import BASE_URL
 from venice_billing.testing import FakeVenice
 from venice_billing.testing._text import to_json
 

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 import venice_billing_api.api as generated_api
 from venice_billing import AsyncVeniceBilling, VeniceBilling
-from venice_billing._configuration import BASE_URL
+from venice_billing._config import BASE_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

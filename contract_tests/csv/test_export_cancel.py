@@ -15,7 +15,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW
 from venice_billing import _files, csv_export
-from venice_billing._threads import in_thread
+from venice_billing._event_loops import in_thread
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:

@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from venice_billing._walk import (
-    Bounds,
-    Deliver,
-    Order,
-    Page,
-    Place,
-    Together,
-    sequential,
-)
-from venice_billing._ways import newest_first
-from venice_billing._widening import Landmarks, widened
-from venice_billing._windows import in_turn
+from venice_billing._walk.sequential import sequential
+from venice_billing._walk.start import newest_first
+from venice_billing._walk.types import Bounds, Deliver, Order, Page, Place, Together
+from venice_billing._walk.widening import Landmarks, widened
+from venice_billing._walk.windows import in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
     from venice_billing._call import Steps
-    from venice_billing._walk import Walk
+    from venice_billing._walk.types import Walk
     from venice_billing.errors import BillingTimeoutError
 
 START = datetime(2026, 9, 1, tzinfo=UTC)

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row
 from venice_billing import EntryPage, InvalidParameterError, VeniceError, walks
-from venice_billing import _checkpoint as checkpoints
-from venice_billing._checkpoint import Filters, decode, encode
-from venice_billing._walk import Bounds, Place
+from venice_billing._walk import checkpoint as checkpoints
+from venice_billing._walk.checkpoint import Filters, decode, encode
+from venice_billing._walk.types import Bounds, Place
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from venice_billing._walk import Order
+    from venice_billing._walk.types import Order
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 COUNTS = st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), st.integers(1, 99))

@@ -18,7 +18,8 @@ SCRIPT = '''
 """Fork in the midst of a walk while a thread of its crew is held at one place, in the parent alone."""
 import os, select, signal, sys, threading, time
 import httpx
-from venice_billing import VeniceBilling, _call, _windows
+from venice_billing import VeniceBilling, _call
+from venice_billing._walk import windows as _windows
 from venice_billing.testing import FakeVenice
 
 where, order = sys.argv[1:]

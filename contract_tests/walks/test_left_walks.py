@@ -17,16 +17,16 @@ from contract_tests.support.memory_ledger import BEGINNING, EVERYTHING, NOW, Mem
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing._budget import FAILURES, PERIOD, FailureBudget, Ticket
 from venice_billing._call import Broken, Operation, Outcome, Policy, Reply, Request, Send, Wait, call
-from venice_billing._crews import Interruption, async_crew, crew
-from venice_billing._drivers import SystemClock
-from venice_billing._windows import Windows
+from venice_billing._clock import Interruption, SystemClock
+from venice_billing._walk.windows import Windows
+from venice_billing._walk.workers import async_crew, crew
 from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from venice_billing._call import Steps
-    from venice_billing._walk import Bounds, Order, Page
+    from venice_billing._walk.types import Bounds, Order, Page
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,9 @@ from attrs import evolve
 from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, stamps
 from contract_tests.support.memory_ledger import EVERYTHING, START, MemoryLedger, Row, backwards, ledger_rows, received
 from venice_billing import BillingTimeoutError, ResponseValidationError, ServerError, VeniceError
-from venice_billing._tracker import STALLED_PAGES
-from venice_billing._walk import Bounds, Order, Page, Place, sequential
+from venice_billing._walk.sequential import sequential
+from venice_billing._walk.tracker import STALLED_PAGES
+from venice_billing._walk.types import Bounds, Order, Page, Place
 from venice_billing.testing import FakeVenice, SeenRequest, faults
 from venice_billing.testing._ledger import complete_row
 from venice_billing.testing._text import CSV_COLUMNS, to_csv_record, to_json

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row, stamps
 from venice_billing import BillingTimeoutError
-from venice_billing._walk import DAY, Bounds
-from venice_billing._widening import Landmarks, wider_questions
+from venice_billing._walk.types import DAY, Bounds
+from venice_billing._walk.widening import Landmarks, wider_questions
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks, faults
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from attrs import evolve
 from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, stamps
 from venice_billing import ResponseValidationError, _drift
 from venice_billing._csv import Lines
-from venice_billing._questions import CurrencyColumn
+from venice_billing._walk.matching import CurrencyColumn
 from venice_billing.testing import CsvLayout, FakeVenice, SeenRequest, faults
 from venice_billing.testing._text import CSV_COLUMNS, to_csv_record, to_json
 

@@ -22,15 +22,8 @@ from venice_billing import (
     ServerError,
     VeniceError,
 )
-from venice_billing._walk import (
-    DAY,
-    Bounds,
-    Order,
-    Page,
-    Place,
-    sequential,
-    whichever,
-)
+from venice_billing._walk.sequential import sequential, whichever
+from venice_billing._walk.types import DAY, Bounds, Order, Page, Place
 
 if TYPE_CHECKING:
     from venice_billing._call import Steps

@@ -21,10 +21,7 @@ from contract_tests.support.memory_ledger import (
 from venice_billing import (
     BillingTimeoutError,
 )
-from venice_billing._walk import (
-    NARROWEST,
-    Page,
-)
+from venice_billing._walk.types import NARROWEST, Page
 
 
 def test_a_charge_from_beyond_the_clients_clock_is_delivered_backwards_too() -> None:

@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_billing._call import Expired, Reply, Request, Send
-from venice_billing._walk import NARROWEST, Bounds, Deliver, Page, Place
-from venice_billing._widening import Landmarks, widened
-from venice_billing._windows import Windows, advance, in_turn
+from venice_billing._walk.types import NARROWEST, Bounds, Deliver, Page, Place
+from venice_billing._walk.widening import Landmarks, widened
+from venice_billing._walk.windows import Windows, advance, in_turn
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from venice_billing._call import Steps
-    from venice_billing._walk import Order
+    from venice_billing._walk.types import Order
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 _REQUEST = Send(Request("getBillingUsageHistory", "GET", "/billing/usage-history", {}, {}), 10.0)

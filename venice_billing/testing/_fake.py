@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from venice_billing import AsyncVeniceBilling, VeniceBilling
-    from venice_billing._configuration import Configuration
+    from venice_billing._config import Configuration
     from venice_billing.testing.faults import Fault
 
 _FAILURES_ALLOWED = 20

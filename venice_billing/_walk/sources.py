@@ -14,10 +14,10 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
 from venice_billing._csv import CsvDocument, TimeColumn, check_columns, check_order, take_apart, without_newline
-from venice_billing._questions import CurrencyColumn, check_currency, within_range
-from venice_billing._tracker import LostThreadError
-from venice_billing._walk import MILLISECOND, Bounds, Page, up_to
-from venice_billing._widening import Landmarks, Question, widened
+from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
+from venice_billing._walk.tracker import LostThreadError
+from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
+from venice_billing._walk.widening import Landmarks, Question, widened
 from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from venice_billing._call import Operation, Policy, Steps
-    from venice_billing._walk import Order
+    from venice_billing._walk.types import Order
     from venice_billing.errors import BillingTimeoutError
 
 # Not the caller's context: it would round, or make another digest of the same charge in another process.

@@ -9,12 +9,14 @@ from attrs import evolve, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._budget import FailureBudget
-from venice_billing._call import Clock, Policy
+from venice_billing._call import Policy
 from venice_billing._secret import Secret
 from venice_billing.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from venice_billing._clock import Clock
 
 BASE_URL = "https://api.venice.ai/api/v1"
 

@@ -1,15 +1,50 @@
-"""Blocking functions of the file system beside an event loop, whose cancellation leaves nothing under way."""
+"""The event loops of asyncio and trio: which one runs, whether it has ended, and threads for blocking functions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
-
-from venice_billing._crews import under_asyncio
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+
+
+def under_asyncio() -> bool:
+    """Tell whether the running event loop is asyncio's."""
+    loops = sys.modules.get("asyncio")  # not loaded: not running
+    try:
+        return loops is not None and loops.get_running_loop() is not None
+    except RuntimeError:
+        return False
+
+
+def running_loop() -> Any:
+    """Return what stands for the running event loop, asyncio's or trio's."""
+    asyncio = sys.modules.get("asyncio")  # not loaded: not running
+    if asyncio is not None:
+        try:
+            return asyncio.getrunning_loop()
+        except RuntimeError:
+            pass
+    import trio  # noqa: PLC0415 - whose loop runs, or none does
+
+    return trio.lowlevel.current_trio_token()
+
+
+def has_ended(loop: Any) -> bool:
+    if hasattr(loop, "is_closed"):
+        return bool(loop.is_closed())
+    try:
+        loop.run_sync_soon(_nothing)
+    except RuntimeError:  # trio.RunFinishedError
+        return True
+    return False
+
+
+def _nothing() -> None:
+    """Do nothing, in another event loop."""
 
 
 async def in_thread(function: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:

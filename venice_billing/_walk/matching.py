@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from venice_billing._walk import Bounds
+    from venice_billing._walk.types import Bounds
     from venice_billing.models import UsageEntry
 
 Row = TypeVar("Row")

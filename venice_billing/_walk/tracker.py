@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from venice_billing._walk import Bounds, Ledger, Order, Page, Place
+    from venice_billing._walk.types import Bounds, Ledger, Order, Page, Place
 
 Row = TypeVar("Row")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, field, frozen
 
-from venice_billing._walk import DAY, Bounds, Page, down_to
+from venice_billing._walk.types import DAY, Bounds, Page, down_to
 from venice_billing.errors import BillingTimeoutError
 
 if TYPE_CHECKING:

@@ -10,17 +10,18 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
-from venice_billing._ledgers import CsvLedger, HistoryLedger, original_entries
-from venice_billing._questions import check_currency, within_range
-from venice_billing._walk import Bounds, Deliver, Place, Together, down_to, sequential, up_to
-from venice_billing._widening import Question
+from venice_billing._walk.matching import check_currency, within_range
+from venice_billing._walk.sequential import sequential
+from venice_billing._walk.sources import CsvLedger, HistoryLedger, original_entries
+from venice_billing._walk.types import Bounds, Deliver, Place, Together, down_to, up_to
+from venice_billing._walk.widening import Question
 from venice_billing.errors import BillingTimeoutError
 from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing._call import Outcome, Policy
-    from venice_billing._walk import Ledger
+    from venice_billing._walk.types import Ledger
 
 Row = TypeVar("Row")
 

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Expired
-from venice_billing._stretches import FIRST_REACH, Gap, Window
-from venice_billing._tracker import check_all_seen
-from venice_billing._walk import (
+from venice_billing._walk.sequential import sequential
+from venice_billing._walk.stretches import FIRST_REACH, Gap
+from venice_billing._walk.tracker import check_all_seen
+from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
     NARROWEST,
@@ -26,8 +27,9 @@ from venice_billing._walk import (
     Place,
     Silence,
     Together,
+    Window,
+    WindowPlan,
     down_to,
-    sequential,
 )
 from venice_billing.errors import BillingTimeoutError, VeniceError
 
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from venice_billing._call import Outcome, Send, Wait
-    from venice_billing._walk import Ledger, Order, Walk
+    from venice_billing._walk.types import Ledger, Order, Walk
 
 Row = TypeVar("Row")
 
@@ -353,7 +355,7 @@ class Windows(Generic[Row]):
         return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span
 
 
-def in_turn(windows: Windows[Row]) -> Walk[Row]:
+def in_turn(windows: WindowPlan[Row]) -> Walk[Row]:
     """Walk a plan alone, one window after the other."""
     try:
         yield from _in_turn(windows)
@@ -361,7 +363,7 @@ def in_turn(windows: Windows[Row]) -> Walk[Row]:
         windows.close()
 
 
-def _in_turn(windows: Windows[Row]) -> Walk[Row]:
+def _in_turn(windows: WindowPlan[Row]) -> Walk[Row]:
     while not windows.finished:
         window = windows.claim()
         if window is not None:

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+
+from attrs import frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
-from venice_billing._checkpoint import Filters, resumed
-from venice_billing._ledgers import HistoryLedger, OriginalLedger
-from venice_billing._walk import Bounds, Order, Place, Walk, sequential, whichever
-from venice_billing._ways import newest_first, oldest_first
+from venice_billing._walk.checkpoint import Filters, resumed
+from venice_billing._walk.sequential import sequential, whichever
+from venice_billing._walk.sources import HistoryLedger, OriginalLedger
+from venice_billing._walk.types import MILLISECOND, Bounds, Deliver, Ledger, Order, Place, Together, Walk
+from venice_billing._walk.windows import Windows
 from venice_billing.errors import InvalidParameterError
-from venice_billing.walks import Plan
+from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
-    from venice_billing._call import Policy
+    from venice_billing._call import Outcome, Policy, Send, Wait
     from venice_billing.csv_export import CsvFile
-    from venice_billing.models import UsageEntry
 
-T = TypeVar("T")
+Row = TypeVar("Row")
+Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
+
+
+@frozen
+class Plan:
+    """Everything a walk starts from: its filters, the place it continues at, and where it ends by count."""
+
+    filters: Filters
+    place: Place
+    begin: Begin
+    max_items: int | None
 
 
 def usage(
@@ -147,3 +162,56 @@ def _filters(
         currency = arguments.choice("currency", currency, operations.HISTORY_CURRENCIES)
     order = cast("Order", arguments.choice("sort_order", sort_order, operations.SORT_ORDERS))
     return Filters(currency, Bounds(*arguments.window(*start, *end)), order)
+
+
+def oldest_first(
+    ledger: Ledger[Row],
+    bounds: Bounds,
+    place: Place,
+    *,
+    now: datetime,
+    page_size: int | None,
+    concurrency: int,
+) -> Walk[Row]:
+    """Walk an ascending ledger as it comes: alone by its cursors, or together by windows."""
+    if concurrency == 1:
+        return sequential(ledger, bounds, "asc", place, page_size)
+    windows = Windows(ledger, bounds, "asc", place, now=now, page_size=page_size, concurrency=concurrency)
+    return _just(Together(windows))
+
+
+def newest_first(
+    ledger: Ledger[Row],
+    bounds: Bounds,
+    place: Place,
+    *,
+    now: datetime,
+    page_size: int | None,
+    concurrency: int,
+) -> Walk[Row]:
+    """Walk an ascending ledger newest first; one small probe finds where it begins."""
+    end = place.at + MILLISECOND if place.at else bounds.end
+    found = yield from _first(sequential(ledger, Bounds(bounds.start, end), "asc", Place(), 10))
+    if found is not None:
+        oldest = Bounds(ledger.stamp(found.rows[0]), bounds.end)
+        yield Together(Windows(ledger, oldest, "desc", place, now=now, page_size=page_size, concurrency=concurrency))
+
+
+def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Deliver[Row] | None]:
+    """Return the first rows of a walk, and leave it there; None if there are none."""
+    outcome: Outcome | None = None
+    with closing(walk):
+        while True:
+            try:
+                step = walk.send(outcome)
+            except StopIteration:
+                return None
+            if isinstance(step, Deliver):
+                return step
+            if isinstance(step, Together):
+                raise TypeError("a probe is walked in sequence")
+            outcome = yield step
+
+
+def _just(step: Together[Row]) -> Walk[Row]:
+    yield step

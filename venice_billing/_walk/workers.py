@@ -6,25 +6,21 @@ The plan decides everything; a crew only claims, performs and records, and is go
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
-from threading import Condition, Event, Lock, Thread
+from threading import Condition, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Wait
-from venice_billing._windows import advance
+from venice_billing._clock import Interruption
+from venice_billing._walk.windows import advance
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from venice_billing._call import Outcome, Send
-    from venice_billing._stretches import Window
-    from venice_billing._walk import Deliver
-    from venice_billing._windows import Windows
+    from venice_billing._walk.types import Deliver, Window, WindowPlan
     from venice_billing.errors import VeniceError
-    from venice_billing_api.deadline import Deadline
 
 Row = TypeVar("Row")
 
@@ -32,45 +28,8 @@ _PATIENCE = 0.5
 """Seconds for which an end waits for the threads: one may be in a look-up or a connect, which nothing interrupts."""
 
 
-class Interruption:
-    """Tells the threads of a crew to stop, whatever they are waiting for."""
-
-    def __init__(self) -> None:
-        self._event = Event()
-        self._lock = Lock()
-        self._requests: set[Deadline] = set()
-
-    def is_set(self) -> bool:
-        """Tell whether to stop."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass, or less if it is time to stop."""
-        self._event.wait(seconds)
-
-    @contextmanager
-    def ends(self, request: Deadline) -> Iterator[None]:
-        """Let a request end with the crew."""
-        with self._lock:
-            self._requests.add(request)
-        if self.is_set():
-            request.cancel()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._requests.discard(request)
-
-    def set(self) -> None:
-        """Stop."""
-        self._event.set()
-        with self._lock:
-            for request in self._requests:
-                request.cancel()
-
-
 def crew(
-    windows: Windows[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
+    windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
 ) -> Iterator[Deliver[Row]]:
     """Yield what a plan has ready, in order, while threads work on it.
 
@@ -94,7 +53,9 @@ def crew(
 class _Threads(Generic[Row]):
     """The threads of one process at work on a plan."""
 
-    def __init__(self, windows: Windows[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]) -> None:
+    def __init__(
+        self, windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
+    ) -> None:
         self._windows = windows
         self._perform = perform
         self._process = os.getpid()
@@ -182,7 +143,7 @@ class _Threads(Generic[Row]):
 
 
 async def async_crew(
-    windows: Windows[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
+    windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
 ) -> AsyncGenerator[Deliver[Row], None]:
     """Yield what a plan has ready, in order, while tasks work on it.
 
@@ -221,16 +182,7 @@ async def async_crew(
             windows.close()
 
 
-def under_asyncio() -> bool:
-    """Tell whether the running event loop is asyncio's."""
-    loops = sys.modules.get("asyncio")  # not loaded: not running
-    try:
-        return loops is not None and loops.get_running_loop() is not None
-    except RuntimeError:
-        return False
-
-
-async def _claimed_async(windows: Windows[Row], changed: asyncio.Condition) -> Window[Row] | None:
+async def _claimed_async(windows: WindowPlan[Row], changed: asyncio.Condition) -> Window[Row] | None:
     async with changed:
         while not windows.finished:
             if (window := windows.claim()) is not None:
@@ -240,7 +192,7 @@ async def _claimed_async(windows: Windows[Row], changed: asyncio.Condition) -> W
 
 
 async def _next_ready_async(
-    windows: Windows[Row], changed: asyncio.Condition, mishaps: list[BaseException]
+    windows: WindowPlan[Row], changed: asyncio.Condition, mishaps: list[BaseException]
 ) -> Deliver[Row] | None:
     async with changed:
         while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
@@ -253,7 +205,7 @@ async def _next_ready_async(
 
 
 async def _worked_async(
-    window: Window[Row], windows: Windows[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
+    window: Window[Row], windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
 ) -> Deliver[Row] | VeniceError | None:
     outcome: Outcome | None = None
     while True:

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from venice_billing import _arguments as arguments
-from venice_billing._walk import Bounds, Order, Place
+from venice_billing._walk.types import Bounds, Order, Place
 from venice_billing.errors import InvalidParameterError
 from venice_billing_api.models import HistoryCurrency
 
