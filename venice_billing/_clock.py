@@ -63,7 +63,7 @@ class SystemClock:
 
 
 class Interruption:
-    """Tells the threads of a crew to stop, whatever they are waiting for."""
+    """Tells worker threads to stop, whatever they are waiting for."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -80,7 +80,7 @@ class Interruption:
 
     @contextmanager
     def ends(self, request: Deadline) -> Iterator[None]:
-        """Let a request end with the crew."""
+        """Cancel a request when the workers stop."""
         with self._lock:
             self._requests.add(request)
         if self.is_set():

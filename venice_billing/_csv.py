@@ -117,7 +117,7 @@ def check_columns(document: CsvDocument) -> None:
 
 
 def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
-    """Refuse records out of order: no place among them would name what was received.
+    """Refuse records out of order: no position among them would name what was received.
 
     Raises:
         ResponseValidationError: A record is earlier than the one before it, or has no timestamp.

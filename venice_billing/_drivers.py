@@ -12,9 +12,9 @@ from venice_billing._clock import Pace, SystemClock
 from venice_billing._event_loops import under_asyncio
 from venice_billing._exchange import FAULTS, Wire
 from venice_billing._http_client import ClosedError
-from venice_billing._walk.types import Deliver, Together, Walk, WindowPlan
-from venice_billing._walk.windows import in_turn
-from venice_billing._walk.workers import async_crew, crew
+from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
+from venice_billing._walk.windows import work_alone
+from venice_billing._walk.workers import work_in_tasks, work_in_threads
 from venice_billing.errors import ResponseValidationError, VeniceError
 from venice_billing_api.deadline import Deadline, leave_unless_clean
 
@@ -54,7 +54,7 @@ class Driver:
                     raise
                 outcome = self.perform(step)
 
-    def walk(self, steps: Walk[Row]) -> Iterator[Deliver[Row]]:
+    def walk(self, steps: Walk[Row]) -> Iterator[Batch[Row]]:
         """Run a walk, passing on what it delivers."""
         outcome: Outcome | None = None
         failure: VeniceError | None = None
@@ -68,11 +68,11 @@ class Driver:
                     self.connections.distrust()
                     raise
                 outcome = failure = None
-                if isinstance(step, Deliver):
+                if isinstance(step, Batch):
                     yield step
-                elif isinstance(step, Together):
+                elif isinstance(step, RunConcurrently):
                     try:
-                        yield from self._together(step.windows)
+                        yield from self._run_concurrently(step.windows)
                     except VeniceError as error:
                         failure = error
                 else:
@@ -88,10 +88,10 @@ class Driver:
             return None
         return self._send(step, interrupt)
 
-    def _together(self, windows: WindowPlan[Row]) -> Iterator[Deliver[Row]]:
+    def _run_concurrently(self, windows: WindowPlan[Row]) -> Iterator[Batch[Row]]:
         if windows.concurrency == 1:
-            return self.walk(in_turn(windows))
-        return crew(windows, self.perform)
+            return self.walk(work_alone(windows))
+        return work_in_threads(windows, self.perform)
 
     def _send(self, send: Send, interrupt: Interruption | None) -> Outcome:
         try:
@@ -156,7 +156,7 @@ class AsyncDriver:
                     raise
                 outcome = await self.perform(step)
 
-    async def walk(self, steps: Walk[Row]) -> AsyncGenerator[Deliver[Row], None]:
+    async def walk(self, steps: Walk[Row]) -> AsyncGenerator[Batch[Row], None]:
         """Run a walk, passing on what it delivers."""
         outcome: Outcome | None = None
         failure: VeniceError | None = None
@@ -170,22 +170,22 @@ class AsyncDriver:
                     self.connections.distrust()
                     raise
                 outcome = failure = None
-                if isinstance(step, Deliver):
+                if isinstance(step, Batch):
                     yield step
-                elif isinstance(step, Together):
+                elif isinstance(step, RunConcurrently):
                     try:
-                        async with aclosing(self._together(step.windows)) as deliveries:
-                            async for delivery in deliveries:
-                                yield delivery
+                        async with aclosing(self._run_concurrently(step.windows)) as batches:
+                            async for batch in batches:
+                                yield batch
                     except VeniceError as error:
                         failure = error
                 else:
                     outcome = await self.perform(step)
 
-    def _together(self, windows: WindowPlan[Row]) -> AsyncGenerator[Deliver[Row], None]:
+    def _run_concurrently(self, windows: WindowPlan[Row]) -> AsyncGenerator[Batch[Row], None]:
         if windows.concurrency == 1 or not under_asyncio():
-            return self.walk(in_turn(windows))
-        return async_crew(windows, self.perform)
+            return self.walk(work_alone(windows))
+        return work_in_tasks(windows, self.perform)
 
     async def perform(self, step: Send | Wait) -> Outcome | None:
         """Do one step of a call."""

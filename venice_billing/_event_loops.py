@@ -25,7 +25,7 @@ def running_loop() -> Any:
     asyncio = sys.modules.get("asyncio")  # not loaded: not running
     if asyncio is not None:
         try:
-            return asyncio.getrunning_loop()
+            return asyncio.get_running_loop()
         except RuntimeError:
             pass
     import trio  # noqa: PLC0415 - whose loop runs, or none does

@@ -439,8 +439,8 @@ class VeniceBilling:
         filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
-            for delivery in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
-                file.append(delivery.rows)
+            for batch in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
+                file.append(batch.rows)
             return file.finish()
 
     def with_options(
@@ -780,9 +780,9 @@ class AsyncVeniceBilling:
         file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
             steps = plans.csv_walk(file, self._policy, size, concurrency)
-            async with aclosing(self._driver.walk(steps)) as deliveries:
-                async for delivery in deliveries:
-                    await in_thread(partial(file.append, delivery.rows))
+            async with aclosing(self._driver.walk(steps)) as batches:
+                async for batch in batches:
+                    await in_thread(partial(file.append, batch.rows))
             return await in_thread(file.finish)
 
     def with_options(

@@ -23,8 +23,8 @@ from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
 from venice_billing._files import is_still_at, open_own, release, sync_folder, write_all
 from venice_billing._progress import Progress, read_progress
-from venice_billing._walk.sources import CsvLedger
-from venice_billing._walk.types import Place
+from venice_billing._walk.sources import CsvSource
+from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
     InvalidParameterError,
@@ -68,7 +68,7 @@ class CsvFile:
     Attributes:
         filters: What it holds.
         ledger: The ledger to walk for it; it knows the header that the file has already.
-        place: Where the file ends.
+        position: Where the file ends.
     """
 
     def __init__(self, path: object, filters: Filters, configuration: Configuration, *, resume: object) -> None:
@@ -80,8 +80,8 @@ class CsvFile:
         self._progress_path = self._partial.with_suffix(".progress")
         policy = configuration.policy
         now = datetime.fromtimestamp(policy.clock.time(), UTC)
-        self.ledger = CsvLedger(policy, filters.currency, filters.bounds.start)
-        self.place = Place()
+        self.source = CsvSource(policy, filters.currency, filters.bounds.start)
+        self.position = Position()
         self._rows = self._resumed_rows = 0
         with _explained(self._partial):
             self._file = open_own(self._partial, locked=True)
@@ -100,8 +100,8 @@ class CsvFile:
         """Take over what the file holds already."""
         if part is not None:
             self._rows = self._resumed_rows = part.rows
-            self.ledger.go_on_after(part.header, part.newline, part.column)
-            self.place = self.place.after(part.tail, self.ledger)
+            self.source.go_on_after(part.header, part.newline, part.column)
+            self.position = self.position.after(part.tail, self.source)
 
     def _go_on_or_begin(self, now: datetime, limit: timedelta | None) -> _Part | None:
         """Read what the file holds already, and cut off what cannot be relied on."""
@@ -119,7 +119,7 @@ class CsvFile:
         """Write records, each with its bytes as sent."""
         with _explained(self._partial):
             self._write_header()
-            self._write(joined(records, self.ledger.newline))
+            self._write(joined(records, self.source.newline))
             self._progress_file.seek(0)
             write_all(self._progress_file, self._progress.line())
         self._rows += len(records)
@@ -157,8 +157,8 @@ class CsvFile:
             raise
 
     def _write_header(self) -> None:
-        if self._progress.size == 0 and self.ledger.header is not None:
-            self._write(self.ledger.header + self.ledger.newline)
+        if self._progress.size == 0 and self.source.header is not None:
+            self._write(self.source.header + self.source.newline)
 
     def _write(self, data: bytes) -> None:
         write_all(self._file, data)

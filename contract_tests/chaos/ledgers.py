@@ -23,7 +23,7 @@ def make(kind: str, rng: random.Random, now: datetime) -> list[Row]:
 def charge(rng: random.Random, moment: datetime) -> Row:
     """Return a charge; there are few different ones, so that twins at one instant are the rule."""
     row: Row = {
-        "timestamp": stamp(moment),
+        "timestamp": timestamp(moment),
         "sku": rng.choice(("kimi-k2-6-llm-output-mtoken", "z-image-turbo-image-unit")),
         "pricePerUnitUsd": Decimal(rng.choice(("3.2", "0.010"))),
         "units": Decimal(rng.choice(("1", "0.000227"))),
@@ -43,7 +43,7 @@ def charge(rng: random.Random, moment: datetime) -> Row:
     return row
 
 
-def stamp(moment: datetime) -> str:
+def timestamp(moment: datetime) -> str:
     """Return an instant as the wire writes it."""
     precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"

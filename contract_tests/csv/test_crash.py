@@ -72,14 +72,14 @@ def test_what_was_written_after_the_last_whole_page_is_written_again(tmp_path: P
     assert target.read_bytes() == whole
 
 
-@pytest.mark.parametrize("place", [0, 3, 200, -1])
-def test_a_partial_whose_bytes_were_damaged_is_not_gone_on_with(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("index", [0, 3, 200, -1])
+def test_a_partial_whose_bytes_were_damaged_is_not_gone_on_with(tmp_path: Path, index: int) -> None:
     """A power cut may leave a block of zeros in the midst of it."""
     fake, target = account_with_traps(), tmp_path / "usage.csv"
     left = left_by_a_cut(tmp_path, fake)
     (name,) = (name for name in left if name.endswith(".partial"))
     damaged = bytearray(left[name])
-    damaged[place] = 0
+    damaged[index] = 0
     restore(tmp_path, left | {name: bytes(damaged)})
     with fake.client() as client:
         assert client.export_usage_csv(target, **_PAGE).resumed_rows == 0
@@ -185,8 +185,9 @@ def test_a_full_disk_is_a_clear_error_and_costs_nothing(name: str, fake: FakeVen
     (tmp_path / "full").mkdir()
     process = context.Process(target=_export_with_little_room, args=(tmp_path / "full", name, results))
     process.start()
+    process.join(60)
+    assert process.exitcode == 0, "the child failed, or did not end"
     (kind, text), (rows, resumed, content) = results.get(), results.get()
-    process.join()
     with fake.client() as client:
         client.export_usage_csv(tmp_path / "usage.csv", **_PAGE)
     assert kind == "ExportError"

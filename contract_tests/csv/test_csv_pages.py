@@ -29,14 +29,14 @@ HEADER = b"timestamp,sku,amount"
 QUOTED = b'2026-09-01T10:00:00.000Z,"a, ""b""\nc",1\n'
 
 
-def records(*times: str, place: int = 0) -> bytes:
+def records(*times: str, index: int = 0) -> bytes:
     """Return records with these times in one of their columns."""
-    fields = [[*["x", "1"][:place], time, *["x", "1"][place:]] for time in times]
+    fields = [[*["x", "1"][:index], time, *["x", "1"][index:]] for time in times]
     return b"".join(",".join(each).encode() + b"\n" for each in fields)
 
 
-def header(place: int = 0) -> bytes:
-    return records("timestamp", place=place).replace(b"x", b"sku").replace(b"1", b"amount")
+def header(index: int = 0) -> bytes:
+    return records("timestamp", index=index).replace(b"x", b"sku").replace(b"1", b"amount")
 
 
 def check(document: bytes) -> None:
@@ -109,21 +109,21 @@ DESCENDING = [
 ]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("times", ASCENDING, ids=str)
-def test_records_in_order_are_taken(times: tuple[str, ...], place: int) -> None:
-    check(header(place) + records(*times, place=place))
-    check(header(place).replace(b"timestamp", b'"timestamp"') + records(*(f'"{time}"' for time in times), place=place))
+def test_records_in_order_are_taken(times: tuple[str, ...], index: int) -> None:
+    check(header(index) + records(*times, index=index))
+    check(header(index).replace(b"timestamp", b'"timestamp"') + records(*(f'"{time}"' for time in times), index=index))
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("times", DESCENDING, ids=str)
-def test_records_out_of_order_break_the_contract(times: tuple[str, ...], place: int) -> None:
+def test_records_out_of_order_break_the_contract(times: tuple[str, ...], index: int) -> None:
     """Also where only the texts ascend, as with other offsets or other numbers of digits."""
     for quote in ("", '"'):
-        rows = records(*(f"{quote}{time}{quote}" for time in times), place=place)
+        rows = records(*(f"{quote}{time}{quote}" for time in times), index=index)
         with pytest.raises(ResponseValidationError, match="records ascend in time") as caught:
-            check(header(place) + rows)
+            check(header(index) + rows)
         assert caught.value.field == "timestamp"
 
 
@@ -166,11 +166,11 @@ def test_without_times_there_is_no_order_to_keep(document: bytes) -> None:
 
 
 @pytest.mark.parametrize("first", ["2026-09-01T10:00:00.000Z", "2026-09-01 10:00:00", "2026-09-01", '"2026-09-01"'])
-@pytest.mark.parametrize("place", [0, 2])
-def test_a_page_without_a_header_row_breaks_the_contract(first: str, place: int) -> None:
+@pytest.mark.parametrize("index", [0, 2])
+def test_a_page_without_a_header_row_breaks_the_contract(first: str, index: int) -> None:
     """Its first charge would be taken for the header, and be missing."""
     with pytest.raises(ResponseValidationError, match="no header row") as caught:
-        take_apart(records(first, "2026-09-01T10:00:00.000Z", place=place))
+        take_apart(records(first, "2026-09-01T10:00:00.000Z", index=index))
     assert caught.value.field == "header row"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from contract_tests.support.flavours import HISTORY, NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, stamps
+from contract_tests.support.flavours import HISTORY, NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, timestamps
 from venice_billing import (
     AdminKeyRequiredError,
     AuthenticationError,
@@ -226,7 +226,7 @@ async def test_walks_are_exact_under_each_quirk(
 
 
 async def test_a_page_that_names_its_own_cursor_is_not_delivered_twice(flavour: Flavour) -> None:
-    instants = stamps(NOW - timedelta(days=3), [0, 60, 120])
+    instants = timestamps(NOW - timedelta(days=3), [0, 60, 120])
     fake = FakeVenice([row(instant) for instant in instants for _ in range(10)], now=NOW)
     fake.quirks.repeat_cursor_every = 2
     entries = await receive(flavour.connect(fake).client.iter_usage_history(page_size=10))
@@ -276,7 +276,7 @@ async def test_new_usage_during_a_walk_of_the_original_ledger_shifts_nothing(fla
     """Its pages shift when charges are booked that the walk has passed: neither twice nor never is one delivered."""
     fake = FakeVenice(300, now=NOW, original="alive", history=False)
     truth = fake.ledger if order == "asc" else fake.ledger[::-1]
-    (passed,) = stamps(NOW, [-3600 if order == "desc" else -89 * 86_400])
+    (passed,) = timestamps(NOW, [-3600 if order == "desc" else -89 * 86_400])
     fake.quirks.arrivals = lambda seen: [row(passed)] if seen.number > 2 else []
     client = flavour.connect(fake).client
     assert as_wire(await receive(client.iter_usage(sort_order=order, page_size=40))) == truth
@@ -289,7 +289,7 @@ async def test_a_narrow_window_that_hangs_is_asked_for_as_part_of_a_day(
     flavour: Flavour, format_: str, end: str | None
 ) -> None:
     now = NOW + timedelta(minutes=8)
-    rows = [row(stamp) for stamp in stamps(NOW - timedelta(hours=30), range(0, 30 * 3600 + 400, 60))]
+    rows = [row(timestamp) for timestamp in timestamps(NOW - timedelta(hours=30), range(0, 30 * 3600 + 400, 60))]
     fake = FakeVenice(rows, now=now, quirks=Quirks(narrow_window_hangs=True))
     face = flavour.connect(fake)
     until = f"2026-11-01T{end}:00Z" if end else None
@@ -307,8 +307,8 @@ async def test_a_narrow_window_that_hangs_is_asked_for_as_part_of_a_day(
 
 async def test_a_widened_csv_page_keeps_its_records_apart(flavour: Flavour) -> None:
     """It is put together from several pages, each of which may end without a line break."""
-    around = [row(stamp) for stamp in stamps(NOW - timedelta(hours=25), range(0, 25 * 3600, 240))]
-    fake = FakeVenice([*around, *map(row, stamps(NOW, range(300)))], now=NOW + timedelta(minutes=8))
+    around = [row(timestamp) for timestamp in timestamps(NOW - timedelta(hours=25), range(0, 25 * 3600, 240))]
+    fake = FakeVenice([*around, *map(row, timestamps(NOW, range(300)))], now=NOW + timedelta(minutes=8))
     fake.quirks = Quirks(narrow_window_hangs=True, csv_layouts=[CsvLayout(final_line_break=False)])
     end = NOW + timedelta(minutes=5)
     page = await flavour.connect(fake).call(

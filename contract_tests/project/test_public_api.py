@@ -21,7 +21,7 @@ import attrs
 import pytest
 
 import venice_billing
-from contract_tests.support.flavours import row, stamps
+from contract_tests.support.flavours import row, timestamps
 from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling
 from venice_billing.testing import FakeVenice
 
@@ -128,7 +128,9 @@ def test_every_public_class_is_documented(name: str) -> None:
 def account_of_the_examples() -> FakeVenice:
     """Return the account the examples in the docstrings speak of: September 2026, 345 charges."""
     start = datetime(2026, 9, 1, tzinfo=UTC)
-    rows = [row(stamp, currency="DIEM") for stamp in stamps(start, [7_200.0 * number for number in range(343)])]
+    rows = [
+        row(timestamp, currency="DIEM") for timestamp in timestamps(start, [7_200.0 * number for number in range(343)])
+    ]
     sku = "zai-org-glm-5-1-llm-{}-mtoken"
     last = "2026-09-30T18:20:00.000Z"
     rows += [

@@ -96,7 +96,7 @@ def row(timestamp: str, **fields: Any) -> Mapping[str, Any]:
     return {"timestamp": timestamp, **fields}
 
 
-def stamps(start: datetime, seconds: Sequence[float]) -> list[str]:
+def timestamps(start: datetime, seconds: Sequence[float]) -> list[str]:
     """Return instants so many seconds after `start`, as the wire spells them."""
     return [
         datetime.fromtimestamp(start.timestamp() + offset, UTC)

@@ -10,9 +10,9 @@ from attrs import frozen
 
 from venice_billing._walk.sequential import sequential
 from venice_billing._walk.start import newest_first
-from venice_billing._walk.types import Bounds, Deliver, Order, Page, Place, Together
+from venice_billing._walk.types import Batch, Bounds, Order, Page, Position, RunConcurrently
 from venice_billing._walk.widening import Landmarks, widened
-from venice_billing._walk.windows import in_turn
+from venice_billing._walk.windows import work_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
-EVERYTHING, BEGINNING = Bounds(), Place()
+EVERYTHING, BEGINNING = Bounds(), Position()
 
 
 @frozen
@@ -65,10 +65,10 @@ class MemoryLedger:
         chosen, end, size = page.state
         return self._page(chosen, end, size)
 
-    def stamp(self, row: Row) -> datetime:
+    def timestamp(self, row: Row) -> datetime:
         return row.at
 
-    def identity(self, row: Row) -> str:
+    def fingerprint(self, row: Row) -> str:
         return row.name
 
     def _page(self, chosen: Sequence[Row], start: int, size: int) -> Page[Row]:
@@ -83,43 +83,43 @@ def ledger_rows(*seconds: float) -> list[Row]:
     return [Row(START + timedelta(seconds=second), f"row {number}") for number, second in enumerate(seconds)]
 
 
-def deliveries(walk: Walk[Row]) -> Generator[Deliver[Row], None, None]:
+def batches(walk: Walk[Row]) -> Generator[Batch[Row], None, None]:
     with closing(walk):
         for step in walk:
-            if isinstance(step, Together):
-                yield from deliveries(in_turn(step.windows))
+            if isinstance(step, RunConcurrently):
+                yield from batches(work_alone(step.windows))
             else:
-                assert isinstance(step, Deliver)
+                assert isinstance(step, Batch)
                 assert step.rows, "an empty delivery is none"
                 yield step
 
 
 def received(walk: Walk[Row]) -> list[Row]:
-    return [row for delivery in deliveries(walk) for row in delivery.rows]
+    return [row for batch in batches(walk) for row in batch.rows]
 
 
-def cut(walk: Walk[Row], count: int) -> tuple[list[Row], Place]:
+def cut(walk: Walk[Row], count: int) -> tuple[list[Row], Position]:
     """Receive `count` rows and return them, with the place where that leaves the walk."""
     rows: list[Row] = []
-    place = Place()
-    with closing(deliveries(walk)) as steps:
+    position = Position()
+    with closing(batches(walk)) as steps:
         for step in steps:
             part = step.rows[: count - len(rows)]
             rows += part
-            place = step.place.after(part, step.ledger)
+            position = step.position.after(part, step.source)
             if len(rows) == count:
                 break
-    return rows, place
+    return rows, position
 
 
-def start_walk(ledger: MemoryLedger, kind: str, place: Place, bounds: Bounds = EVERYTHING) -> Walk[Row]:
+def start_walk(ledger: MemoryLedger, kind: str, position: Position, bounds: Bounds = EVERYTHING) -> Walk[Row]:
     if kind == "windows":
-        return backwards(ledger, bounds, place)
+        return backwards(ledger, bounds, position)
     order: Order = "asc" if kind == "asc" else "desc"
-    return sequential(ledger, bounds, order, place)
+    return sequential(ledger, bounds, order, position)
 
 
 def backwards(
-    ledger: MemoryLedger, bounds: Bounds = EVERYTHING, place: Place = BEGINNING, now: datetime = NOW
+    ledger: MemoryLedger, bounds: Bounds = EVERYTHING, position: Position = BEGINNING, now: datetime = NOW
 ) -> Walk[Row]:
-    return newest_first(ledger, bounds, place, now=now, page_size=ledger.page_size, concurrency=1)
+    return newest_first(ledger, bounds, position, now=now, page_size=ledger.page_size, concurrency=1)

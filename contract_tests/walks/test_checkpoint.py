@@ -17,7 +17,7 @@ from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row
 from venice_billing import EntryPage, InvalidParameterError, VeniceError, walks
 from venice_billing._walk import checkpoint as checkpoints
 from venice_billing._walk.checkpoint import Filters, decode, encode
-from venice_billing._walk.types import Bounds, Place
+from venice_billing._walk.types import Bounds, Position
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -30,42 +30,42 @@ COUNTS = st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), 
 
 
 @st.composite
-def walked(draw: st.DrawFn) -> tuple[Filters, Place]:
+def walked(draw: st.DrawFn) -> tuple[Filters, Position]:
     """Return the filters of a walk, and a place in its range."""
     start, at, end = sorted(draw(st.lists(MOMENTS, min_size=3, max_size=3, unique=True)))
     bounds = Bounds(draw(st.sampled_from([None, start])), draw(st.sampled_from([None, end])))
     filters = Filters(draw(st.sampled_from([None, "USD", "DIEM"])), bounds, draw(st.sampled_from(["asc", "desc"])))
-    return filters, draw(st.just(Place()) | st.builds(Place, st.just(at), COUNTS))
+    return filters, draw(st.just(Position()) | st.builds(Position, st.just(at), COUNTS))
 
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 
 
 @given(walked())
-def test_what_is_written_is_read_again(walk: tuple[Filters, Place]) -> None:
-    filters, place = walk
-    text = encode(filters, place)
-    assert decode(text) == (filters, place)
-    assert text == encode(filters, place), "the same place has the same text"
+def test_what_is_written_is_read_again(walk: tuple[Filters, Position]) -> None:
+    filters, position = walk
+    text = encode(filters, position)
+    assert decode(text) == (filters, position)
+    assert text == encode(filters, position), "the same place has the same text"
     assert text.isascii()
     assert text.isprintable()
     assert not set(text) & set(" \"'\\/+="), "it goes into a URL, a shell and a file name as it is"
 
 
 @given(walked(), st.data())
-def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Place], data: st.DataObject) -> None:
+def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Position], data: st.DataObject) -> None:
     """A wrong place would be a wrong total: better none."""
-    filters, place = walk
-    text = encode(filters, place)
-    position = data.draw(st.integers(0, len(text) - 1))
-    other = data.draw(st.sampled_from("AZaz09-_.").filter(lambda letter: letter != text[position]))
-    for damaged in (text[:position], text[:position] + other + text[position + 1 :], text + "A"):
+    filters, position = walk
+    text = encode(filters, position)
+    index = data.draw(st.integers(0, len(text) - 1))
+    other = data.draw(st.sampled_from("AZaz09-_.").filter(lambda letter: letter != text[index]))
+    for damaged in (text[:index], text[:index] + other + text[index + 1 :], text + "A"):
         try:
-            assert decode(damaged) == (filters, place), "only the unused bits of the last letter may differ"
+            assert decode(damaged) == (filters, position), "only the unused bits of the last letter may differ"
         except InvalidParameterError as error:
             assert error.parameter == "checkpoint"  # noqa: PT017 - the other way out
         else:
-            assert position == len(text) - 1
+            assert index == len(text) - 1
 
 
 @given(st.text(max_size=60) | st.binary(max_size=10) | st.none() | st.integers())
@@ -127,7 +127,7 @@ GOOD: dict[str, object] = {"currency": None, "start": None, "end": None, "order"
     ],
 )
 def test_one_of_another_making_is_refused(document: object) -> None:
-    assert decode(sealed(GOOD)) == (Filters(None, Bounds(), "asc"), Place())
+    assert decode(sealed(GOOD)) == (Filters(None, Bounds(), "asc"), Position())
     with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
         decode(sealed(document))
 
@@ -154,8 +154,8 @@ def test_whatever_a_forged_one_says_only_our_errors_come_of_it(
 
 def test_a_crowded_instant_makes_no_giant() -> None:
     """The image service books hundreds of charges at once; they are counted, and packed."""
-    place = Place(START, {f"{number:018x}": 1 for number in range(1000)})
-    assert len(encode(Filters("USD", Bounds(START, NOW), "asc"), place)) < 20_000
+    position = Position(START, {f"{number:018x}": 1 for number in range(1000)})
+    assert len(encode(Filters("USD", Bounds(START, NOW), "asc"), position)) < 20_000
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from venice_billing._budget import FAILURES, PERIOD, FailureBudget, Ticket
 from venice_billing._call import Broken, Operation, Outcome, Policy, Reply, Request, Send, Wait, call
 from venice_billing._clock import Interruption, SystemClock
 from venice_billing._walk.windows import Windows
-from venice_billing._walk.workers import async_crew, crew
+from venice_billing._walk.workers import work_in_tasks, work_in_threads
 from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def windows(budget: FailureBudget) -> Windows[Row]:
 
 
 class Network:
-    """Does the steps of a crew: the first request is answered, and `then` says what becomes of those after it."""
+    """Performs steps: the first request is answered, and `then` gives the outcome of those after it."""
 
     def __init__(self, then: Callable[[Send | Wait, Interruption], Outcome | None]) -> None:
         self.then = then
@@ -82,13 +82,13 @@ class Network:
         return self.then(step, stop)
 
 
-def left(deliveries: Any, how: str) -> None:
+def left(batches: Any, how: str) -> None:
     """Leave a walk, by `break` or by Ctrl-C."""
     if how == "break":
-        deliveries.close()
+        batches.close()
     else:
         with pytest.raises(KeyboardInterrupt):
-            deliveries.throw(KeyboardInterrupt())
+            batches.throw(KeyboardInterrupt())
 
 
 def crew_threads() -> list[threading.Thread]:
@@ -122,10 +122,10 @@ def test_a_crew_that_waits_for_the_failure_budget_stops_at_once(
         budget.admit(ticket, now)
         budget.settle(ticket, now, failed=True)
     network = Network(wait)
-    deliveries = crew(windows, network.perform)
-    next(deliveries)
+    batches = work_in_threads(windows, network.perform)
+    next(batches)
     assert waiting.wait(60)
-    left(deliveries, how)
+    left(batches, how)
     wait_for(crew_threads())
     assert network.after_the_stop <= CREW
     assert len(budget._under_way) == len(budget._queue) == 0
@@ -140,10 +140,10 @@ def test_requests_cut_short_by_leaving_a_crew_are_no_failures(
         return Broken("cut short") if isinstance(step, Send) else None
 
     network = Network(cut)
-    deliveries = crew(windows, network.perform)
-    next(deliveries)
+    batches = work_in_threads(windows, network.perform)
+    next(batches)
     assert network.busy.wait(60)
-    left(deliveries, how)
+    left(batches, how)
     wait_for(crew_threads())
     assert budget._failed == []
     assert len(budget._under_way) == len(budget._queue) == 0
@@ -160,10 +160,10 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
         return OK
 
     network = Network(look_up)
-    deliveries = crew(windows, network.perform)
-    next(deliveries)
+    batches = work_in_threads(windows, network.perform)
+    next(batches)
     assert network.busy.wait(60)
-    deliveries.close()  # type: ignore[attr-defined]
+    batches.close()  # type: ignore[attr-defined]
     threads = crew_threads()
     assert threads, "they were waited for"
     monkeypatch.setattr(Windows, "record", lambda *_: pytest.fail("the plan was touched"))
@@ -192,7 +192,7 @@ def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
         return None
 
     monkeypatch.setattr(Windows, "slow_down", lambda _: pytest.fail("slower"))
-    assert sum(len(delivery.rows) for delivery in crew(windows, perform)) == 1000
+    assert sum(len(batch.rows) for batch in work_in_threads(windows, perform)) == 1000
     assert waits
 
 
@@ -204,7 +204,7 @@ def test_a_mishap_of_a_thread_is_raised_where_the_walk_is_read(
         raise mishap
 
     def read() -> None:
-        for _ in crew(windows, Network(fail).perform):
+        for _ in work_in_threads(windows, Network(fail).perform):
             pass
 
     with pytest.raises(mishap):
@@ -228,8 +228,8 @@ async def test_requests_cut_short_by_leaving_an_asynchronous_crew_are_no_failure
         return OK
 
     before = asyncio.all_tasks()
-    async with aclosing(async_crew(windows, perform)) as deliveries:
-        await anext(deliveries)
+    async with aclosing(work_in_tasks(windows, perform)) as batches:
+        await anext(batches)
         with anyio.fail_after(60):
             await busy.wait()
     assert budget._failed == []
@@ -254,10 +254,10 @@ async def test_an_asynchronous_crew_whose_start_is_interrupted_leaves_no_task(
         await anyio.sleep_forever()
         return None
 
-    deliveries = async_crew(windows, perform)
+    batches = work_in_tasks(windows, perform)
     monkeypatch.setattr(asyncio, "create_task", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        await anext(deliveries)
+        await anext(batches)
     monkeypatch.undo()
     assert [task.done() for task in created] == [True, True]
 

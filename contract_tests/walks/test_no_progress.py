@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
-from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, stamps
+from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, timestamps
 from contract_tests.support.memory_ledger import EVERYTHING, START, MemoryLedger, Row, backwards, ledger_rows, received
 from venice_billing import BillingTimeoutError, ResponseValidationError, ServerError, VeniceError
 from venice_billing._walk.sequential import sequential
 from venice_billing._walk.tracker import STALLED_PAGES
-from venice_billing._walk.types import Bounds, Order, Page, Place
+from venice_billing._walk.types import Bounds, Order, Page, Position
 from venice_billing.testing import FakeVenice, SeenRequest, faults
 from venice_billing.testing._ledger import complete_row
 from venice_billing.testing._text import CSV_COLUMNS, to_csv_record, to_json
@@ -143,7 +143,7 @@ async def test_the_checkpoint_goes_on_where_the_server_has_recovered(flavour: Fl
 @pytest.mark.parametrize("empty", [1, 2, 7])
 async def test_first_pages_that_are_empty_but_lead_on_are_followed(flavour: Flavour, order: str, empty: int) -> None:
     """Newest first as well, whose first look would take the ledger for empty."""
-    fake = FakeVenice([row(stamp) for stamp in stamps(NOW, range(-5000, 0, 100))], now=NOW)
+    fake = FakeVenice([row(timestamp) for timestamp in timestamps(NOW, range(-5000, 0, 100))], now=NOW)
 
     later: list[bytes] = []
 
@@ -182,7 +182,7 @@ def test_a_wider_range_that_begins_far_away_is_read_to_the_range() -> None:
     """Many more pages than the bound: as long as time advances there is progress."""
     rows = [Row(START + timedelta(minutes=number), f"row {number}") for number in range(25 * STALLED_PAGES)]
     ledger = NarrowHangs(rows, 10)
-    assert received(sequential(ledger, Bounds(rows[-5].at, rows[-2].at), "asc", Place())) == rows[-5:-2]
+    assert received(sequential(ledger, Bounds(rows[-5].at, rows[-2].at), "asc", Position())) == rows[-5:-2]
     assert ledger.requests > 2 * STALLED_PAGES
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row, stamps
+from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row, timestamps
 from venice_billing import BillingTimeoutError
 from venice_billing._walk.types import DAY, Bounds
 from venice_billing._walk.widening import Landmarks, wider_questions
@@ -45,13 +45,13 @@ def hanging() -> Quirks:
 def account(**options: Any) -> FakeVenice:
     """Return an account with charges in USD in July and September, the last one weeks ago."""
     rng = random.Random(3)
-    july = stamps(
+    july = timestamps(
         datetime.fromisoformat("2026-07-03T00:00:00Z"), sorted(rng.uniform(0, 20 * 86_400) for _ in range(40))
     )
-    autumn = stamps(
+    autumn = timestamps(
         datetime.fromisoformat("2026-09-05T00:00:00Z"), sorted(rng.uniform(0, 20 * 86_400) for _ in range(40))
     )
-    return FakeVenice([row(stamp) for stamp in july + autumn], now=NOW, quirks=hanging(), **options)
+    return FakeVenice([row(timestamp) for timestamp in july + autumn], now=NOW, quirks=hanging(), **options)
 
 
 def pages_of(fake: FakeVenice) -> int:
@@ -147,7 +147,7 @@ async def test_csv_without_a_column_of_currencies_cannot_be_sorted_and_says_so(f
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_currency_used_once_is_found_among_the_others(flavour: Flavour, order: str) -> None:
     """Sorted out of a long ledger, page by page: pages without a row of the currency are progress all the same."""
-    rows = [row(stamp) for stamp in stamps(NOW - timedelta(days=40), range(0, 5000 * 60, 60))]
+    rows = [row(timestamp) for timestamp in timestamps(NOW - timedelta(days=40), range(0, 5000 * 60, 60))]
     rows[4000] = {**rows[4000], "currency": "DIEM"}
     fake = FakeVenice(rows, now=NOW)
     hang = faults.hang()
@@ -227,7 +227,7 @@ async def test_a_gateway_that_gives_up_is_no_hang(flavour: Flavour) -> None:
 
 async def test_dead_cursors_on_the_way_to_a_range_are_bridged(flavour: Flavour) -> None:
     """The ledger is read on from where the cursor died, and not from the beginning again."""
-    rows = [row(stamp) for stamp in stamps(NOW - timedelta(days=40), range(0, 20_000 * 60, 60))]
+    rows = [row(timestamp) for timestamp in timestamps(NOW - timedelta(days=40), range(0, 20_000 * 60, 60))]
     fake = FakeVenice(rows, now=NOW)
     start = NOW - timedelta(days=24)
     fake.quirks = Quirks(dead_cursor_every=2)
@@ -256,8 +256,8 @@ def test_any_range_of_any_ledger_is_what_the_ledger_holds(
     order: Literal["asc", "desc"],
     is_open: bool,
 ) -> None:
-    rows = [row(stamp) for stamp in stamps(NOW, [-3600 * hour for hour in hours])]
-    rows += [row(stamp, currency="DIEM") for stamp in stamps(NOW, [-3600 * hour for hour in diem])]
+    rows = [row(timestamp) for timestamp in timestamps(NOW, [-3600 * hour for hour in hours])]
+    rows += [row(timestamp, currency="DIEM") for timestamp in timestamps(NOW, [-3600 * hour for hour in diem])]
     fake = FakeVenice(rows, now=NOW, quirks=hanging())
     start = NOW - timedelta(hours=window[0])
     end = None if is_open else start + timedelta(hours=window[1])

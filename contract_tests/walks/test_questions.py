@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import evolve
 
-from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, stamps
+from contract_tests.support.flavours import NOW, ORIGINAL, Face, Flavour, as_wire, receive, row, timestamps
 from venice_billing import ResponseValidationError, _drift
 from venice_billing._csv import Lines
 from venice_billing._walk.matching import CurrencyColumn
@@ -42,8 +42,8 @@ WAYS: dict[str, Way] = {
 def fake() -> FakeVenice:
     """Return an account with a charge an hour in October, every tenth one in DIEM."""
     rows = [
-        row(stamp, currency="USD" if number % 10 else "DIEM")
-        for number, stamp in enumerate(stamps(NOW, range(-31 * 86_400, -12 * 3600, 3600)))
+        row(timestamp, currency="USD" if number % 10 else "DIEM")
+        for number, timestamp in enumerate(timestamps(NOW, range(-31 * 86_400, -12 * 3600, 3600)))
     ]
     return FakeVenice(rows, now=NOW)
 
@@ -133,7 +133,9 @@ async def test_rows_outside_the_range_are_left_out_and_noted_once(
 
 
 async def test_the_end_is_excluded_and_the_start_is_not(flavour: Flavour) -> None:
-    fake = FakeVenice([row(stamp) for stamp in ("2026-10-10T00:00:00.000Z", "2026-10-20T00:00:00.000Z")], now=NOW)
+    fake = FakeVenice(
+        [row(timestamp) for timestamp in ("2026-10-10T00:00:00.000Z", "2026-10-20T00:00:00.000Z")], now=NOW
+    )
     with_rows(lambda seen, rows: rows, fake)
     asked = {"start_timestamp": "2026-10-10", "end_timestamp": "2026-10-20"}
     face = flavour.connect(fake)
@@ -210,11 +212,11 @@ async def test_a_single_page_out_of_order_is_given_as_it_came(
 def test_the_column_of_currencies_is_found_and_read(header: bytes, newline: bytes) -> None:
     """In records of one line each, which are split, and in others, which are parsed."""
     names = header.split(b",")
-    place = next(index for index, name in enumerate(names) if b"urrency" in name or name.isupper())
+    position = next(index for index, name in enumerate(names) if b"urrency" in name or name.isupper())
 
     def record(currency: bytes) -> bytes:
         cells = [b"x"] * len(names)
-        cells[place] = currency
+        cells[position] = currency
         return b",".join(cells) + newline
 
     column = CurrencyColumn(header)
@@ -239,7 +241,7 @@ def test_without_such_a_column_nothing_can_be_checked() -> None:
 
 async def test_records_without_times_are_exported_whole(flavour: Flavour, tmp_path: Path) -> None:
     """Where neither header nor records tell a time, neither range nor progress can be judged by it."""
-    fake = FakeVenice([row(stamp) for stamp in stamps(NOW, range(-30_000, -1, 10))], now=NOW)
+    fake = FakeVenice([row(timestamp) for timestamp in timestamps(NOW, range(-30_000, -1, 10))], now=NOW)
 
     def without_times(answer: Answer) -> Answer:
         header, *lines = answer.body.split(b"\n")

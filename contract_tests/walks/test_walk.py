@@ -22,8 +22,8 @@ from venice_billing import (
     ServerError,
     VeniceError,
 )
-from venice_billing._walk.sequential import sequential, whichever
-from venice_billing._walk.types import DAY, Bounds, Order, Page, Place
+from venice_billing._walk.sequential import first_alive, sequential
+from venice_billing._walk.types import DAY, Bounds, Order, Page, Position
 
 if TYPE_CHECKING:
     from venice_billing._call import Steps
@@ -45,9 +45,9 @@ def test_what_was_received_and_the_rest_are_the_ledger(kind: str, data: st.DataO
     rows = data.draw(LEDGERS)
     ledger = MemoryLedger(rows, data.draw(st.integers(1, 12)))
     truth = ledger.rows if kind == "asc" else ledger.rows[::-1]
-    head, place = cut(start_walk(ledger, kind, Place()), data.draw(st.integers(0, len(rows))))
+    head, position = cut(start_walk(ledger, kind, Position()), data.draw(st.integers(0, len(rows))))
     later = MemoryLedger(rows, data.draw(st.integers(1, 12)))
-    assert head + received(start_walk(later, kind, place)) == truth
+    assert head + received(start_walk(later, kind, position)) == truth
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,7 +62,7 @@ def test_the_same_within_bounds(kind: str, data: st.DataObject) -> None:
     bounds = Bounds(start, end)
     ledger = MemoryLedger(rows, data.draw(st.integers(1, 5)))
     expected = [row for row in ledger.rows if bounds.contain(row.at)]
-    assert received(start_walk(ledger, kind, Place(), bounds)) == (expected if kind == "asc" else expected[::-1])
+    assert received(start_walk(ledger, kind, Position(), bounds)) == (expected if kind == "asc" else expected[::-1])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,7 +84,7 @@ def test_faults_at_any_request_cost_no_row(kind: str, data: st.DataObject) -> No
     rows = data.draw(LEDGERS)
     ledger = MemoryLedger(rows, data.draw(st.integers(1, 12)), spoil)
     try:
-        walked = received(start_walk(ledger, kind, Place()))
+        walked = received(start_walk(ledger, kind, Position()))
     except ServerError as error:
         assert "reopenings" in str(error)  # noqa: PT017 - a page smaller than an instant cannot be passed
         return
@@ -96,17 +96,17 @@ def test_identical_twins_are_counted(kind: str) -> None:
     """Two equal rows are two charges: the place says how many of each were received."""
     twins = [Row(START, "same")] * 5 + [Row(START, "other")] + [Row(START + DAY, "later")]
     for count in range(len(twins) + 1):
-        head, place = cut(start_walk(MemoryLedger(twins, 2), kind, Place()), count)
-        rest = received(start_walk(MemoryLedger(twins, 4), kind, place))
+        head, position = cut(start_walk(MemoryLedger(twins, 2), kind, Position()), count)
+        rest = received(start_walk(MemoryLedger(twins, 4), kind, position))
         assert Counter(head + rest) == Counter(twins)
 
 
 def test_a_place_counts_only_the_rows_of_its_own_instant() -> None:
     ledger = MemoryLedger([])
-    first = Place().after([Row(START, "a"), Row(START + DAY, "b"), Row(START + DAY, "b")], ledger)
-    assert first == Place(START + DAY, {"b": 2})
-    assert first.after([Row(START + DAY, "c")], ledger) == Place(START + DAY, {"b": 2, "c": 1})
-    assert first.after([Row(START + 2 * DAY, "c")], ledger) == Place(START + 2 * DAY, {"c": 1})
+    first = Position().after([Row(START, "a"), Row(START + DAY, "b"), Row(START + DAY, "b")], ledger)
+    assert first == Position(START + DAY, {"b": 2})
+    assert first.after([Row(START + DAY, "c")], ledger) == Position(START + DAY, {"b": 2, "c": 1})
+    assert first.after([Row(START + 2 * DAY, "c")], ledger) == Position(START + 2 * DAY, {"c": 1})
     assert first.after([], ledger) is first
 
 
@@ -126,7 +126,7 @@ def test_a_cursor_that_leads_nowhere_is_bridged_at_the_last_timestamp(error: Ven
         return page
 
     ledger = MemoryLedger(ledger_rows(0, 10, 20, 30, 40), 2, spoil)
-    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert received(sequential(ledger, Bounds(), "asc", Position())) == ledger.rows
     assert ledger.opened == [Bounds(), Bounds(START + timedelta(seconds=10))]
 
 
@@ -137,14 +137,14 @@ def test_other_errors_end_the_walk() -> None:
         return page
 
     with pytest.raises(InvalidRequestError):
-        received(sequential(MemoryLedger(ledger_rows(0, 1, 2), 1, spoil), Bounds(), "asc", Place()))
+        received(sequential(MemoryLedger(ledger_rows(0, 1, 2), 1, spoil), Bounds(), "asc", Position()))
 
 
 def test_data_that_cannot_be_had_is_a_server_error_that_says_where() -> None:
     """After a few reopenings at one place; each asks for another page size, which puts the cursors elsewhere."""
     sizes: list[int | None] = []
 
-    class Ledger(MemoryLedger):
+    class PageSource(MemoryLedger):
         def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
             sizes.append(page_size)
             return super().open(bounds, order, page_size)
@@ -154,9 +154,9 @@ def test_data_that_cannot_be_had_is_a_server_error_that_says_where() -> None:
             raise ServerError("dead", status_code=500)
         return page
 
-    ledger = Ledger([Row(START, "same")] * 2500, 1000, spoil)
+    ledger = PageSource([Row(START, "same")] * 2500, 1000, spoil)
     with pytest.raises(ServerError, match="2026-09-01T00:00:00"):
-        received(sequential(ledger, Bounds(), "asc", Place(), 1000))
+        received(sequential(ledger, Bounds(), "asc", Position(), 1000))
     assert sizes[0] == 1000
     assert len(set(sizes)) == len(sizes) - 1, "the first reopening is as before, each further one is not"
     assert all(10 <= size <= 1000 for size in sizes if size)
@@ -170,7 +170,7 @@ def test_a_dead_cursor_at_every_page_is_bridged_as_long_as_there_is_progress() -
         return page
 
     ledger = MemoryLedger(ledger_rows(*range(60)), 3, spoil)
-    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert received(sequential(ledger, Bounds(), "asc", Position())) == ledger.rows
 
 
 def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
@@ -178,7 +178,7 @@ def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
     rows = [Row(START + timedelta(seconds=second), "same") for second in (0, 0, 1, 1, 2, 2)]
     first: dict[str, Page[Row]] = {}
 
-    class Ledger(MemoryLedger):
+    class PageSource(MemoryLedger):
         def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
             yield from ()
             if len(self.opened) > 1:
@@ -188,7 +188,7 @@ def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
                 first[str(page.following)] = evolve(found, following=page.following)
             return first[str(page.following)]
 
-    assert received(sequential(Ledger(rows, 2), Bounds(), "asc", Place())) == rows
+    assert received(sequential(PageSource(rows, 2), Bounds(), "asc", Position())) == rows
 
 
 def test_cursors_that_go_round_end_in_an_error_and_not_in_a_loop() -> None:
@@ -196,7 +196,7 @@ def test_cursors_that_go_round_end_in_an_error_and_not_in_a_loop() -> None:
         return Page([Row(START, "same")], f"cursor-{number % 2}", ([], 0, 1))
 
     with pytest.raises(ServerError, match="cursor came twice"):
-        received(sequential(MemoryLedger([], 1, spoil), Bounds(), "asc", Place()))
+        received(sequential(MemoryLedger([], 1, spoil), Bounds(), "asc", Position()))
 
 
 def test_empty_pages_on_the_way_are_passed() -> None:
@@ -204,7 +204,7 @@ def test_empty_pages_on_the_way_are_passed() -> None:
         return Page([], "cursor-0", (page.state[0], 0, 2)) if number == 1 else page  # type: ignore[index]
 
     ledger = MemoryLedger(ledger_rows(0, 1, 2), 2, spoil)
-    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert received(sequential(ledger, Bounds(), "asc", Position())) == ledger.rows
 
 
 def test_a_page_that_goes_back_in_time_is_not_delivered() -> None:
@@ -212,17 +212,17 @@ def test_a_page_that_goes_back_in_time_is_not_delivered() -> None:
         return evolve(page, rows=ledger.rows[:2]) if number == 3 else page
 
     ledger = MemoryLedger(ledger_rows(0, 10, 20, 30, 40, 50), 2, spoil)
-    assert received(sequential(ledger, Bounds(), "asc", Place())) == ledger.rows
+    assert received(sequential(ledger, Bounds(), "asc", Position())) == ledger.rows
     assert len(ledger.opened) == 2
 
 
 def test_rows_that_vanished_since_are_an_error_and_not_a_silent_loss() -> None:
     """Where the rows of the place are gone, the rest would not be exact: perhaps it is another account."""
     rows = ledger_rows(0, 10, 10, 20)
-    _, place = cut(sequential(MemoryLedger(rows), Bounds(), "asc", Place()), 2)
+    _, position = cut(sequential(MemoryLedger(rows), Bounds(), "asc", Position()), 2)
     without = MemoryLedger([rows[0], rows[2], rows[3]])
     with pytest.raises(ResponseValidationError, match="no longer in the ledger") as caught:
-        received(sequential(without, Bounds(), "asc", place))
+        received(sequential(without, Bounds(), "asc", position))
     assert caught.value.field == "checkpoint"
 
 
@@ -236,9 +236,9 @@ def test_rows_of_a_widened_window_outside_the_bounds_are_left_out() -> None:
 
     bounds = Bounds(START + timedelta(seconds=100), START + timedelta(seconds=300))
     ledger = Wide(around, 2)
-    assert received(sequential(ledger, bounds, "asc", Place())) == around[1:3]
+    assert received(sequential(ledger, bounds, "asc", Position())) == around[1:3]
     assert ledger.requests == 2, "past the end, no further page is asked for"
-    assert received(sequential(Wide(around, 2), bounds, "desc", Place())) == around[1:3][::-1]
+    assert received(sequential(Wide(around, 2), bounds, "desc", Position())) == around[1:3][::-1]
 
 
 def retired(number: int, kind: type[VeniceError]) -> Any:
@@ -262,7 +262,7 @@ def test_a_ledger_that_retires_on_the_way_is_left_for_the_next(
     second = MemoryLedger(rows, 5)
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), order, at) for ledger in (first, second)]
     truth = first.rows if order == "asc" else first.rows[::-1]
-    assert received(whichever(walks, Place())) == truth
+    assert received(first_alive(walks, Position())) == truth
     assert second.requests > 0
 
 
@@ -270,20 +270,20 @@ def test_when_no_ledger_is_alive_the_first_refusal_is_raised() -> None:
     ledgers = [MemoryLedger([], 3, retired(1, kind)) for kind in (NotFoundError, EndpointRetiredError)]
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in ledgers]
     with pytest.raises(NotFoundError):
-        received(whichever(walks, Place()))
+        received(first_alive(walks, Position()))
 
 
 def test_a_living_ledger_is_the_only_one_asked() -> None:
     first, second = MemoryLedger(ledger_rows(0, 1)), MemoryLedger(ledger_rows(0, 1))
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in (first, second)]
-    assert received(whichever(walks, Place())) == first.rows
+    assert received(first_alive(walks, Position())) == first.rows
     assert second.requests == 0
 
 
 def test_leaving_a_walk_closes_all_that_runs_below_it() -> None:
     closed: list[str] = []
 
-    class Ledger(MemoryLedger):
+    class PageSource(MemoryLedger):
         def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
             try:
                 return (yield from super().open(bounds, order, page_size))
@@ -297,7 +297,7 @@ def test_leaving_a_walk_closes_all_that_runs_below_it() -> None:
             finally:
                 closed.append("follow")
 
-    walk = whichever([lambda at: sequential(Ledger(ledger_rows(0, 1, 2), 1), Bounds(), "asc", at)], Place())
+    walk = first_alive([lambda at: sequential(PageSource(ledger_rows(0, 1, 2), 1), Bounds(), "asc", at)], Position())
     next(walk)
     next(walk)
     walk.close()

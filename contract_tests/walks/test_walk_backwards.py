@@ -14,7 +14,7 @@ from contract_tests.support.memory_ledger import (
     MemoryLedger,
     Row,
     backwards,
-    deliveries,
+    batches,
     ledger_rows,
     received,
 )
@@ -76,7 +76,7 @@ def test_walking_backwards_holds_a_few_pages_and_never_the_ledger() -> None:
     page_size = 100
     ledger = MemoryLedger(rows, page_size, spoil)
     walk = backwards(ledger, now=START + timedelta(minutes=40_001))
-    sizes = [len(step.rows) for step in deliveries(walk)]
+    sizes = [len(step.rows) for step in batches(walk)]
     assert sum(sizes) == len(rows)
     assert max(sizes) <= page_size
     assert max(held) <= 5 * page_size

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_billing._call import Expired, Reply, Request, Send
-from venice_billing._walk.types import NARROWEST, Bounds, Deliver, Page, Place
+from venice_billing._walk.types import NARROWEST, Batch, Bounds, Page, Position
 from venice_billing._walk.widening import Landmarks, widened
-from venice_billing._walk.windows import Windows, advance, in_turn
+from venice_billing._walk.windows import Windows, advance, work_alone
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ class ListLedger:
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         assert order == "asc"
         self.asked.append(bounds)
-        first = 0 if bounds.start is None else bisect_left(self.rows, bounds.start, key=self.stamp)
-        last = len(self.rows) if bounds.end is None else bisect_left(self.rows, bounds.end, key=self.stamp)
+        first = 0 if bounds.start is None else bisect_left(self.rows, bounds.start, key=self.timestamp)
+        last = len(self.rows) if bounds.end is None else bisect_left(self.rows, bounds.end, key=self.timestamp)
         return self._page(first, last, page_size or self.default)
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
@@ -79,10 +79,10 @@ class ListLedger:
         stop = min(first + size, last)
         return Page(self.rows[first:stop], f"{stop}-{last}-{size}" if stop < last else None)
 
-    def stamp(self, row: Row) -> datetime:
+    def timestamp(self, row: Row) -> datetime:
         return row.at
 
-    def identity(self, row: Row) -> str:
+    def fingerprint(self, row: Row) -> str:
         return str(row.name)
 
 
@@ -105,8 +105,8 @@ class Crew:
                     self.windows.record(window, result)
                 else:
                     heapq.heappush(under_way, (self.time + 1, next(numbers), window))
-            while (delivery := self.windows.ready()) is not None:
-                self.received += delivery.rows
+            while (batch := self.windows.ready()) is not None:
+                self.received += batch.rows
                 if until is not None and len(self.received) >= until:
                     return self.received
             held = sum(len(part.pages) for part in self.windows._parts if hasattr(part, "pages"))
@@ -128,12 +128,12 @@ def plan(
     concurrency: int = 8,
     page_size: int = 1000,
     bounds: Bounds | None = None,
-    place: Place | None = None,
+    position: Position | None = None,
 ) -> Windows[Row]:
     """Plan the walk of a whole ledger, or of a range."""
     if bounds is None:
         bounds = Bounds() if order == "asc" else Bounds(ledger.rows[0].at)
-    return Windows(ledger, bounds, order, place or Place(), now=NOW, page_size=page_size, concurrency=concurrency)
+    return Windows(ledger, bounds, order, position or Position(), now=NOW, page_size=page_size, concurrency=concurrency)
 
 
 def ledger_of(moments: Sequence[datetime]) -> ListLedger:
@@ -305,7 +305,7 @@ def test_a_walk_goes_on_at_the_place_where_another_stopped(order: Order) -> None
     ledger = ledger_of(moments + [moment for row in even(3000, 14).rows for moment in [row.at] * 2])
     crew = Crew(plan(ledger, order=order, page_size=100, concurrency=4))
     first = list(crew.run(until=2500))
-    rest = Crew(plan(ledger, order=order, page_size=100, concurrency=3, place=crew.windows.place)).run()
+    rest = Crew(plan(ledger, order=order, page_size=100, concurrency=3, position=crew.windows.position)).run()
     assert Counter(first + rest) == Counter(ledger.rows)
     assert [row.at for row in first + rest] == [row.at for row in in_order(ledger, order)]
 
@@ -313,9 +313,9 @@ def test_a_walk_goes_on_at_the_place_where_another_stopped(order: Order) -> None
 def test_a_place_whose_rows_are_gone_is_refused() -> None:
     """Newest first as well: what was received must still be there, or the rest would not be exact."""
     ledger = even(100)
-    place = Place(ledger.rows[50].at, {"another account's": 1})
+    position = Position(ledger.rows[50].at, {"another account's": 1})
     with pytest.raises(ResponseValidationError, match="no longer in the ledger"):
-        Crew(plan(ledger, order="desc", place=place)).run()
+        Crew(plan(ledger, order="desc", position=position)).run()
 
 
 @given(
@@ -333,8 +333,10 @@ def test_any_ledger_any_crew_any_stop(
     crew = Crew(plan(ledger, order=order, concurrency=concurrency, page_size=page_size))
     received = list(crew.run(until=stop))
     if not crew.windows.finished:
-        place = crew.windows.place
-        received += Crew(plan(ledger, order=order, concurrency=concurrency, page_size=page_size, place=place)).run()
+        position = crew.windows.position
+        received += Crew(
+            plan(ledger, order=order, concurrency=concurrency, page_size=page_size, position=position)
+        ).run()
     assert Counter(received) == Counter(ledger.rows)
     assert [row.at for row in received] == [row.at for row in in_order(ledger, order)]
 
@@ -342,7 +344,7 @@ def test_any_ledger_any_crew_any_stop(
 def test_one_alone_walks_a_plan_in_turn() -> None:
     """Without a crew the plan is a plain walk: steps out, outcomes in."""
     ledger = even(5000)
-    steps = in_turn(plan(ledger, order="desc", concurrency=1))
+    steps = work_alone(plan(ledger, order="desc", concurrency=1))
     received: list[Row] = []
     outcome: Reply | None = None
     while True:
@@ -351,6 +353,6 @@ def test_one_alone_walks_a_plan_in_turn() -> None:
         except StopIteration:
             break
         outcome = Reply(200, {}, b"") if isinstance(step, Send) else None
-        if isinstance(step, Deliver):
+        if isinstance(step, Batch):
             received += step.rows
     assert received == ledger.rows[::-1]

@@ -1,6 +1,6 @@
-"""A walk's place as a text, and back. Pure.
+"""The position of a walk as a text, and back. Pure.
 
-The text names the filters and the place, nothing that expires: no cursor, no key.
+The text holds the filters and the position, nothing that expires: no cursor, no key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from venice_billing import _arguments as arguments
-from venice_billing._walk.types import Bounds, Order, Place
+from venice_billing._walk.types import Bounds, Order, Position
 from venice_billing.errors import InvalidParameterError
 from venice_billing_api.models import HistoryCurrency
 
@@ -37,21 +37,21 @@ class Filters:
     order: Order
 
 
-def encode(filters: Filters, place: Place) -> str:
-    """Return the checkpoint of a walk that stands at `place`."""
+def encode(filters: Filters, position: Position) -> str:
+    """Return the checkpoint of a walk that stands at `position`."""
     document = {
         "currency": filters.currency,
         "start": _text(filters.bounds.start),
         "end": _text(filters.bounds.end),
         "order": filters.order,
-        "at": _text(place.at),
-        "seen": dict(sorted(place.seen.items())),
+        "at": _text(position.at),
+        "seen": dict(sorted(position.seen.items())),
     }
     packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
     return _PREFIX + base64.urlsafe_b64encode(_check(packed) + packed).decode().rstrip("=")
 
 
-def decode(text: object) -> tuple[Filters, Place]:
+def decode(text: object) -> tuple[Filters, Position]:
     """Return what a checkpoint names.
 
     Raises:
@@ -62,12 +62,12 @@ def decode(text: object) -> tuple[Filters, Place]:
     try:
         document = _unpacked(text.removeprefix(_PREFIX))
         filters = _filters(document)
-        return filters, _place(document, filters.bounds)
+        return filters, _position(document, filters.bounds)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error):
         raise InvalidParameterError("checkpoint", text, _ALLOWED) from None
 
 
-def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filters, Place]:
+def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filters, Position]:
     """Return what a checkpoint names, after comparing it with filters that were given again.
 
     Args:
@@ -78,7 +78,7 @@ def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filte
     Raises:
         InvalidParameterError: It is no checkpoint, or one of a walk with other filters.
     """
-    filters, place = decode(text)
+    filters, position = decode(text)
     pairs: list[tuple[str, Any, Any]] = [
         ("currency", given.currency, filters.currency),
         (names[0], given.bounds.start, filters.bounds.start),
@@ -88,7 +88,7 @@ def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filte
         if value is not None and value != stored:
             said = "left out" if stored is None else f"left out or {stored}"
             raise InvalidParameterError(name, str(value), f"{said}, as in the walk the checkpoint comes from")
-    return filters, place
+    return filters, position
 
 
 def _unpacked(text: str) -> dict[str, Any]:
@@ -114,16 +114,16 @@ def _filters(document: dict[str, Any]) -> Filters:
     return Filters(currency, Bounds(start, end), order)
 
 
-def _place(document: dict[str, Any], bounds: Bounds) -> Place:
+def _position(document: dict[str, Any], bounds: Bounds) -> Position:
     at, seen = _moment(document["at"]), document["seen"]
     if at is None and seen:
         raise ValueError("rows without an instant")
     if at is not None and not bounds.contain(at):
-        raise ValueError("a place outside of the range")
+        raise ValueError("a position outside of the range")
     for digest, count in seen.items():
         if not _DIGEST.fullmatch(digest) or type(count) is not int or not 0 < count <= _MOST:
             raise ValueError("not counts of rows")
-    return Place(at, seen)
+    return Position(at, seen)
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -12,8 +12,8 @@ from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvLedger, HistoryLedger, original_entries
-from venice_billing._walk.types import Bounds, Deliver, Place, Together, down_to, up_to
+from venice_billing._walk.sources import CsvSource, HistorySource, original_entries
+from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
 from venice_billing._walk.widening import Question
 from venice_billing.errors import BillingTimeoutError
 from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
@@ -21,7 +21,7 @@ from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing._call import Outcome, Policy
-    from venice_billing._walk.types import Ledger
+    from venice_billing._walk.types import PageSource
 
 Row = TypeVar("Row")
 
@@ -52,7 +52,7 @@ def history_page(
     if cursor is not None:
         return (yield from call(operation, policy))
     bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
-    records = CsvLedger(policy, currency, bounds.start)
+    records = CsvSource(policy, currency, bounds.start)
     try:
         answer = yield from call(operation, policy)
     except BillingTimeoutError as error:
@@ -67,7 +67,7 @@ def history_page(
     if format == "csv":
         rows = yield from _all(records, bounds, hang)
         return UsageCsv(joined([records.header or b"", *rows], records.newline))
-    return UsageHistoryPage(data=(yield from _all(HistoryLedger(policy, currency), bounds, hang)), next_cursor=None)
+    return UsageHistoryPage(data=(yield from _all(HistorySource(policy, currency), bounds, hang)), next_cursor=None)
 
 
 def usage_page(
@@ -105,19 +105,19 @@ def _entries_asked_for(page: UsageHistoryPage, question: Question, currency: str
     return page if entries is page.data else evolve(page, data=list(entries))
 
 
-def _csv_asked_for(page: UsageCsv, question: Question, ledger: CsvLedger) -> UsageCsv:
+def _csv_asked_for(page: UsageCsv, question: Question, source: CsvSource) -> UsageCsv:
     document = take_apart(page)
-    records = ledger.page_of(document, None, question, ordered=False).rows
+    records = source.page_of(document, None, question, ordered=False).rows
     if records is document.records:
         return page
     content = joined([document.header, *records], document.newline)
     return UsageCsv(content, next_cursor=page.next_cursor, filename=page.filename)
 
 
-def _all(ledger: Ledger[Row], bounds: Bounds, hang: BillingTimeoutError) -> Steps[list[Row]]:
+def _all(source: PageSource[Row], bounds: Bounds, hang: BillingTimeoutError) -> Steps[list[Row]]:
     """Return all rows of a range on which the ledger hung."""
-    first = yield from ledger.open_wider(_in_milliseconds(bounds), "asc", hang)
-    walk = sequential(ledger, bounds, "asc", Place(), first=first)
+    first = yield from source.open_wider(_in_milliseconds(bounds), "asc", hang)
+    walk = sequential(source, bounds, "asc", Position(), first=first)
     rows: list[Row] = []
     outcome: Outcome | None = None
     while True:
@@ -126,9 +126,9 @@ def _all(ledger: Ledger[Row], bounds: Bounds, hang: BillingTimeoutError) -> Step
         except StopIteration:
             return rows
         outcome = None
-        if isinstance(step, Deliver):
+        if isinstance(step, Batch):
             rows += step.rows
-        elif isinstance(step, Together):
+        elif isinstance(step, RunConcurrently):
             raise TypeError("one page is walked in sequence")
         else:
             outcome = yield step

@@ -27,13 +27,13 @@ _CURRENCY_COLUMNS = ("currency", "consumptioncurrency", "currencycode", "billing
 
 
 def within_range(
-    rows: Sequence[Row], stamp: Callable[[Row], datetime], bounds: Bounds, *, ordered: bool
+    rows: Sequence[Row], timestamp: Callable[[Row], datetime], bounds: Bounds, *, ordered: bool
 ) -> Sequence[Row]:
     """Return the rows that lie in the range asked for; the same object if all do.
 
     Args:
         rows: Of one page.
-        stamp: Tells when a row was booked.
+        timestamp: Returns when a row was booked.
         bounds: The range as it was sent.
         ordered: Whether the rows are known to be in order, so that the outer ones tell.
 
@@ -41,18 +41,18 @@ def within_range(
         ResponseValidationError: None does, or a time is one from which nobody can reckon further.
     """
     telling = (rows[0], rows[-1]) if ordered and rows else rows
-    if ordered and not all(is_within_calendar(stamp(row)) for row in telling):
+    if ordered and not all(is_within_calendar(timestamp(row)) for row in telling):
         raise ResponseValidationError(
-            f"a time at the end of the calendar: {stamp(rows[0]).isoformat()} to {stamp(rows[-1]).isoformat()}",
+            f"a time at the end of the calendar: {timestamp(rows[0]).isoformat()} to {timestamp(rows[-1]).isoformat()}",
             field="data",
         )
-    if all(bounds.contain(stamp(row)) for row in telling):
+    if all(bounds.contain(timestamp(row)) for row in telling):
         return rows
-    kept = [row for row in rows if bounds.contain(stamp(row))]
+    kept = [row for row in rows if bounds.contain(timestamp(row))]
     if not kept:
         raise ResponseValidationError(
             f"none of {len(rows)} entries lies in the range asked for, {bounds.start or 'the beginning'} to "
-            f"{bounds.end or 'the end'}; the first is of {stamp(rows[0]).isoformat()}",
+            f"{bounds.end or 'the end'}; the first is of {timestamp(rows[0]).isoformat()}",
             field="data",
         )
     note("entries", "outside the range asked for", fate="left out")

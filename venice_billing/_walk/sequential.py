@@ -1,7 +1,7 @@
-"""Pages -> the next request: order, places, reopening. Pure: steps out, outcomes in, as in `_call`.
+"""Walk one range page after page, and reopen it where the cursors are lost. Pure: steps out, outcomes in.
 
-A walk yields `Send`, `Wait`, `Deliver` and `Together`. It never trusts a cursor with its place: the place is the
-timestamp of the last row delivered and, as a multiset, the rows delivered at that instant. From there a walk goes
+A walk yields `Send`, `Wait`, `Batch` and `RunConcurrently`. Its position never depends on a cursor: it is the
+timestamp of the last row received and, as a multiset, the rows received at that instant. From a position a walk goes
 on exactly, in another process and after every cursor has died. There is no row id: two identical rows are two
 charges, so rows are counted, never merely recognised.
 """
@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from venice_billing._walk.tracker import LostThreadError, PageTracker
+from venice_billing._walk.tracker import PageTracker, PaginationLostError
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
+    Batch,
     Bounds,
-    Deliver,
-    Ledger,
     Order,
     Page,
-    Place,
+    PageSource,
+    Position,
+    RunConcurrently,
     Silence,
-    Together,
     Walk,
     down_to,
     up_to,
@@ -46,27 +46,27 @@ Row = TypeVar("Row")
 
 _LARGEST_PAGE = 1000
 _REOPENINGS = 3
-"""How often a walk reopens the ledger at one place without a new row before it gives up."""
+"""How often a walk reopens a range at one position without a new row before it gives up."""
 
 
 def sequential(
-    ledger: Ledger[Row],
+    source: PageSource[Row],
     bounds: Bounds,
     order: Order,
-    place: Place,
+    position: Position,
     page_size: int | None = None,
     *,
     first: Page[Row] | None = None,
     widen: bool = True,
     silence: Silence | None = None,
 ) -> Walk[Row]:
-    """Walk in the order in which the ledger gives its pages, reopening at the place whenever their thread is lost.
+    """Walk a range in the order of its pages; where pagination is lost, reopen the range at the position.
 
     Args:
-        ledger: What to walk.
+        source: Where the pages come from.
         bounds: The range.
         order: Of the rows.
-        place: What was received already.
+        position: What was received already.
         page_size: Rows of a page.
         first: The page that opens the walk, if it was fetched already.
         widen: Whether to ask wider questions when the ledger hangs on the range; if not, the hang is raised.
@@ -74,17 +74,17 @@ def sequential(
 
     Raises:
         BillingTimeoutError: The ledger hung, on wider questions too.
-        ServerError: The ledger cannot be read past the place, although it was reopened there, or its pages do not end.
+        ServerError: The range cannot be read past the position, although it was reopened, or its pages do not end.
     """
     fruitless = 0
     sought: datetime | None = None  # how far a wider range was read that has not reached the range yet
     while True:
-        before = place, sought
-        thread = PageTracker(ledger, bounds, order, place)
+        before = position, sought
+        thread = PageTracker(source, bounds, order, position)
         try:
             page = first or (
-                yield from opened(
-                    ledger, _rest(bounds, order, place, sought), order, _varied(page_size, fruitless), widen=widen
+                yield from open_range(
+                    source, _rest(bounds, order, position, sought), order, _varied(page_size, fruitless), widen=widen
                 )
             )
             first, widen = None, True
@@ -92,10 +92,10 @@ def sequential(
             while True:
                 if rows := thread.take(page):
                     more = page.following is not None and not thread.done
-                    delivery = Deliver(rows, place, place.after(rows, ledger), ledger, more)
-                    place = delivery.after
-                    yield delivery
-                    del delivery
+                    batch = Batch(rows, position, position.after(rows, source), source, more)
+                    position = batch.after
+                    yield batch
+                    del batch
                 if page.following is None or thread.done:
                     thread.check_all_seen()
                     if silence is not None and widened:
@@ -103,36 +103,36 @@ def sequential(
                     return
                 # What was handed on is let go: the next page is read in half the time where the memory is still warm.
                 page, rows = page.emptied(), ()
-                page = yield from _follow(ledger, page, thread)
-        except LostThreadError as lost:
+                page = yield from _follow(source, page, thread)
+        except PaginationLostError as lost:
             sought = thread.sought_since(sought)
-            fruitless = fruitless + 1 if (place, sought) == before else 0
+            fruitless = fruitless + 1 if (position, sought) == before else 0
             if fruitless > _REOPENINGS:
-                raise _unreadable(place, lost) from None
+                raise _unreadable(position, lost) from None
 
 
-def opened(
-    ledger: Ledger[Row], bounds: Bounds, order: Order, page_size: int | None, *, widen: bool = True
+def open_range(
+    source: PageSource[Row], bounds: Bounds, order: Order, page_size: int | None, *, widen: bool = True
 ) -> Steps[Page[Row]]:
     """Fetch the first page of a range; where the ledger hangs on it, that of a wider range.
 
     Only a deadline that passed here counts as a hang: a 504 names a range that is too long already.
     """
     try:
-        return (yield from ledger.open(bounds, order, page_size))
+        return (yield from source.open(bounds, order, page_size))
     except BillingTimeoutError as error:
         if error.status_code is not None or not widen:
             raise
         hang = error
-    return (yield from ledger.open_wider(bounds, order, hang))
+    return (yield from source.open_wider(bounds, order, hang))
 
 
-def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Walk[Row]:
-    """Walk the first ledger that is alive; when it is retired on the way, go on in the next at the same place."""
+def first_alive(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:
+    """Walk the first ledger that is alive; when it is retired on the way, go on in the next at the same position."""
     refusal: VeniceError | None = None
     for begin in walks:
-        steps = begin(place)
-        step: Send | Wait | Deliver[Row] | Together[Row] | None = None
+        steps = begin(position)
+        step: Send | Wait | Batch[Row] | RunConcurrently[Row] | None = None
         outcome: Outcome | None = None
         try:
             while True:
@@ -141,31 +141,31 @@ def whichever(walks: Sequence[Callable[[Place], Walk[Row]]], place: Place) -> Wa
                 except StopIteration:
                     return
                 outcome = yield step
-                if isinstance(step, Deliver):
-                    place = step.after
+                if isinstance(step, Batch):
+                    position = step.after
         except (EndpointRetiredError, NotFoundError) as error:
             refusal = refusal or error
-            if isinstance(step, Together):
-                place = step.windows.place
+            if isinstance(step, RunConcurrently):
+                position = step.windows.position
         finally:
             steps.close()
     if refusal is not None:
         raise refusal
 
 
-def _follow(ledger: Ledger[Row], page: Page[Row], thread: PageTracker[Row]) -> Steps[Page[Row]]:
+def _follow(source: PageSource[Row], page: Page[Row], thread: PageTracker[Row]) -> Steps[Page[Row]]:
     thread.use(str(page.following))
     try:
-        return (yield from ledger.follow(page))
+        return (yield from source.follow(page))
     except (CursorRejectedError, ServerError, BillingTimeoutError) as error:
         # Rejected, or dead for good: such a cursor hangs, then answers 500, each time it is used.
-        raise LostThreadError(str(error)) from None
+        raise PaginationLostError(str(error)) from None
 
 
-def _rest(bounds: Bounds, order: Order, place: Place, sought: datetime | None = None) -> Bounds:
+def _rest(bounds: Bounds, order: Order, position: Position, sought: datetime | None = None) -> Bounds:
     """Return the range to ask for, in whole milliseconds: finer bounds are kept here, never trusted to the wire."""
     start, end = bounds.start, bounds.end
-    at = place.at or sought
+    at = position.at or sought
     if at is not None:
         start, end = (at, end) if order == "asc" else (start, at + MILLISECOND)
     return Bounds(None if start is None else down_to(start), None if end is None else up_to(end))
@@ -179,6 +179,6 @@ def _varied(page_size: int | None, fruitless: int) -> int | None:
     return page_size if not fruitless else _LARGEST_PAGE - 7 * (fruitless - (page_size != _LARGEST_PAGE))
 
 
-def _unreadable(place: Place, lost: LostThreadError) -> ServerError:
-    where = f"past {place.at.isoformat()}" if place.at else "from its beginning"
+def _unreadable(position: Position, lost: PaginationLostError) -> ServerError:
+    where = f"past {position.at.isoformat()}" if position.at else "from its beginning"
     return ServerError(f"the ledger cannot be read on {where}, after {_REOPENINGS} reopenings there: {lost}")

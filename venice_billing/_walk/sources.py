@@ -1,4 +1,4 @@
-"""The three faces of the ledger, each a `_walk.Ledger`: history as JSON, history as CSV, the original pages. Pure."""
+"""Page sources for walks: history as JSON, history as CSV, the original pages. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from venice_billing import _operations as operations
 from venice_billing._call import call
 from venice_billing._csv import CsvDocument, TimeColumn, check_columns, check_order, take_apart, without_newline
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
-from venice_billing._walk.tracker import LostThreadError
+from venice_billing._walk.tracker import PaginationLostError
 from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
 from venice_billing._walk.widening import Landmarks, Question, widened
 from venice_billing.errors import ResponseValidationError
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
-class EntryIdentity:
+class EntrySource:
     """What all ledgers of entries share: when an entry was booked, and which charge it is."""
 
-    def stamp(self, row: UsageEntry) -> datetime:
+    def timestamp(self, row: UsageEntry) -> datetime:
         """Return when the entry was booked."""
         return row.timestamp
 
-    def identity(self, row: UsageEntry) -> str:
+    def fingerprint(self, row: UsageEntry) -> str:
         """Return a digest of what the contract names; a field that upstream adds one day must not change it."""
         return _digest("\x1f".join(_named(row)).encode("utf-8", "surrogatepass"))
 
@@ -60,7 +60,7 @@ def _named(row: UsageEntry) -> Iterator[str]:
 
 
 @frozen
-class HistoryLedger(EntryIdentity):
+class HistorySource(EntrySource):
     """`/billing/usage-history`, as entries."""
 
     policy: Policy
@@ -94,7 +94,7 @@ class HistoryLedger(EntryIdentity):
         if not isinstance(answer, UsageHistoryPage):
             return _never()
         _check_order(answer.data)
-        entries = within_range(answer.data, self.stamp, question.bounds, ordered=True)
+        entries = within_range(answer.data, self.timestamp, question.bounds, ordered=True)
         first, last = (answer.data[0].timestamp, entries[-1].timestamp) if entries else (None, None)
         page = Page(entries, answer.next_cursor, question, first=first, last=last)
         if question.any_currency:
@@ -106,7 +106,7 @@ class HistoryLedger(EntryIdentity):
         return page
 
 
-class CsvLedger:
+class CsvSource:
     """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
 
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
@@ -141,13 +141,13 @@ class CsvLedger:
         """Fetch the page its cursor leads to, by the cursor alone."""
         return self._page(operations.usage_history(format="csv", cursor=page.following), _question_of(page))
 
-    def stamp(self, row: bytes) -> datetime:
+    def timestamp(self, row: bytes) -> datetime:
         """Return when the record was booked."""
         if self._column is None:
             raise RuntimeError("records come from pages, and a page has a header")
         return self._column.of(row)
 
-    def identity(self, row: bytes) -> str:
+    def fingerprint(self, row: bytes) -> str:
         """Return a digest of the record as sent, its line break aside."""
         return _digest(without_newline(row))
 
@@ -166,8 +166,8 @@ class CsvLedger:
             check_order(records, self._column)
         timeless = self._column is None or not records or self._column.is_timeless(records[0])
         if not timeless:
-            records = within_range(records, self.stamp, question.bounds, ordered=ordered)
-        first, last = (self.stamp(document.records[0]), self.stamp(records[-1])) if records else (None, None)
+            records = within_range(records, self.timestamp, question.bounds, ordered=ordered)
+        first, last = (self.timestamp(document.records[0]), self.timestamp(records[-1])) if records else (None, None)
         if self._currency is not None:
             currencies = CurrencyColumn(document.header)
             if question.any_currency:
@@ -175,7 +175,7 @@ class CsvLedger:
             else:
                 currencies.check(records, self._currency)
         if records and not timeless:
-            self._landmarks.add(self.stamp(records[-1]))
+            self._landmarks.add(self.timestamp(records[-1]))
         return Page(records, following, question, first=first, last=last, timeless=timeless)
 
     def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[bytes]]:
@@ -198,7 +198,7 @@ class CsvLedger:
 
 
 @frozen
-class OriginalLedger(EntryIdentity):
+class OriginalSource(EntrySource):
     """`/billing/usage`, page by page, where a server still has it.
 
     Pages shift while usage is recorded: newest first, the end is pinned to the newest entry of the first page, and
@@ -249,7 +249,7 @@ class OriginalLedger(EntryIdentity):
             return _never()
         total = answer.pagination.total
         if wanted.total not in (None, total):
-            raise LostThreadError(f"pages shifted: {wanted.total} entries became {total}")
+            raise PaginationLostError(f"pages shifted: {wanted.total} entries became {total}")
         reached = evolve(wanted, total=total)
         if wanted.order == "desc" and question.bounds.end is None and answer.data:
             newest = up_to(answer.data[0].timestamp + MILLISECOND)
@@ -303,7 +303,7 @@ def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:
 
 
 def _check_order(entries: list[UsageEntry]) -> None:
-    """Refuse a page out of order: no place in it would name what was received."""
+    """Refuse a page out of order: no position in it would name what was received."""
     for index, (before, after) in enumerate(pairwise(entries)):
         if after.timestamp < before.timestamp:
             raise ResponseValidationError(

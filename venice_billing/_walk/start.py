@@ -1,4 +1,4 @@
-"""Arguments of the walks -> the walk: filters, the place to continue at, which ledger, which order. Pure."""
+"""From arguments to a walk: filters, the position to continue at, which source, which order. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from attrs import frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._walk.checkpoint import Filters, resumed
-from venice_billing._walk.sequential import sequential, whichever
-from venice_billing._walk.sources import HistoryLedger, OriginalLedger
-from venice_billing._walk.types import MILLISECOND, Bounds, Deliver, Ledger, Order, Place, Together, Walk
+from venice_billing._walk.sequential import first_alive, sequential
+from venice_billing._walk.sources import HistorySource, OriginalSource
+from venice_billing._walk.types import MILLISECOND, Batch, Bounds, Order, PageSource, Position, RunConcurrently, Walk
 from venice_billing._walk.windows import Windows
 from venice_billing.errors import InvalidParameterError
 from venice_billing.models import UsageEntry
@@ -30,11 +30,11 @@ Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
 
 
 @frozen
-class Plan:
-    """Everything a walk starts from: its filters, the place it continues at, and where it ends by count."""
+class WalkStart:
+    """What a walk starts from: filters, the position it continues at, and the most entries it gives."""
 
     filters: Filters
-    place: Place
+    position: Position
     begin: Begin
     max_items: int | None
 
@@ -50,19 +50,21 @@ def usage(
     sort_order: str | None,
     checkpoint: str | None,
     concurrency: int,
-) -> Plan:
-    """Plan a walk through whichever ledger is alive: the history, or the original one where a server still has it."""
-    filters, place = _start(
+) -> WalkStart:
+    """Start a walk through whichever ledger is alive: the history, or the original one where a server still has it."""
+    filters, position = _start(
         checkpoint, currency, ("start_date", start_date), ("end_date", end_date), sort_order, "desc"
     )
     size = _sizes(page_size, max_items, concurrency)
 
     def begin() -> Walk[UsageEntry]:
         history = partial(_history_walk, policy, filters, size, concurrency)
-        original = OriginalLedger(policy, filters.currency)
-        return whichever([history, lambda at: sequential(original, filters.bounds, filters.order, at, size)], place)
+        original = OriginalSource(policy, filters.currency)
+        return first_alive(
+            [history, lambda at: sequential(original, filters.bounds, filters.order, at, size)], position
+        )
 
-    return Plan(filters, place, begin, max_items)
+    return WalkStart(filters, position, begin, max_items)
 
 
 def usage_history(
@@ -76,10 +78,10 @@ def usage_history(
     sort_order: str,
     checkpoint: str | None,
     concurrency: int,
-) -> Plan:
-    """Plan a walk through the history."""
+) -> WalkStart:
+    """Start a walk through the history."""
     wished = arguments.choice("sort_order", sort_order, operations.SORT_ORDERS)
-    filters, place = _start(
+    filters, position = _start(
         checkpoint,
         currency,
         ("start_timestamp", start_timestamp),
@@ -88,16 +90,16 @@ def usage_history(
         "asc",
     )
     size = _sizes(page_size, max_items, concurrency)
-    begin = partial(_history_walk, policy, filters, size, concurrency, place)
-    return Plan(filters, place, begin, max_items)
+    begin = partial(_history_walk, policy, filters, size, concurrency, position)
+    return WalkStart(filters, position, begin, max_items)
 
 
 def csv_walk(file: CsvFile, policy: Policy, page_size: int | None, concurrency: int) -> Walk[bytes]:
     """Return the walk that fetches what a file lacks."""
     return oldest_first(
-        file.ledger,
+        file.source,
         file.filters.bounds,
-        file.place,
+        file.position,
         now=datetime.fromtimestamp(policy.clock.time(), UTC),
         page_size=page_size,
         concurrency=concurrency,
@@ -121,13 +123,13 @@ def _sizes(page_size: int | None, max_items: int | None, concurrency: int) -> in
 
 
 def _history_walk(
-    policy: Policy, filters: Filters, page_size: int | None, concurrency: int, place: Place
+    policy: Policy, filters: Filters, page_size: int | None, concurrency: int, position: Position
 ) -> Walk[UsageEntry]:
     walk = oldest_first if filters.order == "asc" else newest_first
     return walk(
-        HistoryLedger(policy, filters.currency),
+        HistorySource(policy, filters.currency),
         filters.bounds,
-        place,
+        position,
         now=datetime.fromtimestamp(policy.clock.time(), UTC),
         page_size=page_size,
         concurrency=concurrency,
@@ -141,18 +143,18 @@ def _start(
     end: tuple[str, Moment | None],
     sort_order: str | None,
     default_order: Order,
-) -> tuple[Filters, Place]:
+) -> tuple[Filters, Position]:
     given = _filters(currency, start, end, default_order if sort_order is None else sort_order)
     if checkpoint is None:
-        return given, Place()
-    filters, place = resumed(checkpoint, given, (start[0], end[0]))
+        return given, Position()
+    filters, position = resumed(checkpoint, given, (start[0], end[0]))
     if sort_order is not None and sort_order != filters.order:
         raise InvalidParameterError(
             "sort_order",
             sort_order,
             f"left out or {filters.order!r}, as in the walk the checkpoint comes from",
         )
-    return filters, place
+    return filters, position
 
 
 def _filters(
@@ -165,9 +167,9 @@ def _filters(
 
 
 def oldest_first(
-    ledger: Ledger[Row],
+    source: PageSource[Row],
     bounds: Bounds,
-    place: Place,
+    position: Position,
     *,
     now: datetime,
     page_size: int | None,
@@ -175,29 +177,31 @@ def oldest_first(
 ) -> Walk[Row]:
     """Walk an ascending ledger as it comes: alone by its cursors, or together by windows."""
     if concurrency == 1:
-        return sequential(ledger, bounds, "asc", place, page_size)
-    windows = Windows(ledger, bounds, "asc", place, now=now, page_size=page_size, concurrency=concurrency)
-    return _just(Together(windows))
+        return sequential(source, bounds, "asc", position, page_size)
+    windows = Windows(source, bounds, "asc", position, now=now, page_size=page_size, concurrency=concurrency)
+    return _just(RunConcurrently(windows))
 
 
 def newest_first(
-    ledger: Ledger[Row],
+    source: PageSource[Row],
     bounds: Bounds,
-    place: Place,
+    position: Position,
     *,
     now: datetime,
     page_size: int | None,
     concurrency: int,
 ) -> Walk[Row]:
     """Walk an ascending ledger newest first; one small probe finds where it begins."""
-    end = place.at + MILLISECOND if place.at else bounds.end
-    found = yield from _first(sequential(ledger, Bounds(bounds.start, end), "asc", Place(), 10))
+    end = position.at + MILLISECOND if position.at else bounds.end
+    found = yield from _first(sequential(source, Bounds(bounds.start, end), "asc", Position(), 10))
     if found is not None:
-        oldest = Bounds(ledger.stamp(found.rows[0]), bounds.end)
-        yield Together(Windows(ledger, oldest, "desc", place, now=now, page_size=page_size, concurrency=concurrency))
+        oldest = Bounds(source.timestamp(found.rows[0]), bounds.end)
+        yield RunConcurrently(
+            Windows(source, oldest, "desc", position, now=now, page_size=page_size, concurrency=concurrency)
+        )
 
 
-def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Deliver[Row] | None]:
+def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Batch[Row] | None]:
     """Return the first rows of a walk, and leave it there; None if there are none."""
     outcome: Outcome | None = None
     with closing(walk):
@@ -206,12 +210,12 @@ def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Deliver[Ro
                 step = walk.send(outcome)
             except StopIteration:
                 return None
-            if isinstance(step, Deliver):
+            if isinstance(step, Batch):
                 return step
-            if isinstance(step, Together):
+            if isinstance(step, RunConcurrently):
                 raise TypeError("a probe is walked in sequence")
             outcome = yield step
 
 
-def _just(step: Together[Row]) -> Walk[Row]:
+def _just(step: RunConcurrently[Row]) -> Walk[Row]:
     yield step

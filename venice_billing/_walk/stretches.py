@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 
-from venice_billing._walk.types import DAY, Place
+from venice_billing._walk.types import DAY, Position
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +24,7 @@ class Gap:
     Attributes:
         start: Inclusive; None is the beginning of the ledger.
         stop: Exclusive; None is its end.
-        place: What was received at the start already.
+        position: What was received at the start already.
         rate: Rows per second to expect; None if unknown.
         reach: Looking backwards, how far the next look goes while the rate is unknown.
         silent: Looking backwards, how far from its stop the ledger hung: probably there is nothing.
@@ -33,7 +33,7 @@ class Gap:
 
     start: datetime | None
     stop: datetime | None
-    place: Place = Factory(Place)
+    position: Position = Factory(Position)
     rate: float | None = None
     reach: timedelta = FIRST_REACH
     silent: timedelta = timedelta(0)

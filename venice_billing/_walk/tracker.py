@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from venice_billing._walk.types import Bounds, Ledger, Order, Page, Place
+    from venice_billing._walk.types import Bounds, Order, Page, PageSource, Position
 
 Row = TypeVar("Row")
 
@@ -19,19 +19,19 @@ STALLED_PAGES = 200
 """How many pages in a row may bring nothing later before a walk gives up: empty ones, or ones of a single instant."""
 
 
-class LostThreadError(Exception):
-    """The pages no longer lead on: a cursor came twice, or pages shifted. The place is still good."""
+class PaginationLostError(Exception):
+    """The pages no longer lead on: a cursor came twice, or pages shifted. The position is still good."""
 
 
 class PageTracker(Generic[Row]):
     """Follows the pages of one opening: what is fresh in them, and whether they still lead on."""
 
-    def __init__(self, ledger: Ledger[Row], bounds: Bounds, order: Order, place: Place) -> None:
-        self._ledger = ledger
+    def __init__(self, source: PageSource[Row], bounds: Bounds, order: Order, position: Position) -> None:
+        self._source = source
         self._bounds = bounds
         self._ahead = 1 if order == "asc" else -1
-        self._place = place
-        self._unseen_again = Counter(place.seen)
+        self._position = position
+        self._unseen_again = Counter(position.seen)
         self._reached: datetime | None = None
         self._latest = ""
         self._used: set[str] = set()
@@ -46,7 +46,7 @@ class PageTracker(Generic[Row]):
             sought: How far it was read before.
         """
         near = self._bounds.start if self._ahead > 0 else self._bounds.end
-        if self._place.at is not None or near is None or self._reached is None:
+        if self._position.at is not None or near is None or self._reached is None:
             return sought
         is_short = self._is_ahead(near, self._reached)
         is_farther = sought is None or self._is_ahead(self._reached, sought)
@@ -59,53 +59,53 @@ class PageTracker(Generic[Row]):
             LostThreadError: The page lies before the one that led to it.
             ServerError: Too many pages in a row have brought nothing later.
         """
-        last = self._ledger.stamp(page.rows[-1]) if page.rows and page.last is None else page.last
+        last = self._source.timestamp(page.rows[-1]) if page.rows and page.last is None else page.last
         if last is None:
             self._note_stall()
             return page.rows
-        first = page.first or (self._ledger.stamp(page.rows[0]) if page.rows else last)
+        first = page.first or (self._source.timestamp(page.rows[0]) if page.rows else last)
         if self._reached is not None and self._is_ahead(self._reached, first):
-            raise LostThreadError("a page went back in time")
+            raise PaginationLostError("a page went back in time")
         if self._reached != last:
             self._used = {self._latest}  # the cursor that led here: the page may name it again
             self._stalled = 0
         elif not page.timeless:
             self._note_stall()
         self._reached = last
-        if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_place(first):
+        if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_position(first):
             self.check_all_seen()
             return page.rows
         rows = [row for row in page.rows if self.is_fresh(row)]
         outer = self._bounds.end if self._ahead > 0 else self._bounds.start
         self.done = outer is not None and not self._bounds.contain(last) and not self._is_ahead(outer, last)
         if self.done and outer is not None:
-            moments = map(self._ledger.stamp, page.rows)
+            moments = map(self._source.timestamp, page.rows)
             self.beyond = next((moment for moment in moments if not self._is_ahead(outer, moment)), last)
         return rows
 
     def use(self, cursor: str) -> None:
         """Note that a cursor is used; none is used twice, or the walk might go round for ever."""
         if cursor in self._used:
-            raise LostThreadError("a cursor came twice")
+            raise PaginationLostError("a cursor came twice")
         self._latest = cursor
         self._used.add(cursor)
 
     def check_all_seen(self) -> None:
         """Refuse to go on where rows that were received are no longer there."""
-        check_all_seen(self._unseen_again, self._place)
+        check_all_seen(self._unseen_again, self._position)
 
     def is_fresh(self, row: Row) -> bool:
         """Tell whether a row lies in the bounds and was not received before."""
-        moment = self._ledger.stamp(row)
+        moment = self._source.timestamp(row)
         if not self._bounds.contain(moment):
             return False
-        if self._place.at is None or self._is_beyond_place(moment):
+        if self._position.at is None or self._is_beyond_position(moment):
             return True
-        if moment != self._place.at:
+        if moment != self._position.at:
             return False
-        identity = self._ledger.identity(row)
-        if self._unseen_again[identity] > 0:
-            self._unseen_again[identity] -= 1
+        fingerprint = self._source.fingerprint(row)
+        if self._unseen_again[fingerprint] > 0:
+            self._unseen_again[fingerprint] -= 1
             return False
         return True
 
@@ -115,22 +115,22 @@ class PageTracker(Generic[Row]):
             at = f"past {self._reached.isoformat()}" if self._reached else "at its beginning"
             raise ServerError(f"the ledger does not end {at}: {self._stalled} pages in a row brought nothing later")
 
-    def _is_beyond_place(self, moment: datetime) -> bool:
-        return self._place.at is None or self._is_ahead(moment, self._place.at)
+    def _is_beyond_position(self, moment: datetime) -> bool:
+        return self._position.at is None or self._is_ahead(moment, self._position.at)
 
     def _is_ahead(self, moment: datetime, other: datetime) -> bool:
         return moment > other if self._ahead > 0 else moment < other
 
 
-def check_all_seen(unseen_again: Counter[str], place: Place) -> None:
+def check_all_seen(unseen_again: Counter[str], position: Position) -> None:
     """Refuse to go on where rows that were received are no longer there: the rest would not be exact.
 
     Raises:
         ResponseValidationError: Some are missing.
     """
-    if unseen_again.total() and place.at is not None:
+    if unseen_again.total() and position.at is not None:
         raise ResponseValidationError(
-            f"{unseen_again.total()} entries received before, at {place.at.isoformat()}, are no longer in the "
+            f"{unseen_again.total()} entries received before, at {position.at.isoformat()}, are no longer in the "
             "ledger; start the walk anew, and check that the key is the same account's",
             field="checkpoint",
         )

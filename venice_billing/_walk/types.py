@@ -63,7 +63,7 @@ class Page(Generic[Row]):
         return evolve(self, rows=())
 
 
-class Ledger(Protocol[Row]):
+class PageSource(Protocol[Row]):
     """Where rows come from. `open` and `follow` are calls of their own, retries and all."""
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None, /) -> Steps[Page[Row]]:
@@ -78,59 +78,59 @@ class Ledger(Protocol[Row]):
         """Fetch the page after `page`."""
         ...
 
-    def stamp(self, row: Row) -> datetime:
+    def timestamp(self, row: Row) -> datetime:
         """Return the timestamp of a row."""
         ...
 
-    def identity(self, row: Row) -> str:
+    def fingerprint(self, row: Row) -> str:
         """Return a short text that is the same for the same charge, in every process."""
         ...
 
 
 @frozen
-class Place:
+class Position:
     """What was received: everything before `at`, and of the rows at that instant as many as `seen` says."""
 
     at: datetime | None = None
     seen: Mapping[str, int] = Factory(dict)
 
-    def after(self, rows: Sequence[Row], ledger: Ledger[Row]) -> Place:
-        """Return the place once `rows` were received too."""
+    def after(self, rows: Sequence[Row], source: PageSource[Row]) -> Position:
+        """Return the position once `rows` were received too."""
         if not rows:
             return self
-        at = ledger.stamp(rows[-1])
+        at = source.timestamp(rows[-1])
         seen: Counter[str] = Counter()
         for row in reversed(rows):
-            if ledger.stamp(row) != at:
+            if source.timestamp(row) != at:
                 break
-            seen[ledger.identity(row)] += 1
+            seen[source.fingerprint(row)] += 1
         if self.at == at:
             seen.update(self.seen)
-        return Place(at, dict(seen))
+        return Position(at, dict(seen))
 
 
 @frozen
-class Deliver(Generic[Row]):
+class Batch(Generic[Row]):
     """Step: hand these rows to whoever walks.
 
     Attributes:
         rows: In the order of the walk.
-        place: Where the walk stood before them.
-        after: Where it stands with all of them.
+        position: Of the walk before them.
+        after: Its position with all of them.
         more: Whether the ledger named a page after theirs.
     """
 
     rows: Sequence[Row]
-    place: Place
-    after: Place
-    ledger: Ledger[Row] = field(repr=False)
+    position: Position
+    after: Position
+    source: PageSource[Row] = field(repr=False)
     more: bool = False
 
 
 class WindowPlan(Protocol[Row]):
     """A range cut into windows, and what workers ask of it; see `_walk.windows`."""
 
-    place: Place
+    position: Position
     concurrency: int
 
     @property
@@ -142,11 +142,11 @@ class WindowPlan(Protocol[Row]):
         """Return a window to work on, or None if there is none just now."""
         ...
 
-    def record(self, window: Window[Row], result: Deliver[Row] | VeniceError | None, /) -> None:
+    def record(self, window: Window[Row], result: Batch[Row] | VeniceError | None, /) -> None:
         """Note what came of a claim."""
         ...
 
-    def ready(self) -> Deliver[Row] | None:
+    def ready(self) -> Batch[Row] | None:
         """Return what is to be handed on next, or None if it is not there yet."""
         ...
 
@@ -164,13 +164,13 @@ class WindowPlan(Protocol[Row]):
 
 
 @frozen
-class Together(Generic[Row]):
+class RunConcurrently(Generic[Row]):
     """Step: work on these windows, as many at once as they allow, and hand on what they have ready."""
 
     windows: WindowPlan[Row]
 
 
-Walk: TypeAlias = Generator[Send | Wait | Deliver[Row] | Together[Row], Outcome | None, None]
+Walk: TypeAlias = Generator[Send | Wait | Batch[Row] | RunConcurrently[Row], Outcome | None, None]
 
 
 @define
@@ -197,7 +197,7 @@ class Window(Generic[Row]):
 
     start: datetime | None
     stop: datetime | None
-    place: Place
+    position: Position
     wide: bool
     steps: Walk[Row] = field(repr=False)
     silence: Silence

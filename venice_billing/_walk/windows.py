@@ -22,11 +22,11 @@ from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
     NARROWEST,
+    Batch,
     Bounds,
-    Deliver,
-    Place,
+    Position,
+    RunConcurrently,
     Silence,
-    Together,
     Window,
     WindowPlan,
     down_to,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from venice_billing._call import Outcome, Send, Wait
-    from venice_billing._walk.types import Ledger, Order, Walk
+    from venice_billing._walk.types import Order, PageSource, Walk
 
 Row = TypeVar("Row")
 
@@ -52,8 +52,8 @@ _WORTH_A_LOOK = timedelta(hours=6)  # so much of a stretch is looked into at onc
 class Windows(Generic[Row]):
     """The plan of a walk by windows.
 
-    Whoever works on it claims a window, runs its steps to the next delivery or to its end, and records that; whoever
-    consumes takes what is ready, in order. Claims are bounded by the concurrency and by the pages held in memory,
+    A worker claims a window, runs its steps to the next batch or to its end, and records that; the consumer takes
+    what is ready, in order. Claims are bounded by the concurrency and by the pages held in memory,
     at most twice as many; the first stretch in order is always claimed, so the walk never stalls. Backwards that
     stretch is held as a whole, however crowded it is, since the ledger only goes forwards.
 
@@ -61,7 +61,7 @@ class Windows(Generic[Row]):
         ledger: An ascending ledger.
         bounds: The range.
         order: In which the rows are handed on.
-        place: What was received already.
+        position: What was received already.
         now: Where an open range ends, for reckoning only: the clock here is not the ledger's.
         page_size: Rows of a page.
         concurrency: How many windows may be worked on at once.
@@ -69,18 +69,18 @@ class Windows(Generic[Row]):
 
     def __init__(
         self,
-        ledger: Ledger[Row],
+        source: PageSource[Row],
         bounds: Bounds,
         order: Order,
-        place: Place,
+        position: Position,
         *,
         now: datetime,
         page_size: int | None,
         concurrency: int,
     ) -> None:
-        self.place = place
+        self.position = position
         self.concurrency = concurrency
-        self._ledger = ledger
+        self._source = source
         self._bounds = bounds
         self._now = now
         self._page_size = page_size
@@ -91,13 +91,13 @@ class Windows(Generic[Row]):
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Plan the rest from `place`, and forget what was read and not handed on: at first, and after a fork."""
+        """Plan the rest from `position`, and forget what was read and not handed on: at first, and after a fork."""
         self._limit = self.concurrency
         self._smooth = 0
         self._busy = 0
         self._held = 0
-        self._resumed = self.place  # of an earlier walk, backwards: its instant is sorted out as it is handed on
-        self._unseen_again = Counter() if self._forwards else Counter(self.place.seen)
+        self._resumed = self.position  # of an earlier walk, backwards: its instant is sorted out as it is handed on
+        self._unseen_again = Counter() if self._forwards else Counter(self.position.seen)
         self._parts: list[Gap | Window[Row]] = [self._whole()]
 
     @property
@@ -122,14 +122,14 @@ class Windows(Generic[Row]):
                 return part
         return None
 
-    def record(self, window: Window[Row], result: Deliver[Row] | VeniceError | None) -> None:
+    def record(self, window: Window[Row], result: Batch[Row] | VeniceError | None) -> None:
         """Note what came of a claim: rows, an error, or None for the end of the window."""
         self._busy -= 1
         window.busy = False
         if window.hung:
             window.hung = False
             self.slow_down()
-        if isinstance(result, Deliver):
+        if isinstance(result, Batch):
             self._take(window, result)
         elif result is None:
             self._finish(window)
@@ -143,7 +143,7 @@ class Windows(Generic[Row]):
         self._limit = max(1, self._limit // 2)
         self._smooth = 0
 
-    def ready(self) -> Deliver[Row] | None:
+    def ready(self) -> Batch[Row] | None:
         """Return what is to be handed on next, or None if it is not there yet.
 
         Raises:
@@ -157,9 +157,9 @@ class Windows(Generic[Row]):
                 while window.pages:
                     self._held -= 1
                     if rows := self._next_rows(window):
-                        delivery = Deliver(rows, self.place, self.place.after(rows, self._ledger), self._ledger)
-                        self.place = delivery.after
-                        return delivery
+                        batch = Batch(rows, self.position, self.position.after(rows, self._source), self._source)
+                        self.position = batch.after
+                        return batch
             if window.error is not None:
                 raise window.error
             if not window.done:
@@ -182,25 +182,25 @@ class Windows(Generic[Row]):
         return rows if self._resumed.at is None else [row for row in rows if self._is_fresh(row)]
 
     def _is_fresh(self, row: Row) -> bool:
-        moment = self._ledger.stamp(row)
+        moment = self._source.timestamp(row)
         if self._resumed.at is None or moment < self._resumed.at:
             self._check_resumed()
             return True
-        identity = self._ledger.identity(row)
-        if moment > self._resumed.at or self._unseen_again[identity] > 0:
-            self._unseen_again[identity] -= moment == self._resumed.at
+        fingerprint = self._source.fingerprint(row)
+        if moment > self._resumed.at or self._unseen_again[fingerprint] > 0:
+            self._unseen_again[fingerprint] -= moment == self._resumed.at
             return False
         return True
 
     def _check_resumed(self) -> None:
         check_all_seen(self._unseen_again, self._resumed)
-        self._resumed = Place()
+        self._resumed = Position()
 
     def _whole(self) -> Gap:
         start, stop = self._bounds.start, self._bounds.end
         if self._forwards:
-            return Gap(self.place.at or start, stop, self.place)
-        return Gap(start, self.place.at + MILLISECOND if self.place.at else stop)
+            return Gap(self.position.at or start, stop, self.position)
+        return Gap(start, self.position.at + MILLISECOND if self.position.at else stop)
 
     def _may_carve(self, gap: Gap) -> bool:
         """Looking backwards into the unknown, each look tells how far the next one should go: one at a time."""
@@ -212,13 +212,13 @@ class Windows(Generic[Row]):
         border = self._border(near, far, gap)
         rest: list[Gap | Window[Row]] = []
         if border is None:
-            window = self._window(gap.start, gap.stop, gap.place, wide=gap.wide)
+            window = self._window(gap.start, gap.stop, gap.position, wide=gap.wide)
         elif self._forwards:
-            window = self._window(gap.start, border, gap.place, wide=gap.wide)
+            window = self._window(gap.start, border, gap.position, wide=gap.wide)
             rest = [Gap(border, gap.stop, rate=gap.rate)]
         else:
-            window = self._window(border, gap.stop, Place(), wide=gap.wide)
-            rest = [Gap(gap.start, border, gap.place, gap.rate, gap.reach)]
+            window = self._window(border, gap.stop, Position(), wide=gap.wide)
+            rest = [Gap(gap.start, border, gap.position, gap.rate, gap.reach)]
         window.silent = gap.silent
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
@@ -243,36 +243,36 @@ class Windows(Generic[Row]):
             rows = _PAGES_OF_A_NARROW_WINDOW * self._rows_of_a_page
         return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
-    def _window(self, start: datetime | None, stop: datetime | None, place: Place, *, wide: bool) -> Window[Row]:
+    def _window(self, start: datetime | None, stop: datetime | None, position: Position, *, wide: bool) -> Window[Row]:
         end = stop if stop is None or start is None else max(stop, start + NARROWEST)
         silence = Silence()
         steps = sequential(
-            self._ledger,
+            self._source,
             Bounds(start, end),
             "asc",
-            place,
+            position,
             self._page_size,
             widen=self._forwards or wide,
             silence=silence,
         )
-        return Window(start, stop, place, wide, steps, silence)
+        return Window(start, stop, position, wide, steps, silence)
 
-    def _take(self, window: Window[Row], delivery: Deliver[Row]) -> None:
+    def _take(self, window: Window[Row], batch: Batch[Row]) -> None:
         self._recover()
-        last = self._ledger.stamp(delivery.rows[-1])
-        rows = delivery.rows
+        last = self._source.timestamp(batch.rows[-1])
+        rows = batch.rows
         stop = window.stop
         over = stop is not None and last >= stop
         if stop is not None and over:
-            rows = [row for row in rows if self._ledger.stamp(row) < stop]
+            rows = [row for row in rows if self._source.timestamp(row) < stop]
         if rows:
             window.pages.append(rows)
             window.count += len(rows)
             self._held += 1
         if over:
             self._finish(window)
-        elif delivery.more:
-            self._perhaps_cut(window, delivery, last)
+        elif batch.more:
+            self._perhaps_cut(window, batch, last)
 
     def _recover(self) -> None:
         self._smooth += 1
@@ -280,15 +280,15 @@ class Windows(Generic[Row]):
             self._limit += 1
             self._smooth = 0
 
-    def _perhaps_cut(self, window: Window[Row], delivery: Deliver[Row], last: datetime) -> None:
+    def _perhaps_cut(self, window: Window[Row], batch: Batch[Row], last: datetime) -> None:
         """End a window at the row just read if much more is to come, and leave the rest to others."""
-        span = (last - self._ledger.stamp(delivery.rows[0])).total_seconds()
-        rate = len(delivery.rows) / max(span, 0.001)
+        span = (last - self._source.timestamp(batch.rows[0])).total_seconds()
+        rate = len(batch.rows) / max(span, 0.001)
         to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
-        crowded = self._ledger.stamp(delivery.rows[-1 - len(delivery.rows) // 8]) == last
+        crowded = self._source.timestamp(batch.rows[-1 - len(batch.rows) // 8]) == last
         if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
-        rest = Gap(last, window.stop, delivery.after, rate)
+        rest = Gap(last, window.stop, batch.after, rate)
         if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
             rest.rate, rest.silent = None, window.silent
             rest.reach = max(self._width(rate), self._past(window.silent, rest))
@@ -338,12 +338,12 @@ class Windows(Generic[Row]):
         index = self._parts.index(window)
         below = self._parts[index + 1] if index + 1 < len(self._parts) else None
         if isinstance(below, Gap):
-            farther = Gap(below.start, window.stop, below.place)
+            farther = Gap(below.start, window.stop, below.position)
             farther.silent = (window.stop or self._now) - (window.start or below.start or self._now)
             farther.reach = self._past(farther.silent, farther)
             self._parts[index : index + 2] = [farther]
         else:
-            self._parts[index] = Gap(window.start, window.stop, window.place, wide=True)
+            self._parts[index] = Gap(window.start, window.stop, window.position, wide=True)
         return True
 
     def _past(self, silent: timedelta, gap: Gap) -> timedelta:
@@ -355,15 +355,15 @@ class Windows(Generic[Row]):
         return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span
 
 
-def in_turn(windows: WindowPlan[Row]) -> Walk[Row]:
+def work_alone(windows: WindowPlan[Row]) -> Walk[Row]:
     """Walk a plan alone, one window after the other."""
     try:
-        yield from _in_turn(windows)
+        yield from _work_alone(windows)
     finally:
         windows.close()
 
 
-def _in_turn(windows: WindowPlan[Row]) -> Walk[Row]:
+def _work_alone(windows: WindowPlan[Row]) -> Walk[Row]:
     while not windows.finished:
         window = windows.claim()
         if window is not None:
@@ -374,13 +374,11 @@ def _in_turn(windows: WindowPlan[Row]) -> Walk[Row]:
                     windows.record(window, result)
                     break
                 outcome = yield step
-        while (delivery := windows.ready()) is not None:
-            yield delivery
+        while (batch := windows.ready()) is not None:
+            yield batch
 
 
-def advance(
-    window: Window[Row], outcome: Outcome | None
-) -> tuple[Send | Wait | None, Deliver[Row] | VeniceError | None]:
+def advance(window: Window[Row], outcome: Outcome | None) -> tuple[Send | Wait | None, Batch[Row] | VeniceError | None]:
     """Take a window one step further: either a step to do comes back, or a result to record."""
     window.hung |= isinstance(outcome, Expired)
     try:
@@ -389,8 +387,8 @@ def advance(
         return None, None
     except VeniceError as error:
         return None, error
-    if isinstance(step, Deliver):
+    if isinstance(step, Batch):
         return None, step
-    if isinstance(step, Together):
+    if isinstance(step, RunConcurrently):
         raise TypeError("a window is walked in sequence")
     return step, None

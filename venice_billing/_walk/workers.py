@@ -1,6 +1,6 @@
 """Several at work on one plan of windows: threads for the synchronous client, tasks for the asynchronous one.
 
-The plan decides everything; a crew only claims, performs and records, and is gone when its consumer is.
+The plan decides everything; workers only claim, perform and record, and end with their consumer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from venice_billing._call import Outcome, Send
-    from venice_billing._walk.types import Deliver, Window, WindowPlan
+    from venice_billing._walk.types import Batch, Window, WindowPlan
     from venice_billing.errors import VeniceError
 
 Row = TypeVar("Row")
@@ -28,29 +28,29 @@ _PATIENCE = 0.5
 """Seconds for which an end waits for the threads: one may be in a look-up or a connect, which nothing interrupts."""
 
 
-def crew(
+def work_in_threads(
     windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
-) -> Iterator[Deliver[Row]]:
+) -> Iterator[Batch[Row]]:
     """Yield what a plan has ready, in order, while threads work on it.
 
     A child process forked on the way has none of the threads: there the plan begins anew behind what was handed on.
     """
-    threads = _Threads(windows, perform)
+    threads = _Workers(windows, perform)
     try:
         threads.start()
         while True:
             if threads.are_the_parents:
                 windows.begin_anew()
-                threads = _Threads(windows, perform)
+                threads = _Workers(windows, perform)
                 threads.start()
-            if (delivery := threads.next_ready()) is None:
+            if (batch := threads.next_ready()) is None:
                 return
-            yield delivery
+            yield batch
     finally:
         threads.end()
 
 
-class _Threads(Generic[Row]):
+class _Workers(Generic[Row]):
     """The threads of one process at work on a plan."""
 
     def __init__(
@@ -77,16 +77,16 @@ class _Threads(Generic[Row]):
         for thread in self._threads:
             thread.start()
 
-    def next_ready(self) -> Deliver[Row] | None:
+    def next_ready(self) -> Batch[Row] | None:
         """Return what is to be handed on next, or None at the end."""
         with self._changed:
-            while (delivery := self._windows.ready()) is None and not self._windows.finished and not self._mishaps:
+            while (batch := self._windows.ready()) is None and not self._windows.finished and not self._mishaps:
                 self._changed.notify_all()  # a window that is through makes the next one the first
                 self._changed.wait()
             self._changed.notify_all()  # what is taken makes room
         if self._mishaps:
             raise self._mishaps[0]
-        return delivery
+        return batch
 
     def end(self) -> None:
         """Stop the threads; one that cannot be interrupted is left behind, and touches nothing any more."""
@@ -126,7 +126,7 @@ class _Threads(Generic[Row]):
                 self._changed.wait()
         return None
 
-    def _worked(self, window: Window[Row]) -> Deliver[Row] | VeniceError | None:
+    def _worked(self, window: Window[Row]) -> Batch[Row] | VeniceError | None:
         """Take a window to its next result, or give up its request once it is time to stop."""
         step, result = advance(window, None)
         while step is not None and not self._stop.is_set():
@@ -142,9 +142,9 @@ class _Threads(Generic[Row]):
         return result
 
 
-async def async_crew(
+async def work_in_tasks(
     windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
-) -> AsyncGenerator[Deliver[Row], None]:
+) -> AsyncGenerator[Batch[Row], None]:
     """Yield what a plan has ready, in order, while tasks work on it.
 
     Plain tasks, no task group: an abandoned `async for` is finalised from another task, where a group cannot end.
@@ -171,8 +171,8 @@ async def async_crew(
     try:
         for _ in range(windows.concurrency):
             tasks.append(asyncio.create_task(work()))  # noqa: PERF401 - if interrupted, those that were made must end
-        while (delivery := await _next_ready_async(windows, changed, mishaps)) is not None:
-            yield delivery
+        while (batch := await _next_ready_async(windows, changed, mishaps)) is not None:
+            yield batch
     finally:
         for task in tasks:
             task.cancel()
@@ -193,20 +193,20 @@ async def _claimed_async(windows: WindowPlan[Row], changed: asyncio.Condition) -
 
 async def _next_ready_async(
     windows: WindowPlan[Row], changed: asyncio.Condition, mishaps: list[BaseException]
-) -> Deliver[Row] | None:
+) -> Batch[Row] | None:
     async with changed:
-        while (delivery := windows.ready()) is None and not windows.finished and not mishaps:
+        while (batch := windows.ready()) is None and not windows.finished and not mishaps:
             changed.notify_all()
             await changed.wait()
         changed.notify_all()
     if mishaps:
         raise mishaps[0]
-    return delivery
+    return batch
 
 
 async def _worked_async(
     window: Window[Row], windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
-) -> Deliver[Row] | VeniceError | None:
+) -> Batch[Row] | VeniceError | None:
     outcome: Outcome | None = None
     while True:
         step, result = advance(window, outcome)
