@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - encoding a host name imports it, which fails where no file can be opened
 import ipaddress
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Moment = datetime | date | str
-"""An instant as users give it: an aware datetime, a date (its midnight, UTC), or ISO 8601 text of either."""
+"""An instant as users give it: an aware datetime, a date (its midnight, UTC), or ISO 8601 text of either.
+
+What is finer than a microsecond is rounded up: so a range keeps no row before its start, and every row before its end.
+"""
 
 PAGE_SIZES = (10, 1000)  # of the ledger; the original endpoint takes 1 to 500
 LIMITS = (1, 500)
@@ -29,6 +33,24 @@ _FIRST_MOMENT = datetime(1, 1, 7, tzinfo=UTC)
 _LAST_MOMENT = datetime(9999, 12, 24, tzinfo=UTC)
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset or Z"
+# Python's own parser also reads texts like "2026-09-01T09:000Z", and drops digits beyond microseconds.
+_MOMENT_TEXT = re.compile(
+    r"(?:\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(?:-?\d)?)"
+    r"(?:[Tt ](?:\d\d:\d\d(?::\d\d(?:[.,](?P<fraction>\d+))?)?|\d\d(?:\d\d(?:\d\d(?:[.,](?P<basic>\d+))?)?)?)"
+    r"(?:[Zz]|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)?)?",
+    re.ASCII,
+)
+_MICROSECOND_DIGITS = 6
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "a value that is not shown here"
+
+
+HIDDEN = _Hidden()
+"""Stands in an error for a value that must not be shown."""
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -81,7 +103,7 @@ def instant(name: str, value: object) -> datetime:
         if is_naive:
             raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
         try:
-            return moment.astimezone(UTC)
+            return _plain(moment)
         except OverflowError:
             raise InvalidParameterError(name, value, "a time within the years 1 to 9999 in UTC") from None
     if isinstance(moment, date):
@@ -151,8 +173,8 @@ def api_key(value: object) -> str:
     if not value.strip():
         raise InvalidParameterError("api_key", value, "a Venice API key, not empty and not white space")
     if not re.fullmatch(r"[!-~]+", value):
-        raise InvalidParameterError("api_key", _Hidden(), "printable ASCII without white space")
-    return value
+        raise InvalidParameterError("api_key", HIDDEN, "printable ASCII without white space")
+    return str.__str__(value)  # plainly, as above
 
 
 def base_url(value: object) -> str:
@@ -161,7 +183,7 @@ def base_url(value: object) -> str:
         raise InvalidParameterError("base_url", value, "an https URL")
     url = _url(value)
     if url.userinfo:
-        raise InvalidParameterError("base_url", _Hidden(), "a URL without user and password")
+        raise InvalidParameterError("base_url", HIDDEN, "a URL without user and password")
     if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
         raise InvalidParameterError("base_url", value, "an https URL without query or fragment")
     if url.scheme == "http" and not _is_loopback(url.host):
@@ -195,13 +217,6 @@ def _url(value: str) -> httpx.URL:
     return url
 
 
-class _Hidden:
-    """Stands in an error for a value that must not be shown."""
-
-    def __repr__(self) -> str:
-        return "a value that is not shown here"
-
-
 def is_within_calendar(moment: datetime) -> bool:
     """Tell whether one can reckon a day either way from an aware datetime."""
     return _FIRST_MOMENT <= moment <= _LAST_MOMENT
@@ -212,15 +227,28 @@ def _within_calendar(moment: datetime | None) -> datetime | None:
     return None if moment is None else min(max(moment, _FIRST_MOMENT), _LAST_MOMENT)
 
 
+def _plain(moment: datetime) -> datetime:
+    """Return a time as a plain datetime in UTC: subclasses such as pandas' reckon in another way."""
+    plain = datetime(*moment.timetuple()[:6], moment.microsecond, moment.tzinfo, fold=moment.fold).astimezone(UTC)
+    return plain + _MICROSECOND if getattr(moment, "nanosecond", 0) else plain
+
+
 def _from_text(name: str, text: str) -> datetime | date:
+    match = _MOMENT_TEXT.fullmatch(text)
+    if match is None:
+        raise InvalidParameterError(name, text, _MOMENT_ALLOWED)
     try:
-        return date.fromisoformat(text)
+        return date.fromisoformat(text.upper())
     except ValueError:
         pass
+    finer = (match["fraction"] or match["basic"] or "")[_MICROSECOND_DIGITS:].strip("0")
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
+        return moment + _MICROSECOND if finer else moment
     except ValueError:
         raise InvalidParameterError(name, text, _MOMENT_ALLOWED) from None
+    except OverflowError:
+        raise InvalidParameterError(name, text, "a time within the years 1 to 9999 in UTC") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._budget import FailureBudget
 from venice_billing._call import Policy
+from venice_billing._clock import SystemClock
 from venice_billing._secret import Secret
-from venice_billing.errors import AuthenticationError
+from venice_billing.errors import AuthenticationError, InvalidParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-    from venice_billing._clock import Clock
+    from venice_billing._clock import Pace
 
 BASE_URL = "https://api.venice.ai/api/v1"
+
+
+@frozen
+class Setup:
+    """What a client is made with beside its public arguments: how a fake makes time pass, and chance repeatable.
+
+    Attributes:
+        clock: The clock of all waits and deadlines.
+        jitter: Returns a random number from 0 to 1.
+        owns_http_client: Whether the client closes the `http_client` it is given.
+    """
+
+    clock: Pace = Factory(SystemClock)
+    jitter: Callable[[], float] = random.random
+    owns_http_client: bool = False
 
 
 @frozen
@@ -42,14 +59,7 @@ class Configuration:
 
 
 def configure(
-    api_key: str | None,
-    base_url: str | None,
-    timeout: float,
-    max_retries: int,
-    max_wait: float,
-    *,
-    clock: Clock,
-    environment: Mapping[str, str] = os.environ,
+    setup: Setup, api_key: str | None, base_url: str | None, timeout: float, max_retries: int, max_wait: float
 ) -> Configuration:
     """Return the configuration of a new client.
 
@@ -58,12 +68,15 @@ def configure(
         InvalidParameterError: An argument or a variable is not what it must be.
     """
     if api_key is None:
-        api_key = environment.get("VENICE_API_KEY") or None
+        api_key = os.environ.get("VENICE_API_KEY") or None
     if api_key is None:
         raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")
     if base_url is None:
-        base_url = environment.get("VENICE_BASE_URL") or BASE_URL
+        base_url = os.environ.get("VENICE_BASE_URL") or BASE_URL
     key = Secret(arguments.api_key(api_key))
+    others = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries, "max_wait": max_wait}
+    for name, value in others.items():
+        _refuse_key(name, value, key)
     return Configuration(
         base_url=arguments.base_url(base_url),
         key=key,
@@ -72,7 +85,20 @@ def configure(
             max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES),
             max_wait=arguments.seconds("max_wait", max_wait, or_none=True),
             budget=FailureBudget(),
-            clock=clock,
+            clock=setup.clock,
+            jitter=setup.jitter,
             secret=key,
         ),
     )
+
+
+def _refuse_key(name: str, value: object, key: Secret) -> None:
+    """Refuse an argument with the key in it: errors show arguments, and a URL shows in logs."""
+    if isinstance(value, str) and key.masked(value) != value:
+        raise InvalidParameterError(name, arguments.HIDDEN, "without the API key in it")
+
+
+def bare(error: Exception) -> Exception:
+    """Return an error without the frames and the errors it came from: what shows their variables shows the key."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from venice_billing._clock import Interruption
+    from venice_billing._config import Configuration
     from venice_billing._http_client import AsyncConnections, Connections
-    from venice_billing._secret import Secret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -35,10 +35,10 @@ _SYSTEM = SystemClock()
 class Driver:
     """Runs steps on an `httpx.Client`."""
 
-    def __init__(self, connections: Connections, base_url: str, key: Secret, clock: Pace) -> None:
+    def __init__(self, connections: Connections, configuration: Configuration, clock: Pace) -> None:
         self.connections = connections
         self.clock = clock
-        self._wire = Wire(base_url, key)
+        self._wire = Wire(configuration.base_url, configuration.key)
 
     def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""
@@ -137,10 +137,10 @@ class Driver:
 class AsyncDriver:
     """Runs steps on an `httpx.AsyncClient`, under asyncio or trio."""
 
-    def __init__(self, connections: AsyncConnections, base_url: str, key: Secret, clock: Pace) -> None:
+    def __init__(self, connections: AsyncConnections, configuration: Configuration, clock: Pace) -> None:
         self.connections = connections
         self.clock = clock
-        self._wire = Wire(base_url, key)
+        self._wire = Wire(configuration.base_url, configuration.key)
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""

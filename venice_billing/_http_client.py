@@ -133,6 +133,7 @@ class AsyncConnections:
 
     def __init__(self, base_url: str, given: httpx.AsyncClient | None = None, *, owned: bool = False) -> None:
         _load_decoders()
+        _load_event_loops()
         self._given = _checked(given, base_url)
         self._owned = owned or given is None
         self._settings = None if given is not None else _Settings(base_url)
@@ -249,6 +250,13 @@ class _NoCookies(CookieJar):
 def _load_decoders() -> None:
     """Import now what answers are read with: an import that is under way at a fork never ends in the child."""
     from venice_billing_api import wire  # noqa: F401, PLC0415 - not before there is a client
+
+
+def _load_event_loops() -> None:
+    """Import now what a call needs: at the first call there may be no file descriptor left to import it with."""
+    import anyio  # noqa: F401, PLC0415 - a synchronous program needs none of it
+
+    from venice_billing_api import network  # noqa: F401, PLC0415 - as above
 
 
 def _check_proxies() -> None:

@@ -94,7 +94,7 @@ def usage_history(
     """`getBillingUsageHistory`: a first page by filters, or a continuation by its cursor alone."""
     media_type = _media_type(format)
     if cursor is not None:
-        arguments.cursor(
+        cursor = arguments.cursor(
             cursor,
             currency=currency,
             start_timestamp=start_timestamp,

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from contextlib import aclosing, closing
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Literal, overload
 
 import httpx
-from attrs import evolve
 
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._clock import Pace, SystemClock
-from venice_billing._config import Configuration, configure
+from venice_billing._config import Setup, bare, configure
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
 from venice_billing._walk import start as plans
 from venice_billing._walk.history_page import history_page, usage_page
 from venice_billing.csv_export import CsvExport, CsvFile
-from venice_billing.errors import InvalidParameterError
+from venice_billing.errors import InvalidParameterError, VeniceError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from venice_billing._arguments import Moment
+    from venice_billing._call import Policy
+    from venice_billing._config import Configuration
     from venice_billing.models import (
         Balance,
         UsageAnalytics,
@@ -71,23 +72,23 @@ class VeniceBilling:
         max_retries: int = 2,
         max_wait: float = 60.0,
         http_client: httpx.Client | None = None,
+        _setup: Setup | None = None,
     ) -> None:
-        if http_client is not None and not isinstance(http_client, httpx.Client):
-            raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
-        clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        setup = _setup or Setup()
         self._owned = True
-        self._connect(configuration, Connections(configuration.base_url, http_client), clock)
+        try:
+            if http_client is not None and not isinstance(http_client, httpx.Client):
+                raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
+            self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
+            connections = Connections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
+        except VeniceError as error:
+            del api_key, base_url, timeout, max_retries, max_wait  # one of them holds the key
+            raise bare(error) from None
+        self._driver = Driver(connections, self._configuration, setup.clock)
 
-    def _connect(self, configuration: Configuration, connections: Connections, clock: Pace) -> None:
-        self._configuration = configuration
-        self._policy = configuration.policy
-        self._driver = Driver(connections, configuration.base_url, configuration.key, clock)
-
-    def _on_clock(self, clock: Pace) -> None:
-        """Take the time from elsewhere: how a fake lets hours pass at once."""
-        configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.connections, clock)
+    @property
+    def _policy(self) -> Policy:
+        return self._configuration.policy
 
     def get_balance(self) -> Balance:
         """Fetch the present balance.
@@ -445,7 +446,7 @@ class VeniceBilling:
 
     def with_options(
         self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
-    ) -> VeniceBilling:
+    ) -> Self:
         """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
 
         What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
@@ -454,10 +455,8 @@ class VeniceBilling:
             >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
             True
         """
-        changed = object.__new__(type(self))
-        changed._owned = False
-        configuration = self._configuration.changed(timeout, max_retries, max_wait)
-        changed._connect(configuration, self._driver.connections, self._driver.clock)
+        changed = copy(self)  # with what a subclass keeps in it
+        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
         return changed
 
     def close(self) -> None:
@@ -474,7 +473,7 @@ class VeniceBilling:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._configuration.base_url}>"
+        return f"<{type(self).__name__} of {_address(self)}>"
 
 
 class AsyncVeniceBilling:
@@ -504,23 +503,23 @@ class AsyncVeniceBilling:
         max_retries: int = 2,
         max_wait: float = 60.0,
         http_client: httpx.AsyncClient | None = None,
+        _setup: Setup | None = None,
     ) -> None:
-        if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-            raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
-        clock = SystemClock()
-        configuration = configure(api_key, base_url, timeout, max_retries, max_wait, clock=clock)
+        setup = _setup or Setup()
         self._owned = True
-        self._connect(configuration, AsyncConnections(configuration.base_url, http_client), clock)
+        try:
+            if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
+                raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
+            self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
+            connections = AsyncConnections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
+        except VeniceError as error:
+            del api_key, base_url, timeout, max_retries, max_wait  # one of them holds the key
+            raise bare(error) from None
+        self._driver = AsyncDriver(connections, self._configuration, setup.clock)
 
-    def _connect(self, configuration: Configuration, connections: AsyncConnections, clock: Pace) -> None:
-        self._configuration = configuration
-        self._policy = configuration.policy
-        self._driver = AsyncDriver(connections, configuration.base_url, configuration.key, clock)
-
-    def _on_clock(self, clock: Pace) -> None:
-        """Take the time from elsewhere: how a fake lets hours pass at once."""
-        configuration = evolve(self._configuration, policy=evolve(self._policy, clock=clock))
-        self._connect(configuration, self._driver.connections, clock)
+    @property
+    def _policy(self) -> Policy:
+        return self._configuration.policy
 
     async def get_balance(self) -> Balance:
         """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
@@ -787,17 +786,15 @@ class AsyncVeniceBilling:
 
     def with_options(
         self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
-    ) -> AsyncVeniceBilling:
+    ) -> Self:
         """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
 
         Example:
             >>> AsyncVeniceBilling().with_options(timeout=30)
             <AsyncVeniceBilling of https://api.venice.ai/api/v1>
         """
-        changed = object.__new__(type(self))
-        changed._owned = False
-        configuration = self._configuration.changed(timeout, max_retries, max_wait)
-        changed._connect(configuration, self._driver.connections, self._driver.clock)
+        changed = copy(self)  # with what a subclass keeps in it
+        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
         return changed
 
     async def aclose(self) -> None:
@@ -814,4 +811,10 @@ class AsyncVeniceBilling:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._configuration.base_url}>"
+        return f"<{type(self).__name__} of {_address(self)}>"
+
+
+def _address(client: VeniceBilling | AsyncVeniceBilling) -> str:
+    """Return the base URL of a client, also of one whose construction failed: what shows an error shows it."""
+    configuration: Configuration | None = vars(client).get("_configuration")
+    return "no address" if configuration is None else configuration.base_url

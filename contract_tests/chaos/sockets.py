@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from contract_tests.chaos.cases import Result, draw
 from contract_tests.chaos.runs import Night, judged
 from venice_billing import AsyncVeniceBilling, VeniceBilling
+from venice_billing._config import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +37,12 @@ class _SocketNight(Night):
 
     def client(self) -> VeniceBilling:
         client = VeniceBilling(**self._options())
-        client._on_clock(self.fake.clock)
         driver: Any = client._driver
         driver._send = self._timed(driver._send)
         return client
 
     def async_client(self) -> AsyncVeniceBilling:
         client = AsyncVeniceBilling(**self._options())
-        client._on_clock(self.fake.clock)
         driver: Any = client._driver
         driver._send = self._timed_async(driver._send)
         return client
@@ -54,6 +53,7 @@ class _SocketNight(Night):
             "base_url": self.base_url,
             "timeout": self.case.timeout,
             "max_retries": self.case.max_retries,
+            "_setup": Setup(clock=self.fake.clock),
         }
 
     def _timed(self, send: Callable[..., Any]) -> Callable[..., Any]:

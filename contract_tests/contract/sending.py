@@ -17,7 +17,7 @@ from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer, Call, Fla
 from contract_tests.contract.values import QUIET, Values
 from contract_tests.contract.wire import Judge
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
-from venice_billing._config import BASE_URL
+from venice_billing._config import BASE_URL, Setup
 from venice_billing.testing import FakeVenice
 from venice_billing.testing._text import to_json
 
@@ -134,7 +134,6 @@ def _record(
         return inner.handle_request(request)
 
     http_client = httpx.Client(transport=httpx.MockTransport(record))
-    client = VeniceBilling(fake.admin_key, base_url=BASE_URL, http_client=http_client)
-    client._on_clock(fake.clock)
+    client = VeniceBilling(fake.admin_key, base_url=BASE_URL, http_client=http_client, _setup=Setup(clock=fake.clock))
     with http_client:
         walk(client, folder)

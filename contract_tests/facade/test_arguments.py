@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests.support.flavours import NOW, Flavour, files
+from contract_tests.support.flavours import NOW, Flavour, files, receive
 from venice_billing import (
     AuthenticationError,
     Currency,
@@ -29,6 +29,18 @@ pytestmark = pytest.mark.anyio
 NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - the very thing that must be refused
 DAY = datetime(2026, 9, 1, tzinfo=UTC)
 BAD_TIMES = (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01")
+MISTYPED = (
+    "20260901T0000400Z",
+    "2026-09-01020:00:007Z",
+    "2026-09-01T09:000Z",
+    "2026-09-01T093Z",
+    "2026-09-01T09:00:005Z",
+    "2026-09-01T09:00:00+02.00",
+    "2026-09-01T09:00:00Z\0",
+    "20260901\x0000000Z",
+    "2026-09-01T09:00:00.123456\u0663+02:00",
+)
+"""Python's own parser takes most of these for other times."""
 UP_TO_A_MOMENT = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01"))
 NO_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
 NO_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
@@ -300,3 +312,61 @@ def test_refused_values_are_shown_in_bounded_length(value: Any) -> None:
         arguments.integer("limit", value, 1, 500)
     assert len(caught.value.value) <= 80
     assert len(str(caught.value)) <= 560
+
+
+@pytest.mark.parametrize("text", MISTYPED)
+def test_a_mistyped_time_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match="ISO 8601") as caught:
+        arguments.instant("start_timestamp", text)
+    assert caught.value.parameter == "start_timestamp"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-09-01t09:30z", DAY.replace(hour=9, minute=30)),
+        ("20260901T093000.5+0200", DAY.replace(hour=7, minute=30, microsecond=500_000)),
+        ("2026-W36-2", DAY),
+        ("2026-09-01 09+02", DAY.replace(hour=7)),
+        ("2026-09-01T00:00:00.010000001Z", DAY.replace(microsecond=10_001)),
+        ("2026-09-01T00:00:00.010000000Z", DAY.replace(microsecond=10_000)),
+        ("2026-09-01T00:00:00,999999999Z", DAY.replace(second=1)),
+    ],
+)
+def test_every_form_of_iso_8601_is_read_and_finer_than_a_microsecond_rounds_up(text: str, moment: datetime) -> None:
+    assert arguments.instant("start_timestamp", text) == moment
+
+
+class Nanoseconds(datetime):
+    """A datetime with more digits and other arithmetic, as pandas has it."""
+
+    nanosecond = 1
+
+    def astimezone(self, tz: Any = None) -> Any:
+        raise OverflowError(tz)
+
+
+async def test_a_bound_finer_than_a_microsecond_gives_the_same_charges_however_it_is_asked(
+    flavour: Flavour, tmp_path: Path
+) -> None:
+    """Of a charge each millisecond, those after the 10th and up to the 20th: bounds lie a nanosecond behind them."""
+    fake = FakeVenice(
+        [
+            {"timestamp": f"2026-09-01T00:00:00.{ms:03d}Z", "amount": f"-{ms + 1}", "currency": "USD"}
+            for ms in range(50)
+        ],
+        now=NOW,
+    )
+    face = flavour.connect(fake)
+    texts = [f"2026-09-01T00:00:00.0{ms}0000001Z" for ms in (1, 2)]
+    values = [Nanoseconds(2026, 9, 1, microsecond=ms * 10_000, tzinfo=UTC) for ms in (1, 2)]
+    for start, end in (texts, values):
+        window: dict[str, Any] = {"start_timestamp": start, "end_timestamp": end}
+        for order in ("asc", "desc"):
+            for concurrency in (1, 4):
+                walk = face.client.iter_usage_history(**window, sort_order=order, concurrency=concurrency)
+                assert sum(entry.amount for entry in await receive(walk)) == -sum(range(12, 22))
+        page = await face.call("get_usage_history", **window)
+        assert sum(entry.amount for entry in page.data) == -sum(range(12, 22))
+        export = await face.call("export_usage_csv", tmp_path / "usage.csv", **window, resume=False)
+        assert export.rows == 10

@@ -30,6 +30,7 @@ from venice_billing import (
     VeniceError,
     _drift,
 )
+from venice_billing._config import Setup
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks, VirtualClock, faults
 
 pytestmark = pytest.mark.anyio
@@ -233,10 +234,10 @@ async def test_a_page_that_names_its_own_cursor_is_not_delivered_twice(flavour: 
     assert as_wire(entries) == fake.ledger
 
 
-async def test_a_clock_that_is_slow_loses_no_charge(fake: FakeVenice, face: Face) -> None:
+async def test_a_clock_that_is_slow_loses_no_charge(fake: FakeVenice, flavour: Flavour) -> None:
     """The end of an open range is the server's business: the newest charges are the ones asked for first."""
     fake.book()
-    face.client._on_clock(VirtualClock(NOW - timedelta(hours=1)))
+    face = flavour.connect(fake, _setup=Setup(clock=VirtualClock(NOW - timedelta(hours=1)), owns_http_client=True))
     assert as_wire(await receive(face.client.iter_usage(), 1)) == fake.ledger[-1:]
 
 

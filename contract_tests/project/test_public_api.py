@@ -47,9 +47,14 @@ def described(name: str) -> list[str]:
     if attrs.has(value):
         lines += [f"    {field.name}: {field.type}" for field in attrs.fields(value)]
     elif "__init__" in vars(value):
-        lines.append(f"    __init__{inspect.signature(value)}")
+        lines.append(f"    __init__{without_private(inspect.signature(value))}")
     members = {name for base in value.__mro__ if base is value or base.__name__.startswith("_") for name in vars(base)}
     return lines + [line for member in sorted(members) for line in described_member(value, member)]
+
+
+def without_private(signature: inspect.Signature) -> inspect.Signature:
+    public = [parameter for name, parameter in signature.parameters.items() if not name.startswith("_")]
+    return signature.replace(parameters=public)
 
 
 def described_member(kind: type, name: str) -> list[str]:

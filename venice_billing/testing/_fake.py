@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from venice_billing import AsyncVeniceBilling, VeniceBilling
-    from venice_billing._config import Configuration
     from venice_billing.testing.faults import Fault
 
 _FAILURES_ALLOWED = 20
@@ -144,34 +143,24 @@ class FakeVenice:
     def client(self, **options: Any) -> VeniceBilling:
         """Return a `VeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake speaks the wire and needs no client
-        from venice_billing._http_client import Connections  # noqa: PLC0415 - as above
 
-        http_client = httpx.Client(transport=self.transport())
-        client = VeniceBilling(**self._client_options(options), http_client=http_client)
-        configuration = self._bound(client._configuration)  # noqa: SLF001
-        connections = Connections(configuration.base_url, http_client, owned=True)
-        client._connect(configuration, connections, self.clock)  # noqa: SLF001
-        return client
+        return VeniceBilling(http_client=httpx.Client(transport=self.transport()), **self._client_options(options))
 
     def async_client(self, **options: Any) -> AsyncVeniceBilling:
         """Return an `AsyncVeniceBilling` of this account, on the fake's transport and clock."""
         from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - as in client()
-        from venice_billing._http_client import AsyncConnections  # noqa: PLC0415 - as in client()
 
         http_client = httpx.AsyncClient(transport=self.transport())
-        client = AsyncVeniceBilling(**self._client_options(options), http_client=http_client)
-        configuration = self._bound(client._configuration)  # noqa: SLF001
-        connections = AsyncConnections(configuration.base_url, http_client, owned=True)
-        client._connect(configuration, connections, self.clock)  # noqa: SLF001
-        return client
+        return AsyncVeniceBilling(http_client=http_client, **self._client_options(options))
 
     def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"api_key": self.admin_key, "base_url": f"https://api.venice.ai{PREFIX}", **options}
+        """Return the arguments of a client: with our time and repeatable chance, which are no business of its user."""
+        from venice_billing._config import Setup  # noqa: PLC0415 - as in client()
 
-    def _bound(self, configuration: Configuration) -> Configuration:
-        """Return the configuration with our time and repeatable jitter, which its user has no business to set."""
         jitter = random.Random(0).random  # noqa: S311 - repeatable, not secret
-        return evolve(configuration, policy=evolve(configuration.policy, clock=self.clock, jitter=jitter))
+        setup = Setup(clock=self.clock, jitter=jitter, owns_http_client=True)
+        base_url = f"https://api.venice.ai{PREFIX}"
+        return {"api_key": self.admin_key, "base_url": base_url, "_setup": setup, **options}
 
     def _respond(self, request: httpx.Request) -> Answer:
         return self.respond(

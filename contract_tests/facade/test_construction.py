@@ -1,0 +1,137 @@
+"""How a client is made: no error of its arguments shows the key, and a subclass keeps what it holds."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import traceback
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from contract_tests.support.flavours import NOW, Flavour
+from venice_billing import AsyncVeniceBilling, AuthenticationError, InvalidParameterError, VeniceBilling, VeniceError
+from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+pytestmark = pytest.mark.anyio
+
+KEY = "SeCrEtAdm1nKey_0123456789abcdef"
+WRONG: list[dict[str, Any]] = [
+    {"timeout": -1},
+    {"timeout": KEY},
+    {"max_retries": 11},
+    {"max_wait": f"{KEY}"},
+    {"base_url": "http://example.com"},
+    {"base_url": f"https://example.com/{KEY}"},
+    {"base_url": f"https://example.com/?key={KEY}"},
+    {"base_url": "https://user:pass-word@example.com"},
+    {"base_url": "https://" + "a" * 64 + ".com"},
+    {"http_client": "no client"},
+    {"api_key": KEY + "\n"},
+    {"api_key": f" {KEY}"},
+    {"api_key": f"{KEY}\u200b"},
+]
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    while trace is not None:
+        yield trace.tb_frame.f_code.co_filename, trace.tb_frame.f_locals
+        trace = trace.tb_next
+
+
+def _shown(error: BaseException) -> str:
+    """Return everything that a tool can find out about an error: its chain, and the variables of our frames."""
+    texts = [repr(error), str(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+    seen: list[BaseException | None] = [error]
+    while (last := seen[-1]) is not None:
+        for filename, variables in _frames(last.__traceback__):
+            if "venice_billing" in filename:
+                texts += [f"{name}={value!r}" for name, value in variables.items()]
+        seen.append(last.__cause__ or last.__context__)
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=[f"{next(iter(case))} {index}" for index, case in enumerate(WRONG)])
+@pytest.mark.parametrize("source", ["argument", "environment"])
+def test_an_error_of_the_constructor_shows_neither_key_nor_environment(
+    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], source: str
+) -> None:
+    monkeypatch.setenv("OTHER_SECRET", "an0ther-s3cret")
+    options = {"api_key": KEY, **wrong}
+    if source == "environment":
+        monkeypatch.setenv("VENICE_API_KEY", options.pop("api_key"))
+        options["api_key"] = None
+    with pytest.raises(VeniceError) as caught:
+        flavour.open(**options)
+    shown = _shown(caught.value)
+    for secret in (KEY, "an0ther-s3cret", "pass-word"):
+        assert secret not in shown
+    assert KEY not in str(pickle.loads(pickle.dumps(caught.value)))
+
+
+def test_what_shows_an_error_of_the_constructor_may_show_the_client_too(flavour: Flavour) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        flavour.open(KEY, timeout=-1)
+    selves = [variables.get("self") for _, variables in _frames(caught.value.__traceback__)]
+    client = next(one for one in selves if isinstance(one, VeniceBilling | AsyncVeniceBilling))
+    assert repr(client).endswith("of no address>")
+    assert "timeout" in "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+
+
+def test_without_a_key_there_is_no_client(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY", raising=False)
+    with pytest.raises(AuthenticationError, match="VENICE_API_KEY"):
+        flavour.open(None)  # type: ignore[arg-type] # as a constructor without arguments
+
+
+class Text(str, Enum):  # noqa: UP042 - a StrEnum is sent as its value by itself
+    KEY = KEY
+    CURSOR = "cursor-1"
+    URL = "https://example.com/api/v1"
+
+
+async def test_a_member_of_a_text_enum_counts_as_its_text(flavour: Flavour) -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={"data": [], "nextCursor": None})
+
+    http_client = flavour.http(transport=httpx.MockTransport(answer))
+    face = flavour.open(Text.KEY, base_url=Text.URL, http_client=http_client)
+    await face.call("get_usage_history", cursor=Text.CURSOR)
+    (request,) = sent
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert str(request.url) == "https://example.com/api/v1/billing/usage-history?cursor=cursor-1"
+
+
+class Accounted(VeniceBilling):
+    """A client of an application, with something of its own."""
+
+    def __init__(self, account: str, fake: FakeVenice) -> None:
+        super().__init__(fake.admin_key, http_client=httpx.Client(transport=fake.transport()))
+        self.account = account
+
+
+def test_a_subclass_keeps_its_attributes_in_a_client_with_other_options() -> None:
+    client = Accounted("research", FakeVenice(20, now=NOW))
+    changed = client.with_options(timeout=3)
+    assert type(changed) is Accounted
+    assert changed.account == "research"
+    assert (changed._policy.timeout, client._policy.timeout) == (3, 10)
+    assert changed.get_balance() == client.get_balance()
+    changed.close()
+    assert client.get_balance().can_consume
+
+
+def test_a_client_is_no_value_to_be_copied_into_another_process(flavour: Flavour) -> None:
+    client = flavour.open(KEY).client
+    for way in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError):
+            way(client)
