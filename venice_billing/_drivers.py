@@ -210,6 +210,8 @@ class AsyncDriver:
                 return await self._attempt(client, send, bound, until)
         except TimeoutError:
             return Closed() if self.connections.is_closed else Expired()
+        except OSError as error:  # anyio imports what it needs of an event loop at the first call
+            return self._wire.fault(error)
         except Exception:
             raise
         except BaseException as strike:  # noqa: BLE001 - raised again, without the frames that hold what is sent

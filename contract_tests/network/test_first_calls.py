@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
+import pytest
 
 from venice_billing.testing import FakeVenice
 from venice_billing_api import wire
 from venice_billing_api.models import Balance, UsageAnalytics, UsageHistoryPage, UsagePage
-
-if TYPE_CHECKING:
-    import pytest
 
 _FIRST_CALLS = """
 import sys, threading
@@ -86,3 +85,41 @@ def test_a_fake_serves_threads_from_the_first_call_on() -> None:
     for thread in threads:
         thread.join(60)
     assert sizes == [20] * 8
+
+
+_WITHOUT_DESCRIPTORS = """
+import asyncio, os, resource, sys
+from venice_billing import APIConnectionError, AsyncVeniceBilling, VeniceBilling
+
+def use_up():
+    while (last := os.open(os.devnull, 0)) < 60:
+        pass
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+options = {"base_url": "http://127.0.0.1:9/api/v1", "max_retries": 0}
+
+async def call():
+    client = AsyncVeniceBilling("the-api-key", **options)
+    use_up()
+    await client.get_balance()
+
+try:
+    if sys.argv[1] == "async":
+        asyncio.run(call())
+    else:
+        client = VeniceBilling("the-api-key", **options)
+        use_up()
+        client.get_balance()
+except APIConnectionError:
+    print("no connection")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="there are no such limits on this system")
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_first_call_without_a_free_descriptor_has_no_connection(way: str) -> None:
+    """Nothing is left to be imported then, which takes a descriptor and fails with an error of Python's own."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_DESCRIPTORS, way], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "no connection\n"), done.stderr
