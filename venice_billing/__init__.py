@@ -3,154 +3,35 @@
 Start with `VeniceBilling`, or with `AsyncVeniceBilling` for asyncio and trio.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from venice_billing._version import __version__
+from venice_billing._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from venice_billing.client import AsyncVeniceBilling, VeniceBilling
-    from venice_billing.csv_export import CsvExport
-    from venice_billing.errors import (
-        AdminKeyRequiredError,
-        APIConnectionError,
-        APIError,
-        AuthenticationError,
-        BillingTimeoutError,
-        ClientClosedError,
-        CursorRejectedError,
-        EndpointRetiredError,
-        ExportError,
-        InsufficientBalanceError,
-        InvalidParameterError,
-        InvalidRequestError,
-        NotFoundError,
-        PermissionDeniedError,
-        RateLimitError,
-        ResponseValidationError,
-        ServerError,
-        VeniceError,
-    )
-    from venice_billing.models import (
-        ApiKeyUsage,
-        Balance,
-        Balances,
-        Currency,
-        DailyUsage,
-        InferenceDetails,
-        ModelUsage,
-        ModelUsageBreakdown,
-        Pagination,
-        UsageAnalytics,
-        UsageCsv,
-        UsageEntry,
-        UsageHistoryPage,
-        UsagePage,
-    )
-    from venice_billing.walks import AsyncUsageWalk, EntryPage, UsageWalk
+if TYPE_CHECKING:  # type checkers see plain imports: so a misspelt name is an error
+    from venice_billing.client import *  # noqa: F403 - each module's __all__ says what is public
+    from venice_billing.csv_export import *  # noqa: F403
+    from venice_billing.errors import *  # noqa: F403
+    from venice_billing.models import *  # noqa: F403
+    from venice_billing.walks import *  # noqa: F403
+else:
+    from importlib import import_module
 
-__all__ = [
-    "APIConnectionError",
-    "APIError",
-    "AdminKeyRequiredError",
-    "ApiKeyUsage",
-    "AsyncUsageWalk",
-    "AsyncVeniceBilling",
-    "AuthenticationError",
-    "Balance",
-    "Balances",
-    "BillingTimeoutError",
-    "ClientClosedError",
-    "CsvExport",
-    "Currency",
-    "CursorRejectedError",
-    "DailyUsage",
-    "EndpointRetiredError",
-    "EntryPage",
-    "ExportError",
-    "InferenceDetails",
-    "InsufficientBalanceError",
-    "InvalidParameterError",
-    "InvalidRequestError",
-    "ModelUsage",
-    "ModelUsageBreakdown",
-    "NotFoundError",
-    "Pagination",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "ResponseValidationError",
-    "ServerError",
-    "UsageAnalytics",
-    "UsageCsv",
-    "UsageEntry",
-    "UsageHistoryPage",
-    "UsagePage",
-    "UsageWalk",
-    "VeniceBilling",
-    "VeniceError",
-    "__version__",
-]
+    # A name is loaded when it is first used, from the first of these that has it: an error class needs no HTTP client.
+    _HOMES = ("errors", "models", "csv_export", "walks", "client")
 
-# Each name is loaded when it is first used: who imports an error class needs no HTTP client for it.
-_HOMES = {
-    "client": (
-        "AsyncVeniceBilling",
-        "VeniceBilling",
-    ),
-    "csv_export": ("CsvExport",),
-    "errors": (
-        "AdminKeyRequiredError",
-        "APIConnectionError",
-        "APIError",
-        "AuthenticationError",
-        "BillingTimeoutError",
-        "ClientClosedError",
-        "CursorRejectedError",
-        "EndpointRetiredError",
-        "ExportError",
-        "InsufficientBalanceError",
-        "InvalidParameterError",
-        "InvalidRequestError",
-        "NotFoundError",
-        "PermissionDeniedError",
-        "RateLimitError",
-        "ResponseValidationError",
-        "ServerError",
-        "VeniceError",
-    ),
-    "models": (
-        "ApiKeyUsage",
-        "Balance",
-        "Balances",
-        "Currency",
-        "DailyUsage",
-        "InferenceDetails",
-        "ModelUsage",
-        "ModelUsageBreakdown",
-        "Pagination",
-        "UsageAnalytics",
-        "UsageCsv",
-        "UsageEntry",
-        "UsageHistoryPage",
-        "UsagePage",
-    ),
-    "walks": (
-        "AsyncUsageWalk",
-        "EntryPage",
-        "UsageWalk",
-    ),
-}
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return import_module(f"{__name__}.{name}")
-    if name not in _HOME:
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return import_module(f"{__name__}.{name}")
+        if name == "__all__":
+            return __dir__()
+        if not name.startswith("_"):
+            for home in _HOMES:
+                module = import_module(f"{__name__}.{home}")
+                if name in module.__all__:
+                    value = globals()[name] = getattr(module, name)
+                    return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        modules = [import_module(f"{__name__}.{home}") for home in _HOMES]
+        return sorted(["__version__", *(name for module in modules for name in module.__all__)])

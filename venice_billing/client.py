@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         UsagePage,
     )
 
+__all__ = ["AsyncVeniceBilling", "VeniceBilling"]
+
 
 class VeniceBilling:
     """A synchronous client of the Venice.ai billing API. It may be shared between threads.

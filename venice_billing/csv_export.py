@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from venice_billing._config import Configuration
     from venice_billing._walk.checkpoint import Filters
 
+__all__ = ["CsvExport"]
+
 _FRESH = timedelta(hours=1)
 _LONGEST_LINE = 200  # bytes
 

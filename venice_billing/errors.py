@@ -16,6 +16,27 @@ from venice_billing._secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "AdminKeyRequiredError",
+    "AuthenticationError",
+    "BillingTimeoutError",
+    "ClientClosedError",
+    "CursorRejectedError",
+    "EndpointRetiredError",
+    "ExportError",
+    "InsufficientBalanceError",
+    "InvalidParameterError",
+    "InvalidRequestError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ResponseValidationError",
+    "ServerError",
+    "VeniceError",
+]
+
 _NO_SECRET = Secret("")
 _MESSAGE_LIMIT = 500
 _VALUE_LIMIT = 80

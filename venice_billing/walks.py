@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from venice_billing._walk.start import WalkStart
     from venice_billing._walk.types import Batch, Position
 
+__all__ = ["AsyncUsageWalk", "EntryPage", "UsageWalk"]
+
 
 class EntryPage(Sequence[UsageEntry]):
     """Some entries of a walk that came together, in its order.

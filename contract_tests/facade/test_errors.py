@@ -283,7 +283,7 @@ def test_every_error_survives_pickle_and_copy(error: VeniceError) -> None:
 def test_every_error_class_is_among_the_samples() -> None:
     classes = {
         value
-        for name in venice_billing.__all__
+        for name in dir(venice_billing)
         if inspect.isclass(value := getattr(venice_billing, name)) and issubclass(value, VeniceError)
     }
     assert classes == {type(error) for error in SAMPLES}

@@ -1,0 +1,68 @@
+"""What type checkers say of code that uses the package: right code passes, and a misspelt name is an error."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contract_tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RIGHT = """\
+from decimal import Decimal
+
+import venice_billing
+from venice_billing import UsageEntry, VeniceBilling, VeniceError, errors
+
+
+def spent() -> Decimal:
+    with VeniceBilling() as client:
+        return sum((entry.amount for entry in client.iter_usage()), Decimal(0))
+
+
+def again(entry: UsageEntry) -> venice_billing.AsyncVeniceBilling | None:
+    try:
+        return None
+    except (VeniceError, errors.RateLimitError):
+        return venice_billing.AsyncVeniceBilling()
+"""
+WRONG = {
+    "from venice_billing import VeniceBiling\n": "VeniceBiling",
+    "from venice_billing.errors import VeniceEror\n": "VeniceEror",
+    "import venice_billing\n\nclient = venice_billing.VeniceBiling()\n": "VeniceBiling",
+    "from venice_billing import VeniceBilling\n\nVeniceBilling().get_balanse()\n": "get_balanse",
+}
+CHECKERS = {
+    "mypy": ["mypy", "--strict", "--no-error-summary", "--cache-dir", "CACHE"],
+    "pyright": ["pyright", "--pythonpath", sys.executable],
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_a_misspelt_name_is_an_error_and_right_code_is_none(checker: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(checker) is None:
+        pytest.skip(f"{checker} is not installed on this Python")
+    files = {f"wrong_{number}.py": text for number, text in enumerate(WRONG)}
+    for name, text in {"right.py": RIGHT, **files}.items():
+        (tmp_path / name).write_text(text)
+    command = [str(tmp_path / "cache") if word == "CACHE" else word for word in CHECKERS[checker]]
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "."],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(ROOT.home()), "MYPYPATH": f"{ROOT}:{ROOT / 'generated'}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    errors = [line for line in done.stdout.splitlines() if ": error" in line or " - error" in line]
+    assert done.returncode == 1, done.stderr
+    assert not [line for line in errors if "right.py" in line]
+    for name, text in files.items():
+        assert any(name in line and WRONG[text] in line for line in errors), done.stdout
