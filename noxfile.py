@@ -26,6 +26,7 @@ nox.options.error_on_missing_interpreters = False  # on CI too: the workflow nam
 nox.options.sessions = ["lint", "typing", "tests", "contract", "package"]
 
 ROOT = Path(__file__).resolve().parent
+PYPROJECT_FILE = ROOT / "pyproject.toml"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
 CONTRACT = Path("openapi", "venice-billing.yaml")
@@ -34,7 +35,7 @@ TESTS = Path("contract_tests")
 CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(TESTS / "contract"))
 PIPELINE = f"--ignore={TESTS / 'pipeline'}"  # tests the project's own tools, which run on one Python
 TOOLS = [PIPELINE, f"--ignore={TESTS / 'contract'}", f"--ignore={TESTS / 'project'}"]  # what needs those tools
-PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYPROJECT = nox.project.load_toml(PYPROJECT_FILE)
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = nox.project.python_versions(PYPROJECT)
 LOWEST_PYTHON = min(PYTHONS, key=lambda version: int(version.partition(".")[2]))
@@ -57,6 +58,13 @@ def typing(session: nox.Session) -> None:
     """Check the types with mypy (strict) and pyright."""
     _run(session, "-m", "mypy")
     _run(session, "-m", "pyright", "--pythonpath", str(VENV_PYTHON))
+
+
+@nox.session(venv_backend="none")
+def quick(session: nox.Session) -> None:
+    """Check the types with mypy alone, and run the tests of the public clients."""
+    _run(session, "-m", "mypy")
+    _run(session, *PYTEST_ALL, str(TESTS / "facade"))
 
 
 @nox.session(venv_backend="none")
@@ -149,13 +157,15 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build the sdist, from it the wheel, and tour that outside the source tree with nothing else installed."""
+    """Build the sdist, from it the wheel (argument: a folder to keep them in), and tour that in a fresh environment."""
     _install(session, "build", "hatchling")
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", folder, silent=True)
         (wheel,) = Path(folder).glob("*.whl")
+        for kept in session.posargs:
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
         session.run("python", "-m", "venv", f"{folder}/fresh")
-        fresh = f"{folder}/fresh/bin/python"
+        fresh = str(_python_of(Path(folder, "fresh")))
         pip = (fresh, "-m", "pip", "--quiet", "--quiet", "--disable-pip-version-check")
         session.run(*pip, "install", "--constraint", str(CONSTRAINTS), str(wheel), external=True)
         for name in ("README.md", "scripts/tour.py"):
@@ -163,6 +173,28 @@ def package(session: nox.Session) -> None:
         with session.chdir(folder):
             session.run(fresh, "-I", "-W", "error", "-c", _WHEEL_CHECK, external=True, log=False)
             session.run(fresh, "-I", "-W", "error", "tour.py", "README.md", external=True)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Run the client's tests on a built wheel, outside of the source tree (argument: the folder it lies in)."""
+    (built,) = Path(*session.posargs).resolve().glob("*.whl")
+    _install(session, "--group", "facade", str(built))
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(TESTS, Path(folder, TESTS))
+        shutil.copy(PYPROJECT_FILE, folder)
+        with session.chdir(folder):
+            session.run("python", *PYTEST_ALL, *TOOLS)
+
+
+@nox.session(venv_backend="none")
+def coverage(session: nox.Session) -> None:
+    """Measure what the client's tests reach, by line and branch, and refuse less than pyproject.toml asks for."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = {"COVERAGE_FILE": str(Path(folder, "coverage"))}
+        _run(session, "-m", "coverage", "run", *PYTEST_ALL, *TOOLS, *session.posargs, env=data)
+        _run(session, "-m", "coverage", "combine", "--quiet", env=data)
+        _run(session, "-m", "coverage", "report", env=data)
 
 
 _WHEEL_CHECK = """
@@ -175,6 +207,10 @@ for package in (venice_billing, venice_billing_api):
 commands = importlib.metadata.distribution("venice-billing").entry_points.select(group="console_scripts")
 assert not commands, f"unexpected commands: {commands}"
 """
+
+
+def _python_of(environment: Path) -> Path:
+    return environment / "Scripts" / "python.exe" if os.name == "nt" else environment / "bin" / "python"
 
 
 def _run(
@@ -190,7 +226,7 @@ def _run(
 
 def _install(session: nox.Session, *requirements: str, constraints: Path = CONSTRAINTS) -> None:
     """Install pinned requirements into the session's own environment, unless that is as it was left."""
-    pins = (ROOT / "pyproject.toml").read_bytes() + constraints.read_bytes()
+    pins = PYPROJECT_FILE.read_bytes() + constraints.read_bytes()
     stamp = Path(session.virtualenv.location) / "stamp"
     current = hashlib.sha256(pins + repr((ROOT, requirements)).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == current:
