@@ -6,7 +6,6 @@ import asyncio
 import multiprocessing
 import os
 import random
-import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,7 @@ from venice_billing.testing import CsvLayout, FakeVenice, Quirks, faults
 if TYPE_CHECKING:
     from pathlib import Path
 
+resource = pytest.importorskip("resource", reason="kills and limits as Unix has them")
 pytestmark = pytest.mark.anyio
 _PAGE: dict[str, Any] = {"page_size": 10}
 
