@@ -1,6 +1,6 @@
 """The failure budget: more than 20 failed requests in 30 seconds block the account for 30 seconds.
 
-Shared by all calls of a client, whatever thread or task they run in; each process has its own. A request counts
+Shared by all calls of a client in all its threads and tasks; each process has its own. A request counts
 against the budget from the moment it is admitted, since all that are under way may fail together. Requests are
 admitted in the order in which they arrived.
 

@@ -55,7 +55,7 @@ _ADVICE = "the ledger is known never to answer for windows under 15 minutes and 
 
 @frozen
 class Request:
-    """What to ask: nothing of who asks, so that it may be logged and compared."""
+    """A request without the key, so that it may be logged and compared."""
 
     operation: str
     method: str

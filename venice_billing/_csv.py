@@ -46,7 +46,7 @@ class CsvDocument:
 
 
 class Lines(Sequence[bytes]):
-    """Records of one line each; where one ends is looked up only for who asks, and an export hardly does.
+    """Records of one line each. Their borders are looked up on demand: an export hardly needs them.
 
     Attributes:
         text: All of them, as sent.

@@ -105,9 +105,9 @@ class Driver:
         except Exception:
             self.connections.replace(client)
             raise
-        except BaseException as strike:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+        except BaseException as interrupt:  # noqa: BLE001 - raised again, without the frames that hold what is sent
             self.connections.replace(client)
-            raise strike.with_traceback(None) from None
+            raise interrupt.with_traceback(None) from None
 
     def _attempt(self, client: httpx.Client, send: Send, bound: Deadline) -> Outcome:
         """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
@@ -214,8 +214,8 @@ class AsyncDriver:
             return self._wire.fault(error)
         except Exception:
             raise
-        except BaseException as strike:  # noqa: BLE001 - raised again, without the frames that hold what is sent
-            raise strike.with_traceback(None) from None
+        except BaseException as interrupt:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+            raise interrupt.with_traceback(None) from None
 
     async def _attempt(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
         """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
@@ -243,7 +243,7 @@ class AsyncDriver:
 def _outcome_of(
     fault: Exception, bound: Deadline, wire: Wire, connections: Connections | AsyncConnections
 ) -> Outcome | None:
-    """Return the outcome of a request that failed; None if it reached nobody, and is to be sent once more."""
+    """Return the outcome of a request that failed; None if no server has seen it, and it is to be sent once more."""
     if connections.is_closed:
         return Closed()
     if isinstance(fault, RuntimeError) and not isinstance(fault, httpx.StreamError):

@@ -48,7 +48,7 @@ def _nothing() -> None:
 
 
 async def in_thread(function: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
-    """Run a function in a worker thread; also a caller who is cancelled goes on only once it has returned.
+    """Run a function in a worker thread; a cancelled caller, too, waits until it has returned.
 
     So a file is never closed, or locked, under the hands of a thread that still writes it.
 

@@ -1,7 +1,7 @@
 """The httpx clients under the public ones: whose they are, which process and event loop they serve, and their end.
 
 A connection that two processes use gives one of them the answer of the other, and one of an event loop that has ended
-is of no use. So whoever brings no httpx client has one for each process, and for each event loop.
+is of no use. So without an httpx client of the user's own there is one for each process, and for each event loop.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The API key, kept so that it shows nowhere, and found in whatever a server repeats of it."""
+"""The API key, kept so that it shows nowhere, and masked in what a server repeats of it."""
 
 from __future__ import annotations
 

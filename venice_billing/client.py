@@ -410,7 +410,7 @@ class VeniceBilling:
         """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
 
         The file is written beside the target and takes its place when it is whole; its mode is 0600. An export that
-        was cut short, by whatever, goes on where it stopped when the same call is made again within an hour of its
+        was cut short goes on where it stopped when the same call is made again within an hour of its
         start; later, the same call starts over.
 
         Charges are sometimes booked hours late, with their time in the past. Those booked after `started_at` into

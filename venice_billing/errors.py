@@ -294,7 +294,7 @@ def bounded(text: str, limit: int) -> str:
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or whatever an object does when it is shown
+    except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or a __repr__ of a user's that fails
         return f"an unprintable {type(value).__name__}"
 
 
