@@ -105,9 +105,9 @@ class Driver:
         except Exception:
             self.connections.replace(client)
             raise
-        except BaseException as interrupt:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold what is sent
             self.connections.replace(client)
-            raise interrupt.with_traceback(None) from None
+            raise stopped.with_traceback(None) from None
 
     def _attempt(self, client: httpx.Client, send: Send, bound: Deadline) -> Outcome:
         """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
@@ -214,8 +214,8 @@ class AsyncDriver:
             return self._wire.fault(error)
         except Exception:
             raise
-        except BaseException as interrupt:  # noqa: BLE001 - raised again, without the frames that hold what is sent
-            raise interrupt.with_traceback(None) from None
+        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+            raise stopped.with_traceback(None) from None
 
     async def _attempt(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
         """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
