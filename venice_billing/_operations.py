@@ -1,4 +1,4 @@
-"""Arguments -> request, response -> value, through the generated codec. Pure: nothing here sends anything."""
+"""From checked arguments to a request, and from a response to a value, by the generated codec. Pure."""
 
 from __future__ import annotations
 
@@ -31,16 +31,18 @@ from venice_billing_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from venice_billing._arguments import Moment
 
 T = TypeVar("T")
 Format = Literal["json", "csv"]
-_MEDIA_TYPES: dict[str, Literal["application/json", "text/csv"]] = {
+_MEDIA_TYPES: dict[Format, Literal["application/json", "text/csv"]] = {
     "json": "application/json",
     "csv": "text/csv",
 }
 
+FORMATS = tuple(_MEDIA_TYPES)
 HISTORY_CURRENCIES = tuple(currency.value for currency in HistoryCurrency)
 LEGACY_CURRENCIES = tuple(currency.value for currency in LegacyCurrency)
 SORT_ORDERS = tuple(order.value for order in SortOrder)
@@ -54,26 +56,23 @@ def balance() -> Operation[Balance]:
 
 def usage(
     *,
-    format: str = "json",
+    format: Format = "json",
     currency: str | None = None,
-    start_date: Moment | None = None,
-    end_date: Moment | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
     limit: int | None = None,
     page: int | None = None,
     sort_order: str | None = None,
 ) -> Operation[UsagePage | UsageCsv]:
-    """`getBillingUsage`: the original ledger."""
-    media_type = _media_type(format)
-    start, end = arguments.window("start_date", start_date, "end_date", end_date)
+    """`getBillingUsage`: a page of the original ledger. The arguments were checked before."""
+    media_type = _MEDIA_TYPES[format]
     request = get_billing_usage.build_request(
-        currency=UNSET
-        if currency is None
-        else LegacyCurrency(arguments.choice("currency", currency, LEGACY_CURRENCIES)),
+        currency=UNSET if currency is None else LegacyCurrency(currency),
         start_date=_given(start),
         end_date=_given(end),
-        limit=_given(arguments.optional_integer("limit", limit, *arguments.LIMITS)),
-        page=_given(arguments.optional_integer("page", page, 1)),
-        sort_order=UNSET if sort_order is None else SortOrder(arguments.choice("sort_order", sort_order, SORT_ORDERS)),
+        limit=_given(limit),
+        page=_given(page),
+        sort_order=UNSET if sort_order is None else SortOrder(sort_order),
         accept=media_type,
     )
     return Operation(
@@ -84,37 +83,32 @@ def usage(
 
 def usage_history(
     *,
-    format: str = "json",
+    format: Format = "json",
     currency: str | None = None,
-    start_timestamp: Moment | None = None,
-    end_timestamp: Moment | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
     page_size: int | None = None,
-    cursor: str | None = None,
 ) -> Operation[UsageHistoryPage | UsageCsv]:
-    """`getBillingUsageHistory`: a first page by filters, or a continuation by its cursor alone."""
-    media_type = _media_type(format)
-    if cursor is not None:
-        cursor = arguments.cursor(
-            cursor,
-            currency=currency,
-            start_timestamp=start_timestamp,
-            end_timestamp=end_timestamp,
-            page_size=page_size,
-        )
-    start, end = arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp)
+    """`getBillingUsageHistory`: the first page of a range. The arguments were checked before."""
     request = get_billing_usage_history.build_request(
-        currency=UNSET
-        if currency is None
-        else HistoryCurrency(arguments.choice("currency", currency, HISTORY_CURRENCIES)),
+        currency=UNSET if currency is None else HistoryCurrency(currency),
         start_timestamp=_given(start),
         end_timestamp=_given(end),
-        page_size=_given(arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)),
-        cursor=_given(cursor),
-        accept=media_type,
+        page_size=_given(page_size),
+        accept=_MEDIA_TYPES[format],
     )
+    return _history(request, format)
+
+
+def usage_history_continued(cursor: str | None, *, format: Format = "json") -> Operation[UsageHistoryPage | UsageCsv]:
+    """`getBillingUsageHistory`: the page a cursor leads to. The cursor carries the filters, and comes alone."""
+    return _history(get_billing_usage_history.build_request(cursor=_given(cursor), accept=_MEDIA_TYPES[format]), format)
+
+
+def _history(request: Mapping[str, Any], format: Format) -> Operation[UsageHistoryPage | UsageCsv]:
     return Operation(
         _request("getBillingUsageHistory", request),
-        _page_reader(get_billing_usage_history.parse_response, UsageHistoryPage, media_type),
+        _page_reader(get_billing_usage_history.parse_response, UsageHistoryPage, _MEDIA_TYPES[format]),
     )
 
 
@@ -139,10 +133,6 @@ def usage_analytics(
         _request("getBillingUsageAnalytics", request),
         _reader(get_billing_usage_analytics.parse_response, UsageAnalytics),
     )
-
-
-def _media_type(format: str) -> Literal["application/json", "text/csv"]:
-    return _MEDIA_TYPES[arguments.choice("format", format, _MEDIA_TYPES)]
 
 
 def _given(value: T | None) -> T | Unset:

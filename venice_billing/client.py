@@ -15,7 +15,7 @@ from venice_billing._config import Setup, bare, configure
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
-from venice_billing._walk import start as plans
+from venice_billing._walk import start
 from venice_billing._walk.history_page import history_page, usage_page
 from venice_billing.csv_export import CsvExport, CsvFile
 from venice_billing.errors import InvalidParameterError, VeniceError
@@ -226,7 +226,7 @@ class VeniceBilling:
             2026-09-30 zai-org-glm-5-1-llm-input-mtoken -0.0003390
         """
         return UsageWalk(
-            plans.usage(
+            start.usage(
                 self._policy,
                 page_size=page_size,
                 max_items=max_items,
@@ -351,7 +351,7 @@ class VeniceBilling:
             True
         """
         return UsageWalk(
-            plans.usage_history(
+            start.usage_history(
                 self._policy,
                 page_size=page_size,
                 max_items=max_items,
@@ -438,11 +438,11 @@ class VeniceBilling:
             >>> client.export_usage_csv("usage.csv", start_timestamp="2026-09-01", end_timestamp="2026-10-01").rows
             345
         """
-        size = plans.check_sizes(page_size, concurrency)
-        filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
+        size = start.check_sizes(page_size, concurrency)
+        filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
-            for batch in self._driver.walk(plans.csv_walk(file, self._policy, size, concurrency)):
+            for batch in self._driver.walk(start.csv_walk(file, self._policy, size, concurrency)):
                 file.append(batch.rows)
             return file.finish()
 
@@ -623,7 +623,7 @@ class AsyncVeniceBilling:
             ['USD', 'USD']
         """
         return AsyncUsageWalk(
-            plans.usage(
+            start.usage(
                 self._policy,
                 page_size=page_size,
                 max_items=max_items,
@@ -717,7 +717,7 @@ class AsyncVeniceBilling:
             1
         """
         return AsyncUsageWalk(
-            plans.usage_history(
+            start.usage_history(
                 self._policy,
                 page_size=page_size,
                 max_items=max_items,
@@ -775,12 +775,12 @@ class AsyncVeniceBilling:
             >>> asyncio.run(main())
             0
         """
-        size = plans.check_sizes(page_size, concurrency)
-        filters = plans.csv_filters(currency, start_timestamp, end_timestamp)
+        size = start.check_sizes(page_size, concurrency)
+        filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         opening = partial(CsvFile, path, filters, self._configuration, resume=resume)
         file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
-            steps = plans.csv_walk(file, self._policy, size, concurrency)
+            steps = start.csv_walk(file, self._policy, size, concurrency)
             async with aclosing(self._driver.walk(steps)) as batches:
                 async for batch in batches:
                     await in_thread(partial(file.append, batch.rows))

@@ -21,6 +21,7 @@ from venice_billing import (
     ServerError,
     VeniceError,
 )
+from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._budget import FAILURES, FailureBudget
 from venice_billing._call import (
@@ -42,11 +43,16 @@ from venice_billing.testing import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 NOW = 1_790_000_000.0
 BALANCE = Request("getBillingBalance", "GET", "/billing/balance", {}, {"Accept": "application/json"})
 OK = Reply(200, {}, b"fine")
 ECHO: Operation[bytes] = Operation(BALANCE, lambda reply: reply.body)
+
+
+def instant(text: str) -> datetime:
+    return arguments.instant("bound", text)
 
 
 def make_policy(**changes: Any) -> Policy:
@@ -127,12 +133,12 @@ def test_an_expired_deadline_is_not_tried_again() -> None:
         (operations.balance(), False),
         (operations.usage_analytics(start_date="2026-10-01", end_date="2026-10-01"), False),
         (operations.usage_history(), False),
-        (operations.usage_history(cursor="abc"), False),
-        (operations.usage_history(end_timestamp="2026-10-01"), False),
-        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-10-01"), False),
-        (operations.usage_history(start_timestamp="2026-09-01", end_timestamp="2026-09-01T23:59:59.999Z"), True),
-        (operations.usage(start_date="2026-09-01", end_date="2026-09-02"), False),
-        (operations.usage(start_date="2026-09-01", end_date="2026-09-01T00:05:00Z"), True),
+        (operations.usage_history_continued("abc"), False),
+        (operations.usage_history(end=instant("2026-10-01")), False),
+        (operations.usage_history(start=instant("2026-09-01"), end=instant("2026-10-01")), False),
+        (operations.usage_history(start=instant("2026-09-01"), end=instant("2026-09-01T23:59:59.999Z")), True),
+        (operations.usage(start=instant("2026-09-01"), end=instant("2026-09-02")), False),
+        (operations.usage(start=instant("2026-09-01"), end=instant("2026-09-01T00:05:00Z")), True),
     ],
 )
 def test_only_a_ledger_asked_for_less_than_a_day_is_told_to_be_asked_for_a_day(

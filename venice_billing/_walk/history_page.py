@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import evolve
 
@@ -20,7 +20,7 @@ from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
-    from venice_billing._call import Outcome, Policy
+    from venice_billing._call import Operation, Outcome, Policy
     from venice_billing._walk.types import PageSource
 
 Row = TypeVar("Row")
@@ -36,23 +36,36 @@ def history_page(
     page_size: int | None,
     cursor: str | None,
 ) -> Steps[UsageHistoryPage | UsageCsv]:
-    """Fetch one page, in the order in which it comes.
+    """Fetch one page of the history: the one a cursor leads to, or the first of a range."""
+    chosen = _format(format)
+    if cursor is not None:
+        cursor = arguments.cursor(
+            cursor,
+            currency=currency,
+            start_timestamp=start_timestamp,
+            end_timestamp=end_timestamp,
+            page_size=page_size,
+        )
+        # Nothing is known of this page that it could be compared with.
+        return call(operations.usage_history_continued(cursor, format=chosen), policy)
+    if currency is not None:
+        currency = arguments.choice("currency", currency, operations.HISTORY_CURRENCIES)
+    bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
+    size = arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)
+    return _first_page(policy, chosen, currency, bounds, size)
+
+
+def _first_page(
+    policy: Policy, format: operations.Format, currency: str | None, bounds: Bounds, page_size: int | None
+) -> Steps[UsageHistoryPage | UsageCsv]:
+    """Fetch the first page of a range, in the order in which it comes.
 
     Where the ledger hangs, a wider question finds the charges of the range: they come as one page without a cursor.
-    Of a page by its cursor nothing is known that it could be compared with.
     """
-    operation = operations.usage_history(
-        format=format,
-        currency=currency,
-        start_timestamp=start_timestamp,
-        end_timestamp=end_timestamp,
-        page_size=page_size,
-        cursor=cursor,
-    )
-    if cursor is not None:
-        return (yield from call(operation, policy))
-    bounds = Bounds(*arguments.window("start_timestamp", start_timestamp, "end_timestamp", end_timestamp))
     records = CsvSource(policy, currency, bounds.start)
+    operation = operations.usage_history(
+        format=format, currency=currency, start=bounds.start, end=bounds.end, page_size=page_size
+    )
     try:
         answer = yield from call(operation, policy)
     except BillingTimeoutError as error:
@@ -82,21 +95,36 @@ def usage_page(
     sort_order: str | None,
 ) -> Steps[UsagePage | UsageCsv]:
     """Fetch one page of the original ledger."""
+    chosen = _format(format)
+    if currency is not None:
+        currency = arguments.choice("currency", currency, operations.LEGACY_CURRENCIES)
+    if sort_order is not None:
+        sort_order = arguments.choice("sort_order", sort_order, operations.SORT_ORDERS)
+    bounds = Bounds(*arguments.window("start_date", start_date, "end_date", end_date))
     operation = operations.usage(
-        format=format,
+        format=chosen,
         currency=currency,
-        start_date=start_date,
-        end_date=end_date,
-        limit=limit,
-        page=page,
+        start=bounds.start,
+        end=bounds.end,
+        limit=arguments.optional_integer("limit", limit, *arguments.LIMITS),
+        page=arguments.optional_integer("page", page, 1),
         sort_order=sort_order,
     )
+    return _original_page(operation, policy, bounds, currency)
+
+
+def _original_page(
+    operation: Operation[UsagePage | UsageCsv], policy: Policy, bounds: Bounds, currency: str | None
+) -> Steps[UsagePage | UsageCsv]:
     answer = yield from call(operation, policy)
     if not isinstance(answer, UsagePage):
         return answer
-    bounds = Bounds(*arguments.window("start_date", start_date, "end_date", end_date))
     entries = original_entries(answer, Question(_in_milliseconds(bounds)), currency)
     return answer if entries is answer.data else evolve(answer, data=list(entries))
+
+
+def _format(format: str) -> operations.Format:
+    return cast("operations.Format", arguments.choice("format", format, operations.FORMATS))
 
 
 def _entries_asked_for(page: UsageHistoryPage, question: Question, currency: str | None) -> UsageHistoryPage:

@@ -84,7 +84,7 @@ class HistorySource(EntrySource):
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
-        return self._page(operations.usage_history(cursor=page.following), _question_of(page))
+        return self._page(operations.usage_history_continued(page.following), _question_of(page))
 
     def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[UsageEntry]]:
         return self._page(_first_request(question, page_size, self.currency), question)
@@ -139,7 +139,7 @@ class CsvSource:
 
     def follow(self, page: Page[bytes]) -> Steps[Page[bytes]]:
         """Fetch the page its cursor leads to, by the cursor alone."""
-        return self._page(operations.usage_history(format="csv", cursor=page.following), _question_of(page))
+        return self._page(operations.usage_history_continued(page.following, format="csv"), _question_of(page))
 
     def timestamp(self, row: bytes) -> datetime:
         """Return when the record was booked."""
@@ -238,8 +238,8 @@ class OriginalSource(EntrySource):
         question = wanted.question
         operation = operations.usage(
             currency=None if question.any_currency else self.currency,
-            start_date=question.bounds.start,
-            end_date=question.bounds.end,
+            start=question.bounds.start,
+            end=question.bounds.end,
             limit=wanted.size,
             page=wanted.number,
             sort_order=wanted.order,
@@ -285,13 +285,13 @@ def original_entries(page: UsagePage, question: Question, currency: str | None) 
 
 
 def _first_request(
-    question: Question, page_size: int | None, currency: str | None, format: str = "json"
+    question: Question, page_size: int | None, currency: str | None, format: operations.Format = "json"
 ) -> Operation[UsageHistoryPage | UsageCsv]:
     return operations.usage_history(
         format=format,
         currency=None if question.any_currency else currency,
-        start_timestamp=question.bounds.start,
-        end_timestamp=question.bounds.end,
+        start=question.bounds.start,
+        end=question.bounds.end,
         page_size=page_size,
     )
 
