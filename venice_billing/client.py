@@ -442,7 +442,7 @@ class VeniceBilling:
         filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
-            for batch in self._driver.walk(start.csv_walk(file, self._policy, size, concurrency)):
+            for batch in self._driver.walk(file.walk(self._policy, size, concurrency)):
                 file.append(batch.rows)
             return file.finish()
 
@@ -780,7 +780,7 @@ class AsyncVeniceBilling:
         opening = partial(CsvFile, path, filters, self._configuration, resume=resume)
         file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
-            steps = start.csv_walk(file, self._policy, size, concurrency)
+            steps = file.walk(self._policy, size, concurrency)
             async with aclosing(self._driver.walk(steps)) as batches:
                 async for batch in batches:
                     await in_thread(partial(file.append, batch.rows))

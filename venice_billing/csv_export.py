@@ -24,6 +24,7 @@ from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, 
 from venice_billing._files import is_still_at, open_own, release, sync_folder, write_all
 from venice_billing._progress import Progress, read_progress
 from venice_billing._walk.sources import CsvSource
+from venice_billing._walk.start import oldest_first
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
@@ -35,8 +36,10 @@ from venice_billing.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from venice_billing._call import Policy
     from venice_billing._config import Configuration
     from venice_billing._walk.checkpoint import Filters
+    from venice_billing._walk.types import Walk
 
 __all__ = ["CsvExport"]
 
@@ -116,6 +119,17 @@ class CsvFile:
         self._file.truncate(self._progress.size)
         self._file.seek(self._progress.size)
         return part
+
+    def walk(self, policy: Policy, page_size: int | None, concurrency: int) -> Walk[bytes]:
+        """Return the walk that fetches what the file lacks."""
+        return oldest_first(
+            self.source,
+            self.filters.bounds,
+            self.position,
+            now=datetime.fromtimestamp(policy.clock.time(), UTC),
+            page_size=page_size,
+            concurrency=concurrency,
+        )
 
     def append(self, records: Sequence[bytes]) -> None:
         """Write records, each with its bytes as sent."""

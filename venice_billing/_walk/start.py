@@ -23,7 +23,6 @@ from venice_billing.models import UsageEntry
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing._call import Outcome, Policy, Send, Wait
-    from venice_billing.csv_export import CsvFile
 
 Row = TypeVar("Row")
 Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
@@ -92,18 +91,6 @@ def usage_history(
     size = _sizes(page_size, max_items, concurrency)
     begin = partial(_history_walk, policy, filters, size, concurrency, position)
     return WalkStart(filters, position, begin, max_items)
-
-
-def csv_walk(file: CsvFile, policy: Policy, page_size: int | None, concurrency: int) -> Walk[bytes]:
-    """Return the walk that fetches what a file lacks."""
-    return oldest_first(
-        file.source,
-        file.filters.bounds,
-        file.position,
-        now=datetime.fromtimestamp(policy.clock.time(), UTC),
-        page_size=page_size,
-        concurrency=concurrency,
-    )
 
 
 def csv_filters(currency: str | None, start_timestamp: Moment | None, end_timestamp: Moment | None) -> Filters:
