@@ -17,10 +17,12 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from _contract_diff_operations import document_rows
-from _contract_diff_rows import Change, Severity
-from _documents import Document, UnreadableDocumentError, load_document
 from attrs import asdict
+
+from contract.diff import document_rows
+from contract.diff_rows import Change, Severity
+from contract.structure import Document, UnreadableDocumentError
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,9 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from _contract import Contract
 from attrs import frozen
 
+from contract.model import Contract
 from contract_tests.contract.suite import committed, examine
 from contract_tests.support.mutations import MUTATIONS, Mutation
 

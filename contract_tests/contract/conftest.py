@@ -6,14 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from _contract import Contract
-from _documents import UnreadableDocumentError, load_document
 
+from contract.model import Contract
+from contract.structure import UnreadableDocumentError
 from contract_tests.contract.findings import Findings, sorted_lines
 from contract_tests.contract.stage import Stage
 from contract_tests.contract.subject import Trial
 from contract_tests.contract.suite import EXAMPLES, committed
 from contract_tests.support.paths import CONTRACT
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

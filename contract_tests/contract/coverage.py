@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from _contract_diff_dialect import references
+
+from contract.schemas import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Operation
-
+    from contract.model import Contract, Operation
     from contract_tests.contract.findings import Element
 
 

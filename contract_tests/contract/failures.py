@@ -23,8 +23,7 @@ from venice_billing import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Response
-
+    from contract.model import Response
     from contract_tests.contract.subject import Subject
 
 _ERRORS: dict[int, type[APIError | BillingTimeoutError]] = {

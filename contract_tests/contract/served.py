@@ -14,7 +14,7 @@ from venice_billing.testing._text import to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Response
+    from contract.model import Contract, Response
 
 HeaderList = list[tuple[str, str]]
 

@@ -11,8 +11,7 @@ from contract_tests.contract.exactness import differences, exact_json
 from contract_tests.contract.stage import generated_modules
 
 if TYPE_CHECKING:
-    from _contract import Contract, Operation
-
+    from contract.model import Contract, Operation
     from contract_tests.contract.findings import Findings
     from contract_tests.contract.stage import Answer, Call, Flavour, Stage
 

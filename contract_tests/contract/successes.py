@@ -14,8 +14,7 @@ from venice_billing_api.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from _contract import Response
-
+    from contract.model import Response
     from contract_tests.contract.subject import Subject
 
 _HISTORY = "/billing/usage-history"

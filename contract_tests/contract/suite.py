@@ -10,11 +10,10 @@ import os
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from _contract import Contract
-from _documents import load_document
 from attrs import frozen
-from contract_diff import Severity, diff
 
+from contract.model import Contract
+from contract_diff import Severity, diff
 from contract_tests.contract.coverage import elements
 from contract_tests.contract.failures import examine_failures
 from contract_tests.contract.findings import Broken, Findings
@@ -23,6 +22,7 @@ from contract_tests.contract.stage import CALLS, JSON, Call, Stage
 from contract_tests.contract.subject import Subject, Trial
 from contract_tests.contract.successes import examine_successes
 from contract_tests.support.paths import CONTRACT
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

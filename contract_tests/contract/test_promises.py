@@ -15,8 +15,7 @@ from contract_tests.contract.suite import Probe, probes, unexercised, unexplaine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from _contract import Contract
-
+    from contract.model import Contract
     from contract_tests.contract.findings import Broken, Findings
     from contract_tests.contract.subject import Trial
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import httpx
-    from _contract import Contract, Operation, Parameter
+
+    from contract.model import Contract, Operation, Parameter
 
 # OpenAPI says so: these are described by `content` and `security`, not by parameters.
 _DESCRIBED_ELSEWHERE = frozenset({"accept", "authorization", "content-type"})

@@ -7,15 +7,16 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import contract_diff
 import pytest
 import yaml
-from _documents import Document, UnreadableDocumentError, load_document
-from contract_diff import Change, Severity, diff, verdict
 from openapi_spec_validator import validate
 
+import contract_diff
+from contract.structure import Document, UnreadableDocumentError
+from contract_diff import Change, Severity, diff, verdict
 from contract_tests.support.mutations import MUTATIONS, Mutation, also, append, drop, put, rename
 from contract_tests.support.paths import CONTRACT, ROOT
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,15 +7,15 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from _canonical import canonical
-from _cut import schema_references
-from _documents import load_document
-from _overlay import load_overlay
-from _schemas import json_schema
-from _structure import objects, operations
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
+from contract.structure import objects, operations
 from contract_tests.support.paths import CONTRACT, ROOT
+from pipeline.canonical import canonical
+from pipeline.cut import schema_references
+from pipeline.documents import load_document
+from pipeline.overlay import load_overlay
+from pipeline.well_formed import json_schema
 
 _CONTRACT = load_document(CONTRACT)
 _SCHEMAS = _CONTRACT["components"]["schemas"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from live import main
 
+from live import main
 from venice_billing.testing import FakeVenice, Fault, SeenRequest, faults
 
 if TYPE_CHECKING:

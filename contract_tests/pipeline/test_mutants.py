@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from mutants import attempt
 
 from contract_tests.contract.suite import committed
 from contract_tests.support.mutations import MUTATIONS, Mutation
 from contract_tests.support.paths import ROOT
+from mutants import attempt
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from venice_billing import InvalidParameterError, VeniceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from _contract import Parameter
+    from contract.model import Parameter
 
 EXAMPLES = 100
 

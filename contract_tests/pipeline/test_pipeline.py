@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import regenerate
 import yaml
-from _canonical import canonical
-from _cut import cut_billing, strip_prose
-from _documents import Document, UnreadableDocumentError, is_billing_path, load_document
-from _hoist import hoist_schemas
-from _overlay import Action, Status, apply_overlay, load_overlay
-from _structure import operations
 
+import regenerate
+from contract.structure import Document, UnreadableDocumentError, is_billing_path, operations
 from contract_tests.support.paths import CONTRACT, ROOT
+from pipeline.canonical import canonical
+from pipeline.cut import cut_billing, strip_prose
+from pipeline.documents import load_document
+from pipeline.hoist import hoist_schemas
+from pipeline.overlay import Action, Status, apply_overlay, load_overlay
 
 _SMALL = Path(__file__).with_name("upstream.yaml")
 _SPECS = ROOT.parent / "shared" / "specs"

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 import jsonschema_rs
 import pytest
-from _documents import Document, load_document
-from _schemas import json_schema
-from _structure import objects
 from attrs import frozen
 
 import venice_billing_api.models
+from contract.structure import Document, objects
 from contract_tests.support.paths import CONTRACT, ROOT
 from contract_tests.support.scripted_server import GOOD, ScriptedServer, say
+from pipeline.documents import load_document
+from pipeline.well_formed import json_schema
 from venice_billing_api import AuthenticatedClient
 
 if TYPE_CHECKING:

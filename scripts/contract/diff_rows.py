@@ -11,7 +11,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from _contract_diff_dialect import Reader
+    from contract.schemas import Reader
 
 
 class Severity(StrEnum):

@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from _documents import METHODS, Document, UnreadableDocumentError, is_billing_path
-from _schemas import refuse_malformed
-from _structure import Kind, objects, operations, rebuild
+from contract.structure import (
+    METHODS,
+    Document,
+    Kind,
+    UnreadableDocumentError,
+    is_billing_path,
+    objects,
+    operations,
+    rebuild,
+)
+from pipeline.well_formed import refuse_malformed
 
 SCHEMA_PREFIX = "#/components/schemas/"
 _TAG = "Billing"

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from _documents import METHODS, Document
+Document = dict[str, Any]
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_BILLING_PATH = re.compile(r"^(/api/v\d+)?/billing(/|$)")
+
+
+class UnreadableDocumentError(ValueError):
+    """The source is no OpenAPI document we can read; the message names it and says why."""
+
 
 Kind = str
 Visit = Callable[[Kind, Document], Any]
@@ -90,6 +99,11 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
         for method in METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
                 yield path, method, item[method]
+
+
+def is_billing_path(path: str) -> bool:
+    """Tell whether an operation at `path` belongs to the billing API."""
+    return _BILLING_PATH.match(path) is not None
 
 
 def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, Container] | None) -> Any:

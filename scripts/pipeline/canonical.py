@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import yaml
-from _cut import schema_references
-from _schemas import json_schema
-from _structure import Kind, rebuild
+
+from contract.structure import Kind, rebuild
+from pipeline.cut import schema_references
+from pipeline.well_formed import json_schema
 
 if TYPE_CHECKING:
-    from _documents import Document
+    from contract.structure import Document
 
 _OMITTED_IF_EMPTY = ("parameters", "components", "schemas", "securitySchemes")
 # The words of OpenAPI in the order in which one reads them; words not listed come after, by alphabet.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
-from _documents import UnreadableDocumentError
-from _structure import parts, rebuild
+
+from contract.structure import UnreadableDocumentError, parts, rebuild
 
 if TYPE_CHECKING:
-    from _documents import Document
-    from _structure import Kind
+    from contract.structure import Document, Kind
 
 
 def json_schema(schema: Any, document: Document) -> Document:

@@ -16,8 +16,8 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Operation
-    from _contract_diff_dialect import Schema
+    from contract.model import Contract, Operation
+    from contract.schemas import Schema
 
 JSON = "application/json"
 _LONGEST_NAME = 60

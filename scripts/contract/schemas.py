@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import jsonschema_rs
-from _documents import Document, UnreadableDocumentError
 from attrs import frozen
+
+from contract.structure import Document, UnreadableDocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import jsonschema_rs
-from _contract_diff_dialect import Reader
-from _documents import METHODS, Document, is_billing_path
 from attrs import field, frozen
+
+from contract.schemas import Reader
+from contract.structure import METHODS, Document, is_billing_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from _contract_diff_dialect import Reader
-from _contract_diff_rows import Change, Pair, Severity, annotation_rows, described, order_rows, same
-from _contract_diff_schemas import Sender, schema_rows
-from _documents import METHODS, Document, UnreadableDocumentError, is_billing_path
 from attrs import frozen
+
+from contract.diff_rows import Change, Pair, Severity, annotation_rows, described, order_rows, same
+from contract.diff_schemas import Sender, schema_rows
+from contract.schemas import Reader
+from contract.structure import METHODS, Document, UnreadableDocumentError, is_billing_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
