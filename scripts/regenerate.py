@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from contract.structure import Document, UnreadableDocumentError
+from contract.document import Document, UnreadableDocumentError
 from pipeline.canonical import canonical, dump
 from pipeline.cut import cut_billing, strip_prose
 from pipeline.documents import parse_document, read_source

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from contract.document import UnreadableDocumentError
 from contract.model import Contract
-from contract.structure import UnreadableDocumentError
 from contract_tests.contract.findings import Findings, sorted_lines
 from contract_tests.contract.stage import Stage
 from contract_tests.contract.subject import Trial

@@ -25,9 +25,9 @@ def elements(contract: Contract) -> Iterator[Element]:
             place = f"responses.{response.status}"
             yield key, place
             yield from ((key, f"{place}.headers.{name}") for name in response.headers)
-            for media_type, schema in response.bodies.items():
+            for media_type, body in response.bodies.items():
                 yield key, f"{place}.{media_type}"
-                yield from ((key, f"{place}.{media_type}.{path}") for path in _properties(contract, schema))
+                yield from ((key, f"{place}.{media_type}.{path}") for path in _properties(contract, body.schema))
 
 
 def operation_key(operation: Operation) -> str:

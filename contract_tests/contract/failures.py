@@ -69,12 +69,12 @@ def _examine(subject: Subject, response: Response, place: str, status: int) -> N
 
 
 def _bodies(subject: Subject, response: Response) -> Iterator[tuple[bytes, list[tuple[str, str]]]]:
-    for media_type, schema in response.bodies.items():
+    for media_type, described in response.bodies.items():
         content_type = [("content-type", media_type)]
         if media_type != JSON:
             yield b"<html><title>Sorry</title></html>", content_type
             continue
-        for text in json_texts(subject.trial.contract, schema, subject.trial.examples // 20):
+        for text in json_texts(subject.trial.contract, described.schema, subject.trial.examples // 20):
             yield text.encode(), content_type
     if not response.bodies:
         yield b"", []

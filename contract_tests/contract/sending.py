@@ -95,7 +95,7 @@ def _welcome(trial: Trial, call: Call) -> Answer:
     response = operation.response(200) if operation else None
     if call.media_type == CSV or response is None:
         return Answer(200, _CSV_HEADERS, b"timestamp,amount\n")
-    body = Values(trial.promised.reader).corners(response.bodies[JSON])[0]
+    body = Values(trial.promised.reader).corners(response.bodies[JSON].schema)[0]
     if isinstance(body, dict) and "data" in body:
         body = {**body, "data": []}
     return Answer(200, [("content-type", JSON)], to_json(body).encode())

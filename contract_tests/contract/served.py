@@ -56,15 +56,15 @@ def ascending(text: str) -> str:
 
 def plain_headers(contract: Contract, response: Response) -> HeaderList:
     """Return every documented header with a plain value."""
-    texts = {name: header_texts(contract, name, schema) for name, schema in response.headers.items()}
+    texts = {name: header_texts(contract, name, header.schema) for name, header in response.headers.items()}
     return [(name, some[0]) for name, some in texts.items()]
 
 
 def header_corners(contract: Contract, response: Response) -> Iterator[HeaderList]:
     """Yield the headers with one of them at another corner of its schema, each in turn."""
     plain = plain_headers(contract, response)
-    for name, schema in response.headers.items():
-        for text in header_texts(contract, name, schema)[1:]:
+    for name, header in response.headers.items():
+        for text in header_texts(contract, name, header.schema)[1:]:
             yield [(other, text if other == name else value) for other, value in plain]
 
 

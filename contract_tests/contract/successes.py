@@ -49,7 +49,7 @@ def examine_successes(subject: Subject) -> None:
 def _json(subject: Subject, response: Response, status: int) -> None:
     place = f"responses.{response.status}.{JSON}"
     headers = [("content-type", f"{JSON}; charset=utf-8"), *plain_headers(subject.trial.contract, response)]
-    texts = json_texts(subject.trial.contract, response.bodies[JSON], subject.trial.examples)
+    texts = json_texts(subject.trial.contract, response.bodies[JSON].schema, subject.trial.examples)
     if not texts:
         subject.breaks(place, "admits no value that could be tried")
     for text in texts:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from contract.document import written_out
 from contract.model import Contract
 from contract_diff import Severity, diff
 from contract_tests.contract.coverage import elements
@@ -96,11 +97,11 @@ def _reads_differently(contract: Contract, path: str) -> bool:
 
 def _spelt_out(contract: Contract, path: str) -> str:
     """Return all that the document says about a path, references followed; about all paths if it is empty."""
-    document, inline = contract.document, contract.reader.inline
+    document = contract.document
     paths = [each for each in document["paths"] if path in {"", each}]
     shared = {key: value for key, value in document.items() if key not in {"paths", "components", "info"}}
     schemes = document.get("components", {}).get("securitySchemes")
-    return str([shared, schemes, *((each, inline(document["paths"][each])) for each in paths)])
+    return str([shared, schemes, *((each, written_out(document, document["paths"][each])) for each in paths)])
 
 
 def _on_subject(examine_subject: Callable[[Subject], None], call: Call, trial: Trial) -> None:

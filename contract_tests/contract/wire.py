@@ -129,7 +129,8 @@ def _header_problems(operation: Operation, request: httpx.Request) -> Iterator[t
     offered = {media_type for response in operation.responses if response.is_success for media_type in response.bodies}
     if accepted not in offered:
         yield f"responses.200.{accepted}", f"asks for {accepted}, which is never answered"
-    if operation.demands_body and not request.headers.get("content-length", "0").strip("0"):
+    demanded = operation.request_body is not None and operation.request_body.required
+    if demanded and not request.headers.get("content-length", "0").strip("0"):
         yield "requestBody", "sends no body"
 
 
@@ -137,7 +138,10 @@ def _security_problems(operation: Operation, request: httpx.Request) -> Iterator
     """Yield a problem unless the bearer key that is sent is one of the ways to authenticate."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = scheme == "Bearer" and bool(token)
-    ways = [[(part.get("type"), str(part.get("scheme", "")).lower()) for part in way] for way in operation.ways]
+    ways = [
+        [(part.scheme.get("type"), str(part.scheme.get("scheme", "")).lower()) for part in way]
+        for way in operation.ways
+    ]
     if not bearer or [("http", "bearer")] not in ways:
         yield "security", "authenticates by a bearer key, which is not asked for"
 

@@ -12,7 +12,7 @@ import yaml
 from openapi_spec_validator import validate
 
 import contract_diff
-from contract.structure import Document, UnreadableDocumentError
+from contract.document import Document, UnreadableDocumentError
 from contract_diff import Change, Severity, diff, verdict
 from contract_tests.support.mutations import MUTATIONS, Mutation, also, append, drop, put, rename
 from contract_tests.support.paths import CONTRACT, ROOT

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import regenerate
-from contract.structure import Document, UnreadableDocumentError, is_billing_path, operations
+from contract.document import Document, UnreadableDocumentError, is_billing_path, operations
 from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.canonical import canonical
 from pipeline.cut import cut_billing, strip_prose

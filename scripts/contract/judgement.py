@@ -70,7 +70,7 @@ class Judge:
             verdict = Verdict.BROKEN if response.is_success else Verdict.DRIFT
             yield Finding(operation.name, place, f"media type {named(media_type)}", verdict)
         elif media_type == JSON:
-            schema = response.bodies[media_type]
+            schema = response.bodies[media_type].schema
             for location, what, verdict in self._body(schema, content):
                 there = f"{place}.{media_type}{location}"
                 if response.is_success:

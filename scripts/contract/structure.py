@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-Document = dict[str, Any]
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_BILLING_PATH = re.compile(r"^(/api/v\d+)?/billing(/|$)")
-
-
-class UnreadableDocumentError(ValueError):
-    """The source is no OpenAPI document we can read; the message names it and says why."""
-
+from contract.document import METHODS, Document
 
 Kind = str
 Visit = Callable[[Kind, Document], Any]
@@ -91,19 +82,6 @@ def objects(node: Any, kind: Kind = "document") -> Iterator[tuple[Kind, Document
     for key, child_kind, container in parts(node, kind):
         for child in _contained(node[key], container):
             yield from objects(child, child_kind)
-
-
-def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    """Yield (path, method, operation) for every operation of the document."""
-    for path, item in document["paths"].items():
-        for method in METHODS:
-            if isinstance(item, dict) and isinstance(item.get(method), dict):
-                yield path, method, item[method]
-
-
-def is_billing_path(path: str) -> bool:
-    """Tell whether an operation at `path` belongs to the billing API."""
-    return _BILLING_PATH.match(path) is not None
 
 
 def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, Container] | None) -> Any:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import yaml
 
-from contract.structure import Document, UnreadableDocumentError
+from contract.document import Document, UnreadableDocumentError
 
 try:
     from yaml import CSafeLoader as _SafeLoader  # a tenth of the time, where PyYAML was built with libyaml
