@@ -9,9 +9,9 @@ import pytest
 
 from contract.document import UnreadableDocumentError
 from contract.model import Contract
+from contract_tests.contract.context import Trial
 from contract_tests.contract.findings import Findings, sorted_lines
-from contract_tests.contract.stage import Stage
-from contract_tests.contract.subject import Trial
+from contract_tests.contract.harness import Stage
 from contract_tests.contract.suite import EXAMPLES, committed
 from contract_tests.support.paths import CONTRACT
 from pipeline.documents import load_document

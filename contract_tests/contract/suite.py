@@ -15,13 +15,13 @@ from attrs import frozen
 from contract.document import written_out
 from contract.model import Contract
 from contract_diff import Severity, diff
+from contract_tests.contract.context import Subject, Trial
 from contract_tests.contract.coverage import elements
-from contract_tests.contract.failures import examine_failures
 from contract_tests.contract.findings import Broken, Findings
-from contract_tests.contract.sending import examine_requests, examine_walks
-from contract_tests.contract.stage import CALLS, JSON, Call, Stage
-from contract_tests.contract.subject import Subject, Trial
-from contract_tests.contract.successes import examine_successes
+from contract_tests.contract.harness import CALLS, JSON, Call, Stage
+from contract_tests.contract.test_errors import examine_failures
+from contract_tests.contract.test_requests import examine_requests, examine_walks
+from contract_tests.contract.test_responses import examine_successes
 from contract_tests.support.paths import CONTRACT
 from pipeline.documents import load_document
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 
-from contract_tests.contract.stage import CALLS, Answer, Call, Stage
+from contract_tests.contract.harness import CALLS, Answer, Call, Stage
 from contract_tests.contract.suite import committed
 from contract_tests.contract.values import QUIET, Values
 from venice_billing import InvalidParameterError, VeniceError

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from attrs import evolve
 
+from contract_tests.contract.context import Trial
 from contract_tests.contract.findings import Findings
-from contract_tests.contract.stage import Stage
-from contract_tests.contract.subject import Trial
+from contract_tests.contract.harness import Stage
+from contract_tests.contract.request_validation import Judge
 from contract_tests.contract.suite import committed, probes, unexercised
-from contract_tests.contract.wire import Judge
 from venice_billing import _arguments, _operations, errors
 from venice_billing_api.api.billing import get_billing_usage_history
 from venice_billing_api.models import Balance, UsageEntry

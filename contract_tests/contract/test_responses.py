@@ -6,8 +6,8 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.contract.served import HeaderList, ascending, header_corners, json_texts, plain_headers
-from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer
+from contract_tests.contract.harness import CSV, FLAVOURS, JSON, Answer
+from contract_tests.contract.samples import HeaderList, ascending, header_corners, json_texts, plain_headers
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contract.model import Response
-    from contract_tests.contract.subject import Subject
+    from contract_tests.contract.context import Subject
 
 _HISTORY = "/billing/usage-history"
 # What a CSV page says of its place in the ledger: in headers, and nowhere else.

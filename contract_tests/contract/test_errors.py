@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contract_tests.contract.served import json_texts, plain_headers
-from contract_tests.contract.stage import FLAVOURS, JSON, Answer
+from contract_tests.contract.harness import FLAVOURS, JSON, Answer
+from contract_tests.contract.samples import json_texts, plain_headers
 from venice_billing import (
     APIError,
     AuthenticationError,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contract.model import Response
-    from contract_tests.contract.subject import Subject
+    from contract_tests.contract.context import Subject
 
 _ERRORS: dict[int, type[APIError | BillingTimeoutError]] = {
     400: InvalidRequestError,

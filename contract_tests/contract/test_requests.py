@@ -13,9 +13,9 @@ from hypothesis import given, settings
 
 from contract_tests.contract.arguments import combinations, doubtful, edges
 from contract_tests.contract.coverage import operation_key
-from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer, Call, Flavour
+from contract_tests.contract.harness import CSV, FLAVOURS, JSON, Answer, Call, Flavour
+from contract_tests.contract.request_validation import Judge
 from contract_tests.contract.values import QUIET, Values
-from contract_tests.contract.wire import Judge
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
 from venice_billing._config import BASE_URL
 from venice_billing.testing import FakeVenice
@@ -24,7 +24,7 @@ from venice_billing.testing._text import to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from contract_tests.contract.subject import Trial
+    from contract_tests.contract.context import Trial
 
 
 _CSV_HEADERS = [

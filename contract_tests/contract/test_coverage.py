@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contract.model import Contract
+    from contract_tests.contract.context import Trial
     from contract_tests.contract.findings import Broken, Findings
-    from contract_tests.contract.subject import Trial
 
 PROBES = tuple(probes())
 _ran: list[str] = []

@@ -8,12 +8,12 @@ from attrs import frozen
 
 from contract_tests.contract.coverage import attributes, operation_key
 from contract_tests.contract.exactness import differences, exact_json
-from contract_tests.contract.stage import generated_modules
+from contract_tests.contract.harness import generated_modules
 
 if TYPE_CHECKING:
     from contract.model import Contract, Operation
     from contract_tests.contract.findings import Findings
-    from contract_tests.contract.stage import Answer, Call, Flavour, Stage
+    from contract_tests.contract.harness import Answer, Call, Flavour, Stage
 
 _MODULES = generated_modules()
 
