@@ -1,4 +1,4 @@
-"""Judge a request by the contract alone: an independent validator over the query as one closed object."""
+"""Validate a request by the contract alone, the query as one closed object; nothing of the client takes part."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Problem:
     what: str
 
 
-class Judge:
-    """Knows what one contract admits; `promised` is the contract the client was made for.
+class RequestValidator:
+    """Tells what of a request one contract does not admit; `promised` is the contract the client was made for.
 
     What a query text means, a number or a text, is for its sender to say: it is read as `promised` types it.
     """
@@ -128,7 +128,7 @@ def _header_problems(operation: Operation, request: httpx.Request) -> Iterator[t
     accepted = request.headers.get("accept", "")
     offered = {media_type for response in operation.responses if response.is_success for media_type in response.bodies}
     if accepted not in offered:
-        yield f"responses.200.{accepted}", f"asks for {accepted}, which is never answered"
+        yield f"responses.200.{accepted}", f"asks for {accepted}, which no success has"
     demanded = operation.request_body is not None and operation.request_body.required
     if demanded and not request.headers.get("content-length", "0").strip("0"):
         yield "requestBody", "sends no body"

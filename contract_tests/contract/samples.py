@@ -71,7 +71,7 @@ def header_corners(contract: Contract, response: Response) -> Iterator[HeaderLis
 def header_texts(contract: Contract, name: str, schema: Any) -> list[str]:
     """Return header values the schema admits, at least one.
 
-    Lengths, patterns and bounds of an answer may be relaxed without breaking anybody, so where the contract names
+    Lengths, patterns and bounds of a response may be relaxed without breaking anybody, so where the contract names
     none, the values stay as plain as those it used to ask for.
     """
     if name in _WELL_FORMED and contract.validator(schema).is_valid(_WELL_FORMED[name]):

@@ -1,7 +1,8 @@
-"""Requests: whatever the facade is asked to do, what it sends has its place in the contract."""
+"""Whatever the facade is asked to do, what it sends has its place in the contract."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ from hypothesis import given, settings
 
 from contract_tests.contract.arguments import combinations, doubtful, edges
 from contract_tests.contract.coverage import operation_key
-from contract_tests.contract.harness import CSV, FLAVOURS, JSON, Answer, Call, Flavour
-from contract_tests.contract.request_validation import Judge
+from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, JSON, MockResponse
+from contract_tests.contract.promises import promise
 from contract_tests.contract.values import QUIET, Values
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
 from venice_billing._config import BASE_URL
@@ -22,10 +23,13 @@ from venice_billing.testing import FakeVenice
 from venice_billing.testing._text import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from contract_tests.contract.context import Trial
+    from contract.model import Contract
+    from contract_tests.contract.context import Case, Context
+    from contract_tests.contract.harness import Call, Flavour
 
+Walk = Callable[[VeniceBilling, Path], None]
 
 _CSV_HEADERS = [
     ("content-type", CSV),
@@ -34,71 +38,72 @@ _CSV_HEADERS = [
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
-def examine_requests(trial: Trial, call: Call) -> None:
-    """Call a method with every edge of its arguments, with doubtful ones, and with many combinations."""
-    judge = Judge(trial.contract, trial.promised)
-    answer = _welcome(trial, call)
+def _parameters(_contract: Contract, call: Call) -> Sequence[str]:
+    return list(edges(call.method))
 
-    def send(flavour: Flavour, arguments: Mapping[str, Any]) -> None:
-        trial.stage.call(flavour, call.method, {**call.arguments, **arguments}, answer)
-        _judge(trial, judge, call.method, trial.stage.taken())
 
-    for flavour in FLAVOURS:
-        for arguments in edges(call.method):
-            send(flavour, arguments)
+@promise(calls=CALLS, parameter=_parameters, client=FLAVOURS)
+def test_edge_values_are_sent_as_documented(case: Case, parameter: str, client: Flavour) -> None:
+    """Each value at the edge of what the facade accepts, by itself: it is accepted, and sent as the contract says."""
+    success = _empty_success(case)
+    for arguments in edges(case.call.method)[parameter]:
+        _send(case, client, arguments, success)
 
-    for arguments in doubtful(call.method):
+
+@promise(calls=CALLS)
+def test_doubtful_values_are_refused_or_documented(case: Case) -> None:
+    """What the facade had better refuse is refused, or else the contract knows it."""
+    success = _empty_success(case)
+    for arguments in doubtful(case.call.method):
         with suppress(InvalidParameterError):
-            send("sync", arguments)
+            _send(case, "sync", arguments, success)
 
-    @settings(QUIET, max_examples=max(1, trial.examples))
-    @given(combinations(call.method))
+
+@promise(calls=CALLS)
+def test_combinations_are_sent_as_documented(case: Case) -> None:
+    """Arguments that the facade accepts together have their place in one request."""
+    success = _empty_success(case)
+
+    @settings(QUIET, max_examples=max(1, case.context.examples))
+    @given(combinations(case.call.method))
     def combine(arguments: dict[str, Any]) -> None:
-        send("sync", arguments)
+        _send(case, "sync", arguments, success)
 
-    if trial.examples:
+    if case.context.examples:
         combine()
 
 
-def examine_walks(trial: Trial) -> None:
-    """Walk and export over a fake account, through the history and through an original ledger."""
-    judge = Judge(trial.contract, trial.promised)
-    walks = [(walk, False) for walk in (_iter_usage, _iter_usage_history, _export_usage_csv)]
-    for walk, original in [*walks, (_iter_usage, True)]:
-        requests: list[httpx.Request] = []
-        name = walk.__name__[1:]
-        try:
-            with TemporaryDirectory() as folder:
-                _record(walk, Path(folder), requests, original=original)
-        except VeniceError as error:
-            trial.findings.breaks(name, "walk", f"ends in {type(error).__name__}: {error}")
-        _judge(trial, judge, name, requests)
+def _send(case: Case, client: Flavour, arguments: Mapping[str, Any], success: MockResponse) -> None:
+    harness = case.context.harness
+    harness.call(client, case.call.method, {**case.call.arguments, **arguments}, success)
+    _validate(case.context, case.call.method, harness.taken())
 
 
-def _judge(trial: Trial, judge: Judge, sender: str, requests: Iterable[httpx.Request]) -> None:
+def _validate(context: Context, sender: str, requests: Iterable[httpx.Request]) -> None:
     """Note what is wrong with requests, and which parameters they have."""
     for request in requests:
-        for problem in judge.problems(request):
-            trial.findings.breaks(problem.operation, problem.location, f"{sender} {problem.what}")
-        operation = trial.contract.operation(request.method, str(request.url.copy_with(query=None)))
+        for problem in context.validator.problems(request):
+            context.findings.breaks(problem.operation, problem.location, f"{sender} {problem.what}")
+        operation = context.contract.operation(request.method, str(request.url.copy_with(query=None)))
         if operation is not None:
             for name in request.url.params:
-                trial.findings.exercises(operation_key(operation), f"parameters.query.{name}")
+                context.findings.exercises(operation_key(operation), f"parameters.query.{name}")
 
 
-def _welcome(trial: Trial, call: Call) -> Answer:
-    """Return an answer the client is content with: one that the contract it was made for allows.
+def _empty_success(case: Case) -> MockResponse:
+    """Return a response the client is content with: one that the contract it was made for allows.
 
     It holds no entries, since those would have to lie in the range and in the currency asked for.
     """
-    operation = trial.promised.operation("get", call.url)
+    promised = case.context.promised
+    operation = promised.operation("get", case.call.url)
     response = operation.response(200) if operation else None
-    if call.media_type == CSV or response is None:
-        return Answer(200, _CSV_HEADERS, b"timestamp,amount\n")
-    body = Values(trial.promised.reader).corners(response.bodies[JSON].schema)[0]
+    if case.call.media_type == CSV or response is None:
+        return MockResponse(200, _CSV_HEADERS, b"timestamp,amount\n")
+    body = Values(promised.reader).corners(response.bodies[JSON].schema)[0]
     if isinstance(body, dict) and "data" in body:
         body = {**body, "data": []}
-    return Answer(200, [("content-type", JSON)], to_json(body).encode())
+    return MockResponse(200, [("content-type", JSON)], to_json(body).encode())
 
 
 def _iter_usage(client: VeniceBilling, _folder: Path) -> None:
@@ -122,9 +127,24 @@ def _export_usage_csv(client: VeniceBilling, folder: Path) -> None:
     client.export_usage_csv(folder / "usage.csv", page_size=10, start_timestamp="2026-08-15")
 
 
-def _record(
-    walk: Callable[[VeniceBilling, Path], None], folder: Path, requests: list[httpx.Request], *, original: bool
-) -> None:
+def _iter_usage_original(client: VeniceBilling, folder: Path) -> None:
+    """Walk through an original ledger: the account has no history."""
+    _iter_usage(client, folder)
+
+
+@promise(walk=(_iter_usage, _iter_usage_original, _iter_usage_history, _export_usage_csv))
+def test_walk_sends_documented_requests_only(context: Context, walk: Walk) -> None:
+    """A walk or an export to its end: each of its requests has its place in the contract."""
+    requests: list[httpx.Request] = []
+    name = walk.__name__.removeprefix("_").removesuffix("_original")
+    try:
+        _recorded(walk, requests, original=walk is _iter_usage_original)
+    except VeniceError as error:
+        context.findings.breaks(name, "walk", f"ends in {type(error).__name__}: {error}")
+    _validate(context, name, requests)
+
+
+def _recorded(walk: Walk, requests: list[httpx.Request], *, original: bool) -> None:
     """Record the requests of a walk over a fake account: its history, or an original ledger without one."""
     fake = FakeVenice(40, now=NOW, original="alive" if original else "retired", history=not original)
     inner = fake.transport()
@@ -136,5 +156,5 @@ def _record(
     http_client = httpx.Client(transport=httpx.MockTransport(record))
     client = VeniceBilling(fake.admin_key, base_url=BASE_URL, http_client=http_client)
     client._on_clock(fake.clock)
-    with http_client:
-        walk(client, folder)
+    with http_client, TemporaryDirectory() as folder:
+        walk(client, Path(folder))

@@ -1,21 +1,22 @@
-"""Responses, the good ones: whatever the contract allows, both layers read it, and give back all of it."""
+"""Whatever success the contract allows, both layers read it and give back all of it."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.contract.harness import CSV, FLAVOURS, JSON, Answer
-from contract_tests.contract.samples import HeaderList, ascending, header_corners, json_texts, plain_headers
+from contract_tests.contract.context import READERS
+from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, JSON, MockResponse
+from contract_tests.contract.promises import promise
+from contract_tests.contract.samples import ascending, header_corners, plain_headers
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from contract.model import Response
-    from contract_tests.contract.context import Subject
+    from contract_tests.contract.context import Case, Reader
+    from contract_tests.contract.harness import Flavour
 
 _HISTORY = "/billing/usage-history"
 # What a CSV page says of its place in the ledger: in headers, and nowhere else.
@@ -29,88 +30,106 @@ _CSV_PAGES = (
     b"timestamp,amount\n",
     "timestamp,notes\n2026-06-15T19:05:10.504Z,naïve 🙂".encode(),
 )
+_JSON_CALLS = [call for call in CALLS if call.media_type == JSON]
+_CSV_CALLS = [call for call in CALLS if call.media_type == CSV]
 
 
-def examine_successes(subject: Subject) -> None:
-    """Serve every success the contract allows to a call, and compare what it gives with what was sent."""
-    wanted = subject.call.media_type
-    answering = [each for each in subject.operation.responses if each.is_success and wanted in each.bodies]
-    # A further 2xx is an addition; it matters only where it has replaced the one we know.
-    known = [response for response in answering if 200 in subject.operation.codes(response)]
-    for response in known or answering:
+@promise(calls=CALLS)
+def test_the_media_type_asked_for_is_documented(case: Case) -> None:
+    """A success is described in the media type that the method asks for."""
+    wanted = case.call.media_type
+    if not case.successes():
+        case.breaks(f"responses.200.{wanted}", f"{case.call.method} asks for what is never answered")
+    for response, _ in case.successes():
         place = f"responses.{response.status}"
-        subject.exercises(place, f"{place}.{wanted}", *(f"{place}.headers.{name}" for name in response.headers))
-        for status in subject.operation.codes(response):
-            (_json if wanted == JSON else _csv)(subject, response, status)
-    if not answering:
-        subject.breaks(f"responses.200.{wanted}", f"{subject.call.method} asks for what is never answered")
+        case.exercises(place, f"{place}.{wanted}", *(f"{place}.headers.{name}" for name in response.headers))
 
 
-def _json(subject: Subject, response: Response, status: int) -> None:
-    place = f"responses.{response.status}.{JSON}"
-    headers = [("content-type", f"{JSON}; charset=utf-8"), *plain_headers(subject.trial.contract, response)]
-    texts = json_texts(subject.trial.contract, response.bodies[JSON].schema, subject.trial.examples)
-    if not texts:
-        subject.breaks(place, "admits no value that could be tried")
-    for text in texts:
-        content = (ascending(text) if subject.call.path == _HISTORY else text).encode()
-        for value in _readings(subject, place, Answer(status, headers, content)):
-            subject.compare(place, content, value)
+@promise(calls=_JSON_CALLS, reader=READERS)
+def test_json_body_is_given_back_whole(case: Case, reader: Reader) -> None:
+    """Every corner of the schema, and values at random: no field is lost or changed, no digit rounded."""
+    for response, status in case.successes():
+        place = f"responses.{response.status}.{JSON}"
+        headers = [("content-type", f"{JSON}; charset=utf-8"), *plain_headers(case.context.contract, response)]
+        texts = case.context.bodies(response.bodies[JSON].schema)
+        if not texts:
+            case.breaks(place, "admits no value that could be tried")
+        for text in texts:
+            content = (ascending(text) if case.call.path == _HISTORY else text).encode()
+            for value in _read(case, reader, place, MockResponse(status, headers, content)):
+                case.compare(place, content, value)
 
 
-def _csv(subject: Subject, response: Response, status: int) -> None:
-    contract, content_type = subject.trial.contract, ("content-type", f"{CSV}; charset=utf-8")
-    plain: HeaderList = [content_type, *plain_headers(contract, response)]
-    answers = [Answer(status, plain, page) for page in _CSV_PAGES]
-    answers += [Answer(status, [content_type, *some], _CSV_PAGES[0]) for some in header_corners(contract, response)]
-    place = f"responses.{response.status}"
-    for answer in answers:
-        for page in _readings(subject, f"{place}.{CSV}", answer):
-            if bytes(page) != answer.content:
-                subject.breaks(f"{place}.{CSV}", "changes the bytes of a page")
-            if isinstance(page, UsageCsv):
-                _compare_headers(subject, f"{place}.headers", answer, page)
-    if subject.call.path == _HISTORY:
-        for page in _readings(subject, f"{place}.{CSV}", Answer(status, [content_type], _CSV_PAGES[0])):
-            if isinstance(page, UsageCsv) and page.next_cursor is not None:
-                subject.breaks(f"{place}.headers.x-next-cursor", "goes on after the last page")
+@promise(calls=_CSV_CALLS, reader=READERS)
+def test_csv_page_is_given_back_byte_for_byte(case: Case, reader: Reader) -> None:
+    """Quotes, line breaks in fields, other line ends and no rows at all: the bytes stay as they came."""
+    for response, status in case.successes():
+        place = f"responses.{response.status}.{CSV}"
+        headers = [("content-type", f"{CSV}; charset=utf-8"), *plain_headers(case.context.contract, response)]
+        for content in _CSV_PAGES:
+            for page in _read(case, reader, place, MockResponse(status, headers, content)):
+                if bytes(page) != content:
+                    case.breaks(place, "changes the bytes of a page")
 
 
-def _compare_headers(subject: Subject, place: str, answer: Answer, page: UsageCsv) -> None:
+@promise(calls=_CSV_CALLS, client=FLAVOURS)
+def test_csv_page_shows_what_its_headers_say(case: Case, client: Flavour) -> None:
+    """Whatever the headers may hold, the page has the cursor, the numbers and the file name they name."""
+    for response, status in case.successes():
+        place = f"responses.{response.status}"
+        contract = case.context.contract
+        for headers in (plain_headers(contract, response), *header_corners(contract, response)):
+            served = MockResponse(status, [("content-type", f"{CSV}; charset=utf-8"), *headers], _CSV_PAGES[0])
+            for page in _read(case, client, f"{place}.{CSV}", served):
+                if isinstance(page, UsageCsv):
+                    _compare_headers(case, f"{place}.headers", served, page)
+                else:
+                    case.breaks(f"{place}.{CSV}", f"{client} {case.call.method} gives {type(page).__name__}")
+
+
+@promise(calls=[call for call in _CSV_CALLS if call.path == _HISTORY], client=FLAVOURS)
+def test_csv_page_without_a_cursor_is_the_last(case: Case, client: Flavour) -> None:
+    """Nothing follows a page of the history whose headers name no cursor."""
+    for response, status in case.successes():
+        place = f"responses.{response.status}"
+        served = MockResponse(status, [("content-type", CSV)], _CSV_PAGES[0])
+        for page in _read(case, client, f"{place}.{CSV}", served):
+            if getattr(page, "next_cursor", None) is not None:
+                case.breaks(f"{place}.headers.x-next-cursor", "goes on after the last page")
+
+
+def _compare_headers(case: Case, place: str, response: MockResponse, page: UsageCsv) -> None:
     """Compare what a page says of itself with the headers it came with: all that the contract documents."""
-    sent = answer.lower_headers
+    sent = response.lower_headers
     shown: dict[str, Any] = {"x-next-cursor": page.next_cursor}
     for name in ("limit", "page", "total", "total_pages"):
         shown[f"x-pagination-{name.replace('_', '-')}"] = getattr(page.pagination, name, None)
-    for name in _CSV_NEEDS[subject.call.path]:
+    for name in _CSV_NEEDS[case.call.path]:
         if shown[name] is None:
-            subject.breaks(f"{place}.{name}", f"{subject.call.method} finds nothing of it on a CSV page")
+            case.breaks(f"{place}.{name}", f"{case.call.method} finds nothing of it on a CSV page")
         elif not _says_the_same(shown[name], sent[name]):
-            subject.breaks(f"{place}.{name}", f"{subject.call.method} shows {shown[name]!r} for {sent[name]!r}")
+            case.breaks(f"{place}.{name}", f"{case.call.method} shows {shown[name]!r} for {sent[name]!r}")
     _, has_name, filename = sent.get("content-disposition", "").partition("filename=")
     if has_name and page.filename != filename:
-        subject.breaks(f"{place}.content-disposition", f"shows the file name {page.filename!r}")
+        case.breaks(f"{place}.content-disposition", f"shows the file name {page.filename!r}")
 
 
-def _readings(subject: Subject, place: str, answer: Answer) -> Iterator[Any]:
-    """Yield what the generated layer and both flavours of the facade make of an answer."""
-    readers: dict[str, Callable[[], Any]] = {"parse_response": partial(subject.generated, answer)}
-    for flavour in FLAVOURS:
-        readers[f"{flavour} {subject.call.method}"] = partial(subject.facade, flavour, answer)
-    for reader, read in readers.items():
-        try:
-            value = read()
-        except DecodeError as error:
-            subject.breaks(_within(place, error.location), f"{reader} refuses: {error.problem}")
-        except ResponseValidationError as error:
-            subject.breaks(_within(place, error.field), f"{reader} refuses: {error.problem}")
-        except Exception as error:  # noqa: BLE001 - whatever escapes is a broken promise, to be named
-            subject.breaks(place, f"{reader} raises {type(error).__name__}: {error}")
+def _read(case: Case, reader: Reader, place: str, response: MockResponse) -> Iterator[Any]:
+    """Yield what a reader makes of a response; where it makes nothing of it, note that and yield nothing."""
+    name = reader if reader == "parse_response" else f"{reader} {case.call.method}"
+    try:
+        value = case.read(reader, response)
+    except DecodeError as error:
+        case.breaks(_within(place, error.location), f"{name} refuses: {error.problem}")
+    except ResponseValidationError as error:
+        case.breaks(_within(place, error.field), f"{name} refuses: {error.problem}")
+    except Exception as error:  # noqa: BLE001 - whatever escapes is a broken promise, to be named
+        case.breaks(place, f"{name} raises {type(error).__name__}: {error}")
+    else:
+        if hasattr(value, "to_dict") or isinstance(value, bytes):
+            yield value
         else:
-            if hasattr(value, "to_dict") or isinstance(value, bytes):
-                yield value
-            else:
-                subject.breaks(place, f"{reader} gives {type(value).__name__}")
+            case.breaks(place, f"{name} gives {type(value).__name__}")
 
 
 def _within(place: str, field: str) -> str:
