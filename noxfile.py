@@ -120,7 +120,7 @@ def live(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def chaos(session: nox.Session) -> None:
-    """Walk and export through thousands of bad nights (arguments: -- --help; --seed N has one again)."""
+    """Walk and export in thousands of scenarios with faults (arguments: -- --help; --seed N repeats one)."""
     _run(session, "-m", "contract_tests.chaos", *session.posargs)
 
 
