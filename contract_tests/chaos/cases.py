@@ -168,8 +168,9 @@ def report(results: Iterable[Result], seconds: float) -> str:
     injected: Counter[str] = sum((result.injected for result in results), Counter())
     errors: Counter[str] = sum((result.errors for result in results), Counter())
     worst = max((result.overshoot for result in results), default=0.0)  # none on a virtual clock
+    hours = sum(result.hours for result in results)
     lines = [
-        f"{len(results)} scenarios in {seconds:.0f} s, {sum(result.hours for result in results):.0f} h by the virtual clock",
+        f"{len(results)} scenarios in {seconds:.0f} s, {hours:.0f} h by the virtual clock",
         f"rows delivered: {sum(result.rows for result in results)}",
         f"faults injected: {injected.total()}",
         *(f"  {count:6} {name}" for name, count in injected.most_common()),

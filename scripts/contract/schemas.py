@@ -63,7 +63,7 @@ class Reader:
         if references(schema) & trail:
             return {}
         trail |= references(schema)
-        level = {key: value for key, value in self.level(schema).items() if key in ASSERTIONS}
+        level = self._assertions(schema)
         level = _closed(level) if closed else level
         return _with_children(level, lambda child: self.translate(child, closed=closed, trail=trail))
 
@@ -86,8 +86,25 @@ class Reader:
         return _with_children(kept, lambda child: self.shape(child, closed=closed, trail=trail))
 
     def validator(self, schema: Any) -> jsonschema_rs.Draft202012Validator:
-        """Return a validator of one of the document's schemas, formats included."""
-        return jsonschema_rs.Draft202012Validator(self.translate(schema), validate_formats=True)
+        """Return a validator of one of the document's schemas, formats included, also where it contains itself."""
+        keys: dict[str, str] = {}
+        definitions: dict[str, Schema] = {}
+
+        def whole(schema: Any) -> Schema:
+            return _with_children(self._assertions(schema), child)
+
+        def child(schema: Any) -> Schema:
+            for name in own_reference(schema):
+                if name not in keys:
+                    keys[name] = str(len(keys))  # known from now on: what follows may lead here again
+                    definitions[keys[name]] = whole(schema)
+                return {"$ref": f"#/$defs/{keys[name]}"}
+            return whole(schema)
+
+        return jsonschema_rs.Draft202012Validator(whole(schema) | {"$defs": definitions}, validate_formats=True)
+
+    def _assertions(self, schema: Any) -> Schema:
+        return {key: value for key, value in self.level(schema).items() if key in ASSERTIONS}
 
     @property
     def _is_3_0(self) -> bool:
