@@ -1,7 +1,4 @@
-"""The other direction: what the contract allows in a parameter, the facade accepts, or the refusal is a choice.
-
-The choices are few, and each has its reason.
-"""
+"""The facade accepts what the contract allows in a parameter; the few exceptions are choices, each with its reason."""
 
 from __future__ import annotations
 
@@ -79,7 +76,7 @@ def harness() -> Iterator[Harness]:
 @pytest.mark.parametrize(
     ("call", "parameter"), PARAMETERS, ids=[f"{call.method}-{parameter.name}" for call, parameter in PARAMETERS]
 )
-def test_what_the_contract_allows_is_accepted_or_refused_for_a_reason(
+def test_documented_value_is_accepted_unless_refused_by_choice(
     harness: Harness, call: Call, parameter: Parameter
 ) -> None:
     values = Values(committed().reader)
