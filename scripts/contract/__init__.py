@@ -1,1 +1,1 @@
-"""What a contract says: its operations, its schemas as JSON Schema, what changed between two, and who breaks it."""
+"""The model of a contract: its operations, its schemas as JSON Schema, the diff of two, the judgement of responses."""
