@@ -128,7 +128,7 @@ def live(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def chaos(session: nox.Session) -> None:
-    """Walk and export through thousands of faults (arguments: -- --help; --seed N repeats one)."""
+    """Walk and export in thousands of scenarios with faults (arguments: -- --help; --seed N repeats one)."""
     _run(session, "-m", "contract_tests.chaos", *session.posargs)
 
 

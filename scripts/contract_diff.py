@@ -17,33 +17,17 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from _contract_diff_operations import document_rows
-from _contract_diff_rows import Change, Severity
-from _documents import Document, UnreadableDocumentError, load_document
 from attrs import asdict
+
+from contract.diff import diff, verdict
+from contract.diff_rows import Change, Severity
+from contract.document import UnreadableDocumentError
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Change", "Severity", "diff", "main", "verdict"]
-
-IDENTICAL = "identical"
-
-
-def diff(old: Document, new: Document) -> list[Change]:
-    """Return every change between the billing operations of two documents, the worst first.
-
-    Raises:
-        UnreadableDocumentError: A document is no OpenAPI 3 or refers to what it does not hold.
-    """
-    worst_first = list(Severity)[::-1]
-    unique = dict.fromkeys(document_rows(old, new))  # a body used twice in an operation says all twice
-    return sorted(unique, key=lambda change: worst_first.index(change.severity))
-
-
-def verdict(changes: Sequence[Change]) -> str:
-    """Return the worst severity of all changes, `identical` where there is none."""
-    return max((change.severity for change in changes), key=list(Severity).index, default=IDENTICAL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from _contract import Contract, Operation
-from _documents import load_document
-from _live_judgement import Finding, Judge, Verdict, named
 from attrs import Factory, asdict, define
 
+from contract.judgement import Finding, Judge, Verdict, named
+from contract.model import Contract, Operation
+from pipeline.documents import load_document
 from venice_billing import (
     CursorRejectedError,
     EndpointRetiredError,

@@ -13,16 +13,16 @@ from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from _contract import Contract
 from attrs import frozen
 
+from contract.model import Contract
 from contract_tests.contract.suite import committed, examine
 from contract_tests.support.mutations import MUTATIONS, Mutation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contract_tests.contract.findings import Broken
+    from contract_tests.contract.findings import BrokenPromise
 
 EXAMPLES = 10
 """Random values per property: the corners do the work, chance only helps."""
@@ -34,9 +34,9 @@ class Outcome:
 
     mutation: str
     severity: str
-    felt: tuple[Broken, ...]
-    """The broken promises that probes ran into."""
-    named: tuple[Broken, ...]
+    felt: tuple[BrokenPromise, ...]
+    """The broken promises that tests ran into."""
+    named: tuple[BrokenPromise, ...]
     """Those that only the contract diff names."""
 
     @property

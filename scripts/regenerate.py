@@ -13,13 +13,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _canonical import canonical, dump
-from _cut import cut_billing, strip_prose
-from _documents import Document, UnreadableDocumentError, parse_document, read_source
-from _generator import PACKAGE, GenerationError, generate_package
-from _hoist import hoist_schemas
-from _overlay import Outcome, Status, apply_overlay, load_overlay
 from attrs import frozen
+
+from contract.document import Document, UnreadableDocumentError
+from pipeline.canonical import canonical, dump
+from pipeline.cut import cut_billing, strip_prose
+from pipeline.documents import parse_document, read_source
+from pipeline.generator import PACKAGE, GenerationError, generate_package
+from pipeline.hoist import hoist_schemas
+from pipeline.overlay import Outcome, Status, apply_overlay, load_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

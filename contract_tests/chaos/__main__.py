@@ -1,9 +1,10 @@
 # ruff: noqa: T201 - a program that prints
-"""Run many seeds, or one again: what was injected, what was lost, repeated, or never in the ledger.
+"""Run many seeds, or repeat one, and report what was injected, lost, repeated, or never in the ledger.
 
-There are four kinds of runs: walks and exports under faults and stops, over a transport on a virtual clock; the same
-over real sockets; servers that make no progress; processes that fork in the midst of a walk. At last processes are
-killed while they export. A seed is the same run each time, of its own kind: --seed N repeats one of the first kind.
+There are four kinds of scenarios: walks and exports under faults and stops, over a transport on a virtual clock; the
+same over real sockets; servers that make no progress; processes that fork during a walk. At last, processes are killed
+while they export. Each kind has seeds of its own, and a seed is the same scenario each time: --seed N repeats
+one of the first kind.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from contract_tests.chaos import crash, forks, runs, sockets, stuck
+from contract_tests.chaos import crash, forks, scenarios, sockets, stuck
 from contract_tests.chaos.cases import report
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ REPLAY = ".venv/bin/python -m contract_tests.chaos"
 
 @frozen
 class Kind:
-    """A kind of runs."""
+    """A kind of scenario."""
 
     option: str
     """How many of them."""
@@ -44,32 +45,32 @@ class Kind:
 
 
 KINDS = (
-    Kind("runs", 2_500, "seed", "over a transport, on a virtual clock", runs.run),
+    Kind("scenarios", 2_500, "seed", "over a transport, on a virtual clock", scenarios.run),
     Kind("sockets", 48, "socket-seed", "over real sockets", sockets.run),
     Kind("stuck", 200, "stuck-seed", "into servers that make no progress", stuck.run),
-    Kind("forks", 30, "fork-seed", "of processes that fork in the midst of a walk", forks.run),
+    Kind("forks", 30, "fork-seed", "of processes that fork during a walk", forks.run),
 )
 
 
 def main() -> int:
-    """Return 0 if every run passed."""
+    """Return 0 if every scenario passed."""
     parser = argparse.ArgumentParser(
         prog="chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for kind in KINDS:
-        what = f"how many runs {kind.title} ({kind.count})"
+        what = f"how many scenarios {kind.title} ({kind.count})"
         parser.add_argument(f"--{kind.option}", type=int, default=kind.count, metavar="N", help=what)
     parser.add_argument("--kills", type=int, default=50, metavar="N", help="how often to kill an export (50)")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first seed of each kind (0)")
     for kind in KINDS:
-        only = f"only this one run {kind.title}, with everything there is to tell of it"
+        only = f"only this scenario {kind.title}, reported in full"
         parser.add_argument(f"--{kind.replay}", type=int, metavar="SEED", help=only)
     arguments = vars(parser.parse_args())
     for kind in KINDS:
         seed = arguments[kind.replay.replace("-", "_")]
         if seed is not None:
             return _replay(kind.run(seed))
-    good = [_night(kind, arguments["first"], arguments[kind.option]) for kind in KINDS]
+    good = [_run_all(kind, arguments["first"], arguments[kind.option]) for kind in KINDS]
     with TemporaryDirectory() as folder:
         killed = crash.kill_and_finish(Path(folder), arguments["kills"], seed=arguments["first"])
     print(f"\nexporting processes killed: {killed.kills}, of them in the middle: {killed.in_the_middle};")
@@ -77,7 +78,7 @@ def main() -> int:
     return 0 if all(good) and not killed.different else 1
 
 
-def _night(kind: Kind, first: int, count: int) -> bool:
+def _run_all(kind: Kind, first: int, count: int) -> bool:
     print(f"\n{kind.title}", flush=True)
     started = time.monotonic()
     done = []

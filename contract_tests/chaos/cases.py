@@ -1,4 +1,4 @@
-"""What a seed stands for: a ledger, a way to read it, and what is asked for; and what came of it."""
+"""What a seed stands for: a ledger, a way to read it and the arguments; and the result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from attrs import define, field, frozen
 
 from contract_tests.chaos import ledgers
-from contract_tests.chaos.weather import Weather
+from contract_tests.chaos.fault_schedule import FaultSchedule
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Order = Literal["asc", "desc"]
 
 @frozen
 class Case:
-    """Everything that a seed stands for, weather aside."""
+    """Everything that a seed stands for, but for the faults."""
 
     seed: int
     ledger: str
@@ -46,7 +46,7 @@ class Case:
         return f"seed {self.seed}: {ways}, over {self.ledger!r}, {self.options}, {policy}"
 
     def rows(self, fake: FakeVenice) -> list[ledgers.Row]:
-        """Return the rows that the ledger has now, as this run should deliver them."""
+        """Return the rows that the ledger has now, as this scenario should deliver them."""
         bounds = [self.options.get(f"{side}_{kind}") for side in ("start", "end") for kind in ("date", "timestamp")]
         rows = fake.rows(
             currency=self.options.get("currency"), start=bounds[0] or bounds[1], end=bounds[2] or bounds[3]
@@ -56,7 +56,7 @@ class Case:
 
 @define
 class Result:
-    """What came of a run."""
+    """The result of a scenario."""
 
     case: Case
     injected: Counter[str] = field(factory=Counter)
@@ -85,8 +85,8 @@ class Result:
         return "\n  ".join([f"{self.case}: {self.rows} rows, {verdict}", *notes])
 
 
-def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, Weather]:
-    """Return what a seed stands for, always the same; over sockets with short deadlines, as hangs take their time."""
+def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, FaultSchedule]:
+    """Return what a seed stands for, always the same; over sockets with short deadlines, since hangs take real time."""
     rng = random.Random(seed)
     kind = rng.choice(sorted(ledgers.KINDS))
     rows = ledgers.make(kind, rng, NOW)
@@ -106,19 +106,19 @@ def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, We
         timeout=rng.choice((0.3, 0.4) if over_sockets else (2.0, 10.0, 10.0, 40.0)),
         max_retries=rng.choice((0, 1, 2, 2, 5)),
     )
-    weather = Weather(
+    schedule = FaultSchedule(
         rng, csv=method == "export_usage_csv", retries=case.max_retries, rows=rows, over_sockets=over_sockets
     )
-    weather.history_dies = method == "fail-over"
+    schedule.history_dies = method == "fail-over"
     fake = FakeVenice(
         rows,
         seed=seed,
         now=NOW,
         original="alive" if method in ("original", "fail-over") else "retired",
         history=method != "original",
-        quirks=weather.quirks,
+        quirks=schedule.quirks,
     )
-    return case, fake, weather
+    return case, fake, schedule
 
 
 def _options(rng: random.Random, method: Method, rows: list[ledgers.Row]) -> dict[str, Any]:
@@ -163,13 +163,14 @@ def _moment(row: ledgers.Row) -> datetime:
 
 
 def report(results: Iterable[Result], seconds: float) -> str:
-    """Return what the closing line of a night's log should say."""
+    """Return a summary of the results."""
     results = list(results)
     injected: Counter[str] = sum((result.injected for result in results), Counter())
     errors: Counter[str] = sum((result.errors for result in results), Counter())
     worst = max((result.overshoot for result in results), default=0.0)  # none on a virtual clock
+    hours = sum(result.hours for result in results)
     lines = [
-        f"{len(results)} runs in {seconds:.0f} s, {sum(result.hours for result in results):.0f} h by the virtual clock",
+        f"{len(results)} scenarios in {seconds:.0f} s, {hours:.0f} h by the virtual clock",
         f"rows delivered: {sum(result.rows for result in results)}",
         f"faults injected: {injected.total()}",
         *(f"  {count:6} {name}" for name, count in injected.most_common()),
@@ -180,6 +181,6 @@ def report(results: Iterable[Result], seconds: float) -> str:
         f"rows that no ledger has: {sum(result.strange for result in results)}",
         f"foreign exceptions: {sum(len(result.foreign) for result in results)}",
         *([f"worst deadline overshoot: {worst:.3f} s"] if worst else []),
-        f"runs failed: {sum(not result.passed for result in results)}",
+        f"scenarios failed: {sum(not result.passed for result in results)}",
     ]
     return "\n".join(lines)

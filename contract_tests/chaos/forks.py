@@ -1,6 +1,6 @@
-"""Forks in the midst of a walk: parent and child both go on with their copy of it, and both have every row once.
+"""Forks during a walk: parent and child both go on with their copy of it, and both have every row once.
 
-The process that forks is one of its own, without a server in it: `python -m contract_tests.chaos.forks PLAN`.
+The process that forks is one of its own, without a server in it: `python -m contract_tests.chaos.forks TASK`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import asdict, frozen
 
-from contract_tests.chaos import ledgers, truth
+from contract_tests.chaos import ledgers, oracle
 from contract_tests.chaos.cases import NOW, Case, Flavour, Result
 from contract_tests.support.paths import ROOT
 from venice_billing import VeniceBilling
@@ -34,7 +34,7 @@ _CALLS = 8
 
 
 @frozen
-class Plan:
+class ForkTask:
     """What the forking process is to do.
 
     Attributes:
@@ -72,7 +72,7 @@ def run(seed: int) -> Result:
     stretches = list(pairwise(moments))
     stretches = [stretch for stretch in stretches if stretch[0] < stretch[1]]
     with fake.serve() as server, tempfile.TemporaryDirectory() as folder:
-        plan = Plan(
+        task = ForkTask(
             base_url=server.base_url,
             key=fake.admin_key,
             folder=folder,
@@ -82,87 +82,87 @@ def run(seed: int) -> Result:
             children=children,
             stretches=stretches,
         )
-        _judge(result, plan, fake)
+        _compare(result, task, fake)
     return result
 
 
-def _judge(result: Result, plan: Plan, fake: FakeVenice) -> None:
+def _compare(result: Result, task: ForkTask, fake: FakeVenice) -> None:
     """Run the process, and compare the rows of each with those that it asked for."""
-    command = [sys.executable, "-m", "contract_tests.chaos.forks", json.dumps(asdict(plan))]
+    command = [sys.executable, "-m", "contract_tests.chaos.forks", json.dumps(asdict(task))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * _PATIENCE, check=False)
     if done.returncode:
         result.problems.append(f"the process ended with {done.returncode}: {done.stderr[-600:]}")
-    for name in _names(plan):
-        path = Path(plan.folder, name)
+    for name in _names(task):
+        path = Path(task.folder, name)
         received = path.read_text().splitlines() if path.exists() else []
-        if plan.kind == "walk":
-            expected = [truth.text_of_row(row) for row in result.case.rows(fake)]
+        if task.kind == "walk":
+            expected = [oracle.text_of_row(row) for row in result.case.rows(fake)]
         else:
             expected = [
-                truth.text_of_row(row) for start, end in _share(plan, name) for row in fake.rows(start=start, end=end)
+                oracle.text_of_row(row) for start, end in _share(task, name) for row in fake.rows(start=start, end=end)
             ]
         result.rows += len(received)
-        if truth.count(result, received, expected, expected) and received != expected:
+        if oracle.count(result, received, expected, expected) and received != expected:
             result.problems.append(f"the order of {name} is not the ledger's")
 
 
-def _names(plan: Plan) -> list[str]:
-    return ["parent", *(f"child {number}" for number in range(plan.children))]
+def _names(task: ForkTask) -> list[str]:
+    return ["parent", *(f"child {number}" for number in range(task.children))]
 
 
-def _share(plan: Plan, name: str) -> list[tuple[str, str]]:
+def _share(task: ForkTask, name: str) -> list[tuple[str, str]]:
     """Return the stretches that one of the processes asks for: each begins elsewhere, so that no two ask the same."""
-    place = _names(plan).index(name)
-    return [plan.stretches[(place + 3 * number) % len(plan.stretches)] for number in range(_CALLS)]
+    place = _names(task).index(name)
+    return [task.stretches[(place + 3 * number) % len(task.stretches)] for number in range(_CALLS)]
 
 
 def main() -> None:
-    """Do what a plan says, in this process and in those that it forks."""
+    """Do the task, in this process and in those that it forks."""
     raw = json.loads(sys.argv[1])
-    plan = Plan(**{**raw, "stretches": [tuple(stretch) for stretch in raw["stretches"]]})
+    task = ForkTask(**{**raw, "stretches": [tuple(stretch) for stretch in raw["stretches"]]})
     signal.alarm(_PATIENCE)
-    client = VeniceBilling(plan.key, base_url=plan.base_url)
-    go_on = _walk(plan, client) if plan.kind == "walk" else _calls(plan, client)
-    children = [_forked(plan, number, go_on) for number in range(plan.children)]
+    client = VeniceBilling(task.key, base_url=task.base_url)
+    go_on = _walk(task, client) if task.kind == "walk" else _calls(task, client)
+    children = [_forked(task, number, go_on) for number in range(task.children)]
     go_on("parent")
     statuses = [os.waitpid(child, 0)[1] for child in children]
     client.close()
     sys.exit(any(statuses))
 
 
-def _walk(plan: Plan, client: VeniceBilling) -> Callable[[str], None]:
-    entries: Iterator[Any] = iter(client.iter_usage_history(**plan.options))
-    texts = [truth.text_of_row(entry.to_dict()) for entry in islice(entries, plan.at)]
+def _walk(task: ForkTask, client: VeniceBilling) -> Callable[[str], None]:
+    entries: Iterator[Any] = iter(client.iter_usage_history(**task.options))
+    texts = [oracle.text_of_row(entry.to_dict()) for entry in islice(entries, task.at)]
 
     def go_on(name: str) -> None:
-        rest = [truth.text_of_row(entry.to_dict()) for entry in entries]
-        Path(plan.folder, name).write_text("\n".join([*texts, *rest]))
+        rest = [oracle.text_of_row(entry.to_dict()) for entry in entries]
+        Path(task.folder, name).write_text("\n".join([*texts, *rest]))
 
     return go_on
 
 
-def _calls(plan: Plan, client: VeniceBilling) -> Callable[[str], None]:
+def _calls(task: ForkTask, client: VeniceBilling) -> Callable[[str], None]:
     client.get_balance()
 
     def go_on(name: str) -> None:
         texts: list[str] = []
-        for start, end in _share(plan, name):
+        for start, end in _share(task, name):
             page = client.get_usage_history(start_timestamp=start, end_timestamp=end)
-            texts += [truth.text_of_row(entry.to_dict()) for entry in page.data]
-        Path(plan.folder, name).write_text("\n".join(texts))
+            texts += [oracle.text_of_row(entry.to_dict()) for entry in page.data]
+        Path(task.folder, name).write_text("\n".join(texts))
 
     return go_on
 
 
-def _forked(plan: Plan, number: int, go_on: Callable[[str], None]) -> int:
+def _forked(task: ForkTask, number: int, go_on: Callable[[str], None]) -> int:
     child = os.fork()
     if child:
         return child
     signal.alarm(_PATIENCE)  # a child inherits none
     status = 1
     try:
-        go_on(_names(plan)[1 + number])
+        go_on(_names(task)[1 + number])
         status = 0
     except BaseException:  # noqa: BLE001 - the parent's frames are not to be gone through
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The same runs over real sockets: hangs and trickles take their time, and each request is measured."""
+"""The same scenarios over real sockets: hangs and trickles take real time, and each request is measured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from contract_tests.chaos.cases import Result, draw
-from contract_tests.chaos.runs import Night, judged
+from contract_tests.chaos.scenarios import Scenario, run_to_end
 from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing._config import Setup
 
@@ -21,17 +21,17 @@ LATEST = 0.5
 
 def run(seed: int, latest: float = LATEST) -> Result:
     """Run the case of a seed over a served fake; waits between attempts pass on its clock, requests do not."""
-    case, fake, weather = draw(seed, over_sockets=True)
+    case, fake, schedule = draw(seed, over_sockets=True)
     with fake.serve() as server:
-        night = _SocketNight(case, fake, weather)
-        night.base_url = server.base_url
-        result = judged(night)
+        scenario = _SocketScenario(case, fake, schedule)
+        scenario.base_url = server.base_url
+        result = run_to_end(scenario)
     if result.overshoot > latest:
         result.problems.append(f"a request ended {result.overshoot:.2f} s after its deadline")
     return result
 
 
-class _SocketNight(Night):
+class _SocketScenario(Scenario):
     base_url = ""
     patience = 30
 

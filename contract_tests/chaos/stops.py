@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from contract_tests.chaos.weather import Weather
+    from contract_tests.chaos.fault_schedule import FaultSchedule
 
 _OURS = tuple(str(Path(package.__path__[0])) for package in (venice_billing, venice_billing_api))
 _THE_FAKES = str(Path(_OURS[0], "testing"))
@@ -49,7 +49,7 @@ def interrupted(at: int) -> Iterator[None]:
 
 
 @contextmanager
-def cancelled(at: int, weather: Weather) -> Iterator[None]:
+def cancelled(at: int, schedule: FaultSchedule) -> Iterator[None]:
     """Cancel this task when the so-many-th request arrives."""
     task = asyncio.current_task()
     left = at
@@ -60,8 +60,8 @@ def cancelled(at: int, weather: Weather) -> Iterator[None]:
         if not left and task is not None:
             task.cancel()
 
-    weather.on_request = seen
+    schedule.on_request = seen
     try:
         yield
     finally:
-        weather.on_request = None
+        schedule.on_request = None

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.chaos import ledgers, truth
+from contract_tests.chaos import ledgers, oracle
 from contract_tests.chaos.cases import METHODS, NOW, Case, Result, bounds_of
 from venice_billing import ResponseValidationError, ServerError, VeniceError
 from venice_billing.testing import FakeVenice, Quirks
@@ -45,13 +45,13 @@ def run(seed: int) -> Result:
             if checkpoint is not None and kind != "one instant":  # such rows might be charges, and are delivered
                 attempt.once(checkpoint, path)
             if attempt.through and case.method == "export_usage_csv":
-                received += truth.taken_apart(path.read_bytes())[1]
+                received += oracle.taken_apart(path.read_bytes())[1]
     except (Exception, EndlessError) as error:  # noqa: BLE001 - that nothing else escapes is what is being proven
         result.foreign.append(error)
     result.rows = len(received)
     rows = case.rows(fake)
     if attempt.through and not result.foreign:
-        truth.judge(result, received, rows, rows, changing=False)
+        oracle.compare(result, received, rows, rows, changing=False)
     return result
 
 

@@ -1,4 +1,4 @@
-"""A slice of the bad nights that `nox -s chaos` goes through; what fails here is had again by the command it prints."""
+"""Some of the scenarios that `nox -s chaos` runs; for each that fails, the command that repeats it is printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract_tests.chaos import cases, forks, runs, sockets, stuck, truth
+from contract_tests.chaos import cases, forks, oracle, scenarios, sockets, stuck
 from contract_tests.chaos.__main__ import REPLAY
 from contract_tests.chaos.cases import Result, report
 from venice_billing import UsageEntry
@@ -27,7 +27,7 @@ def _told(failed: list[Result], option: str) -> str:
 @pytest.mark.parametrize("first", range(0, 240, _CHUNK))
 def test_every_row_comes_once_and_in_order_whatever_goes_wrong(first: int) -> None:
     """No row is lost or repeated, and nothing but a `VeniceError` with its checkpoint comes in between."""
-    failed = [result for seed in range(first, first + _CHUNK) if not (result := runs.run(seed)).passed]
+    failed = [result for seed in range(first, first + _CHUNK) if not (result := scenarios.run(seed)).passed]
     assert not failed, _told(failed, "seed")
 
 
@@ -55,9 +55,9 @@ def test_after_a_fork_both_processes_have_every_row_once(seed: int) -> None:
     assert result.passed, _told([result], "fork-seed")
 
 
-def test_a_seed_is_the_same_run_each_time() -> None:
+def test_a_seed_is_the_same_scenario_each_time() -> None:
     """What a seed stands for depends on nothing else, so that it can be had again."""
-    first, again = runs.run(101), runs.run(101)
+    first, again = scenarios.run(101), scenarios.run(101)
     assert (str(first), first.injected, first.errors) == (str(again), again.injected, again.errors)
 
 
@@ -72,12 +72,12 @@ def test_a_seed_is_the_same_run_each_time() -> None:
     ],
     ids=["lost", "repeated", "of no ledger", "out of order", "right"],
 )
-def test_the_judge_sees_what_is_wrong(
+def test_the_oracle_sees_what_is_wrong(
     spoil: Callable[[list[UsageEntry]], list[UsageEntry]], verdict: tuple[int, int, int, int]
 ) -> None:
     """A row that is missing, one that comes twice, one that was never booked, or another order does not pass."""
     ledger = FakeVenice(20).ledger
     result = Result(cases.draw(7)[0])
-    truth.judge(result, spoil([UsageEntry.from_dict(row) for row in ledger]), ledger, ledger, changing=False)
+    oracle.compare(result, spoil([UsageEntry.from_dict(row) for row in ledger]), ledger, ledger, changing=False)
     assert (result.lost, result.repeated, result.strange, len(result.problems)) == verdict
     assert f"rows lost: {verdict[0]}" in report([result], 1.0)

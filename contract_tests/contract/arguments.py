@@ -1,6 +1,6 @@
 """What the facade accepts, as edges that are always tried and as strategies for the rest.
 
-An edge it no longer accepted would prove nothing in silence, so `sending` insists on each.
+An edge it no longer accepted would prove nothing in silence, so `test_requests` insists on each.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hypothesis.strategies import SearchStrategy
 
 Arguments = dict[str, Any]
@@ -98,13 +96,14 @@ def doubtful(method: str) -> tuple[Arguments, ...]:
     return _DOUBTFUL[method]
 
 
-def edges(method: str) -> Iterator[Arguments]:
-    """Yield nothing at all, then each edge of each parameter by itself, then the days, which come in pairs."""
-    yield {}
+def edges(method: str) -> dict[str, list[Arguments]]:
+    """Return no argument at all, then each edge of each parameter by itself, then the days, which come in pairs."""
+    found: dict[str, list[Arguments]] = {"none": [{}]}
     for name, values in EDGES[method].items():
-        yield from ({name: value} for value in values)
+        found[name] = [{name: value} for value in values]
     if method == "get_usage_analytics":
-        yield from ({"start_date": day, "end_date": day} for day in _DAYS)
+        found["dates"] = [{"start_date": day, "end_date": day} for day in _DAYS]
+    return found
 
 
 def combinations(method: str) -> SearchStrategy[Arguments]:

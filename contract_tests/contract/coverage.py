@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from _contract_diff_dialect import references
+
+from contract.schemas import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Operation
-
+    from contract.model import Contract, Operation
     from contract_tests.contract.findings import Element
 
 
@@ -25,9 +25,9 @@ def elements(contract: Contract) -> Iterator[Element]:
             place = f"responses.{response.status}"
             yield key, place
             yield from ((key, f"{place}.headers.{name}") for name in response.headers)
-            for media_type, schema in response.bodies.items():
+            for media_type, body in response.bodies.items():
                 yield key, f"{place}.{media_type}"
-                yield from ((key, f"{place}.{media_type}.{path}") for path in _properties(contract, schema))
+                yield from ((key, f"{place}.{media_type}.{path}") for path in _properties(contract, body.schema))
 
 
 def operation_key(operation: Operation) -> str:

@@ -15,7 +15,7 @@ Element = tuple[str, ...]
 
 
 @frozen(order=True)
-class Broken:
+class BrokenPromise:
     """A promise of the contract that the client does not keep, in one line."""
 
     operation: str
@@ -31,13 +31,16 @@ class Broken:
 class Findings:
     """Collects broken promises, one per place, and the elements that were exercised."""
 
-    broken: dict[tuple[str, str], Broken] = Factory(dict)
+    broken: dict[tuple[str, str], BrokenPromise] = Factory(dict)
     exercised: set[Element] = Factory(set)
+    noted: list[BrokenPromise] = Factory(list)
+    """All that the test under way has found, also where another has found it before."""
 
     def breaks(self, operation: str, location: str, instead: str) -> None:
-        """Note a broken promise, unless that place is known to be broken."""
-        location = general(location)
-        self.broken.setdefault((operation, location), Broken(operation, location, one_line(instead)))
+        """Note a broken promise; of several at one place, the first is kept."""
+        broken = BrokenPromise(operation, general(location), one_line(instead))
+        self.broken.setdefault((operation, broken.location), broken)
+        self.noted.append(broken)
 
     def exercises(self, *element: str) -> None:
         """Note that an element of the contract was put to the test."""
@@ -62,6 +65,6 @@ def one_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def sorted_lines(broken: Iterable[Broken]) -> list[str]:
+def sorted_lines(broken: Iterable[BrokenPromise]) -> list[str]:
     """Return one line per broken promise."""
-    return [str(each) for each in sorted(broken)]
+    return [str(each) for each in sorted(set(broken))]

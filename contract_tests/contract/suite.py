@@ -1,31 +1,31 @@
-"""The suite as a list of probes, each of which puts one part of the client's promise to the test.
-
-`nox -s contract` runs them under pytest, one test each; `nox -s mutants` runs the same list in its own process, once
-for every mutation of the contract.
-"""
+"""The promises of all tests together: for runs without pytest, and for what only all of them can tell."""
 
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
-from _contract import Contract
-from _documents import load_document
-from attrs import frozen
-from contract_diff import Severity, diff
-
+# Their tests register themselves as promises.
+import contract_tests.contract.test_errors
+import contract_tests.contract.test_requests
+import contract_tests.contract.test_responses  # noqa: F401
+from contract.diff import diff
+from contract.diff_rows import Severity
+from contract.document import written_out
+from contract.model import Contract
+from contract_tests.contract.context import Context
 from contract_tests.contract.coverage import elements
-from contract_tests.contract.failures import examine_failures
-from contract_tests.contract.findings import Broken, Findings
-from contract_tests.contract.sending import examine_requests, examine_walks
-from contract_tests.contract.stage import CALLS, JSON, Call, Stage
-from contract_tests.contract.subject import Subject, Trial
-from contract_tests.contract.successes import examine_successes
+from contract_tests.contract.findings import BrokenPromise, Findings
+from contract_tests.contract.harness import Harness
+from contract_tests.contract.promises import PROMISES
 from contract_tests.support.paths import CONTRACT
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+
+    from contract_tests.contract.promises import Check
 
 EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
 """Random values per property, beside the corners; more of them for a long run by hand."""
@@ -37,56 +37,47 @@ def committed() -> Contract:
     return Contract(load_document(CONTRACT))
 
 
-@frozen
-class Probe:
-    """One part of the promise."""
-
-    name: str
-    path: str
-    """The path it is about; empty if it is about several."""
-    run: Callable[[Trial], None]
+def checks(contract: Contract) -> Iterator[Check]:
+    """Yield every promise with every choice of its parameters."""
+    for promise in PROMISES:
+        yield from promise.checks(contract)
 
 
-def probes() -> Iterator[Probe]:
-    """Yield every probe."""
-    for call in CALLS:
-        yield Probe(f"successes-{call.name}", call.path, partial(_on_subject, examine_successes, call))
-        yield Probe(f"requests-{call.name}", call.path, partial(_on_requests, call))
-        if call.media_type == JSON:
-            yield Probe(f"failures-{call.name}", call.path, partial(_on_subject, examine_failures, call))
-    yield Probe("requests-of-walks", "", examine_walks)
-
-
-def unexplained(contract: Contract, findings: Findings) -> Iterator[Broken]:
-    """Yield what the contract diff calls breaking and no probe has run into: the last net.
+def unexplained(contract: Contract, findings: Findings) -> Iterator[BrokenPromise]:
+    """Yield what the contract diff calls breaking and no test has run into: the last net.
 
     Some changes break consumers without this client ever feeling them, like a pattern that happens to admit
     all it sends.
     """
     for change in diff(committed().document, contract.document):
         if change.severity is Severity.BREAKING and not findings.mentions(change.operation, change.location):
-            yield Broken(change.operation, change.location, f"serves the old contract: {change.kind}")
+            yield BrokenPromise(change.operation, change.location, f"serves the old contract: {change.kind}")
 
 
 def unexercised(contract: Contract, findings: Findings) -> list[str]:
-    """Return the elements that no probe has exercised, of those the client was made for: additions are no promise."""
+    """Return the elements that no test has exercised, of those the client was made for: additions are no promise."""
     promised = set(elements(committed()))
     missing = {element for element in elements(contract) if element in promised} - findings.exercised
     return [" ".join(element) for element in sorted(missing)]
 
 
-def examine(contract: Contract, examples: int) -> tuple[list[Broken], list[Broken]]:
-    """Return the promises that probes found broken, and those that only the diff names.
+def examine(contract: Contract, examples: int) -> tuple[list[BrokenPromise], list[BrokenPromise]]:
+    """Return the promises that tests found broken, and those that only the diff names.
 
     What the contract says as the committed one does needs no examination: `nox -s contract` has seen to it.
     """
     findings = Findings()
-    with Stage() as stage:
-        trial = Trial(contract, committed(), stage, findings, examples)
-        for probe in probes():
-            if _reads_differently(contract, probe.path):
-                probe.run(trial)
+    with Harness() as harness:
+        context = Context(contract, committed(), harness, findings, examples)
+        affected = {path for path in {"", *_paths(committed())} if _reads_differently(contract, path)}
+        for check in checks(contract):
+            if check.path in affected:
+                check.run(context)
     return sorted(findings.broken.values()), sorted(unexplained(contract, findings))
+
+
+def _paths(contract: Contract) -> set[str]:
+    return {operation.path for operation in contract.operations}
 
 
 def _reads_differently(contract: Contract, path: str) -> bool:
@@ -96,18 +87,8 @@ def _reads_differently(contract: Contract, path: str) -> bool:
 
 def _spelt_out(contract: Contract, path: str) -> str:
     """Return all that the document says about a path, references followed; about all paths if it is empty."""
-    document, inline = contract.document, contract.reader.inline
+    document = contract.document
     paths = [each for each in document["paths"] if path in {"", each}]
     shared = {key: value for key, value in document.items() if key not in {"paths", "components", "info"}}
     schemes = document.get("components", {}).get("securitySchemes")
-    return str([shared, schemes, *((each, inline(document["paths"][each])) for each in paths)])
-
-
-def _on_subject(examine_subject: Callable[[Subject], None], call: Call, trial: Trial) -> None:
-    subject = trial.subject(call)
-    if subject is not None:
-        examine_subject(subject)
-
-
-def _on_requests(call: Call, trial: Trial) -> None:
-    examine_requests(trial, call)
+    return str([shared, schemes, *((each, written_out(document, document["paths"][each])) for each in paths)])

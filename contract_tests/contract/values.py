@@ -10,16 +10,18 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from _contract_diff_dialect import Schema, types_of
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
+from contract.schemas import Schema, types_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from _contract_diff_dialect import Reader
     from hypothesis.strategies import SearchStrategy
+
+    from contract.schemas import Reader
 
 QUIET = settings(
     derandomize=True,

@@ -1,4 +1,4 @@
-"""The contract diff judges every change as a consumer would feel it, and says where it is."""
+"""The contract diff gives every change the severity it has for a consumer, and says where it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import json
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import contract_diff
 import pytest
 import yaml
-from _documents import Document, UnreadableDocumentError, load_document
-from contract_diff import Change, Severity, diff, verdict
 from openapi_spec_validator import validate
 
+import contract_diff
+from contract.document import Document, UnreadableDocumentError
+from contract_diff import Change, Severity, diff, verdict
 from contract_tests.support.mutations import MUTATIONS, Mutation, also, append, drop, put, rename
 from contract_tests.support.paths import CONTRACT, ROOT
+from pipeline.documents import load_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def contract() -> Document:
 
 @pytest.fixture
 def small() -> Document:
-    """A document of one operation, small enough to be seen through."""
+    """Return a small document of one operation."""
     reference = {"$ref": "#/components/schemas/Entry"}
     entry = {
         "type": "object",
@@ -71,7 +72,7 @@ def test_mutation_has_its_severity(contract: Document, mutation: Mutation) -> No
     assert verdict(diff(contract, mutation(contract))) == mutation.severity
 
 
-def test_the_table_is_worth_its_name() -> None:
+def test_table_has_unique_names_and_every_severity() -> None:
     """There are at least sixty mutations, no name stands for two, and no severity is forgotten."""
     assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 60
     assert {mutation.severity for mutation in MUTATIONS} == {"breaking", "compatible", "cosmetic"}
@@ -197,7 +198,7 @@ def test_rows_come_worst_first(small: Document) -> None:
 
 
 def test_only_billing_counts(small: Document) -> None:
-    """What changes outside the billing operations is no business of their consumer."""
+    """Changes outside the billing operations are left out."""
     new = edited(
         small,
         put("paths /models", {"get": {"responses": {}}}),
@@ -257,10 +258,10 @@ def test_a_named_property_among_free_ones_keeps_their_type(small: Document) -> N
 @pytest.mark.parametrize(
     ("text", "expected"), [({"type": "string", "format": "date"}, "breaking"), ({"type": "string"}, "cosmetic")]
 )
-def test_an_alternative_more_breaks_only_who_could_not_have_met_it(
+def test_added_alternative_is_breaking_only_where_it_is_of_a_new_type(
     small: Document, text: Document, expected: str
 ) -> None:
-    """A short text is news to who reads integers and dates, and says nothing to who reads any text."""
+    """A short text surprises a reader of integers and dates; a reader of any text had to expect it."""
     old = edited(small, put(f"{ENTRY} properties id", {"anyOf": [{"type": "integer"}, text]}))
     new = edited(old, append(f"{ENTRY} properties id anyOf", {"type": "string", "maxLength": 5}))
     assert verdict(diff(old, new)) == expected
@@ -333,7 +334,7 @@ def test_a_schema_that_is_none_is_refused(small: Document) -> None:
 
 
 @pytest.mark.parametrize("junk", [None, "text", 5, True, [], {}, [None], {"a": 1}, {"$ref": 7}], ids=str)
-def test_junk_anywhere_is_judged_or_refused(small: Document, junk: Any) -> None:
+def test_malformed_document_gets_a_verdict_or_is_refused(small: Document, junk: Any) -> None:
     """A malformed document ends in a verdict or in UnreadableDocumentError, wherever its defect is."""
     for place in (place for place in places_of(small) if place != ("paths",)):
         new = deepcopy(small)

@@ -68,7 +68,7 @@ def test_errors_are_valid(contract: BaseSchema, path: str, status: int) -> None:
     contract[path]["GET"].validate_response(response)
 
 
-def test_the_farewell_of_the_original_ledger_is_valid(contract: BaseSchema) -> None:
+def test_410_of_the_original_ledger_is_valid(contract: BaseSchema) -> None:
     response = ask(FakeVenice(5, now=NOW), USAGE)
     assert response.status_code == 410
     contract[USAGE]["GET"].validate_response(response)

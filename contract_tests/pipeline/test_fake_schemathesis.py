@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
-from _documents import load_document
 from hypothesis import settings
 from schemathesis.checks import load_all_checks
 from schemathesis.config import SchemathesisConfig
@@ -28,6 +27,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from contract_tests.support.paths import CONTRACT
+from pipeline.documents import load_document
 from venice_billing.testing import FakeServer, FakeVenice
 
 if TYPE_CHECKING:

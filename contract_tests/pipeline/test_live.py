@@ -1,4 +1,4 @@
-"""The live check, proven on a served FakeVenice: what it calls drift, what it calls broken, and what it never shows."""
+"""The live check against a served FakeVenice: what it calls drift, what it calls broken, and what it never shows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from live import main
 
+from live import main
 from venice_billing.testing import FakeVenice, Fault, SeenRequest, faults
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def test_an_answer_in_another_media_type_is_broken(fake: FakeVenice) -> None:
     assert ("broken", "responses.200", "media type text/html") in findings
 
 
-def test_an_outage_is_no_broken_promise_but_silence_is_no_proof(
+def test_outage_breaks_no_promise_but_a_total_one_fails_the_check(
     fake: FakeVenice, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.quirks.faults = on(HISTORY, faults.status(503))

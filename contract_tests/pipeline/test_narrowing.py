@@ -1,7 +1,4 @@
-"""The other direction: what the contract allows in a parameter, the facade accepts, or the refusal is a choice.
-
-The choices are few, and each has its reason.
-"""
+"""The facade accepts what the contract allows in a parameter; the few exceptions are choices, each with its reason."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 
-from contract_tests.contract.stage import CALLS, Answer, Call, Stage
+from contract_tests.contract.harness import CALLS, Call, Harness, MockResponse
 from contract_tests.contract.suite import committed
 from contract_tests.contract.values import QUIET, Values
 from venice_billing import InvalidParameterError, VeniceError
@@ -21,7 +18,7 @@ from venice_billing import InvalidParameterError, VeniceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from _contract import Parameter
+    from contract.model import Parameter
 
 EXAMPLES = 100
 
@@ -71,16 +68,16 @@ PARAMETERS = [
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with Stage() as stage:
-        yield stage
+def harness() -> Iterator[Harness]:
+    with Harness() as harness:
+        yield harness
 
 
 @pytest.mark.parametrize(
     ("call", "parameter"), PARAMETERS, ids=[f"{call.method}-{parameter.name}" for call, parameter in PARAMETERS]
 )
-def test_what_the_contract_allows_is_accepted_or_refused_for_a_reason(
-    stage: Stage, call: Call, parameter: Parameter
+def test_documented_value_is_accepted_unless_refused_by_choice(
+    harness: Harness, call: Call, parameter: Parameter
 ) -> None:
     values = Values(committed().reader)
     choice = CHOICES.get((call.method, parameter.name))
@@ -88,24 +85,24 @@ def test_what_the_contract_allows_is_accepted_or_refused_for_a_reason(
     def offer(drawn: Any) -> None:
         value = int(drawn) if isinstance(drawn, Decimal) else drawn  # 3.0 is 3 in a query
         is_refused = choice is not None and choice(value)
-        assert _is_accepted(stage, call, parameter.name, value) != is_refused, value
+        assert _is_accepted(harness, call, parameter.name, value) != is_refused, value
 
     for corner in values.corners(parameter.schema):
         offer(corner)
     settings(QUIET, max_examples=EXAMPLES)(given(values.any_of(parameter.schema))(offer))()
 
 
-def _is_accepted(stage: Stage, call: Call, name: str, value: Any) -> bool:
+def _is_accepted(harness: Harness, call: Call, name: str, value: Any) -> bool:
     """Tell whether a request was sent, whatever came back."""
     arguments = {_snake(name): value}
     if call.method == "get_usage_analytics" and name.endswith("Date"):
         arguments = {"start_date": value, "end_date": value}
     try:
-        stage.call("sync", call.method, arguments, Answer(418))
+        harness.call("sync", call.method, arguments, MockResponse(418))
     except InvalidParameterError:
         return False
     except VeniceError:
-        return bool(stage.taken())
+        return bool(harness.taken())
     return True
 
 

@@ -1,4 +1,4 @@
-"""The contract suite notices a client that has gone wrong: each probe can fail, and says where."""
+"""The contract suite notices a client that has gone wrong: each promise can fail, and says where."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import httpx
 import pytest
 from attrs import evolve
 
+from contract_tests.contract.context import Context
 from contract_tests.contract.findings import Findings
-from contract_tests.contract.stage import Stage
-from contract_tests.contract.subject import Trial
-from contract_tests.contract.suite import committed, probes, unexercised
-from contract_tests.contract.wire import Judge
+from contract_tests.contract.harness import Harness
+from contract_tests.contract.request_validation import RequestValidator
+from contract_tests.contract.suite import checks, committed, unexercised
 from venice_billing import _arguments, _operations, errors
 from venice_billing_api.api.billing import get_billing_usage_history
 from venice_billing_api.models import Balance, UsageEntry
@@ -27,11 +27,11 @@ ANALYTICS_URL = "https://api.venice.ai/api/v1/billing/usage-analytics"
 
 
 def run(name: str) -> Findings:
-    """Return what one probe finds."""
+    """Return what one test of the suite finds."""
     findings = Findings()
-    with Stage() as stage:
-        probe = next(each for each in probes() if each.name == name)
-        probe.run(Trial(committed(), committed(), stage, findings, examples=3))
+    with Harness() as harness:
+        check = next(each for each in checks(committed()) if each.name == name)
+        check.run(Context(committed(), committed(), harness, findings, examples=3))
     return findings
 
 
@@ -81,33 +81,65 @@ def renamed_parameter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "probe", "location"),
+    ("sabotage", "check", "location"),
     [
-        (rounded, "successes-get_usage_history-json", "responses.200.application/json.data[].amount"),
-        (forgetful, "successes-get_balance-json", "responses.200.application/json.fieldOfTomorrow"),
-        (misfiled_error, "failures-get_balance-json", "responses.402"),
-        (unparsed_error, "failures-get_usage_history-json", "responses.400.application/json"),
-        (lost_cursor, "successes-get_usage_history-csv", "responses.200.headers.x-next-cursor"),
-        (wider_page_size, "requests-get_usage_history-json", "parameters.query.pageSize"),
-        (cursor_beside_filters, "requests-get_usage_history-json", "parameters.query.cursor"),
-        (renamed_parameter, "requests-get_usage_history-json", "parameters.query.pagesize"),
-        (renamed_parameter, "requests-of-walks", "parameters.query.pagesize"),
+        (
+            rounded,
+            "test_json_body_is_given_back_whole[get_usage_history-json-async]",
+            "responses.200.application/json.data[].amount",
+        ),
+        (
+            forgetful,
+            "test_json_body_is_given_back_whole[get_balance-json-parse_response]",
+            "responses.200.application/json.fieldOfTomorrow",
+        ),
+        (misfiled_error, "test_status_raises_its_error[get_balance-json-402-sync]", "responses.402"),
+        (
+            unparsed_error,
+            "test_error_body_is_parsed_whole[get_usage_history-json-400]",
+            "responses.400.application/json",
+        ),
+        (
+            lost_cursor,
+            "test_csv_page_shows_what_its_headers_say[get_usage_history-csv-sync]",
+            "responses.200.headers.x-next-cursor",
+        ),
+        (
+            wider_page_size,
+            "test_doubtful_values_are_refused_or_documented[get_usage_history-json]",
+            "parameters.query.pageSize",
+        ),
+        (
+            cursor_beside_filters,
+            "test_doubtful_values_are_refused_or_documented[get_usage_history-json]",
+            "parameters.query.cursor",
+        ),
+        (
+            renamed_parameter,
+            "test_edge_values_are_sent_as_documented[get_usage_history-json-page_size-sync]",
+            "parameters.query.pagesize",
+        ),
+        (
+            renamed_parameter,
+            "test_walk_sends_documented_requests_only[iter_usage_history]",
+            "parameters.query.pagesize",
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_sabotage_is_noticed_and_named(
     monkeypatch: pytest.MonkeyPatch,
     sabotage: Callable[[pytest.MonkeyPatch], None],
-    probe: str,
+    check: str,
     location: str,
 ) -> None:
     sabotage(monkeypatch)
-    assert location in {place for _, place in run(probe).broken}
+    assert location in {place for _, place in run(check).broken}
 
 
-def test_what_no_probe_touched_is_uncovered() -> None:
-    """Without the probes of the history, everything the contract says of it is reported missing."""
-    findings = run("successes-get_balance-json")
+def test_what_no_test_has_met_is_reported() -> None:
+    """Without the tests of the history, everything the contract says of it is reported missing."""
+    findings = run("test_json_body_is_given_back_whole[get_balance-json-parse_response]")
     kinds = Counter(line.split(" ")[1] for line in unexercised(committed(), findings))
     assert kinds["/billing/usage-history"] > 50
     missing = unexercised(committed(), findings)
@@ -143,12 +175,12 @@ def requests_gone_wrong() -> Iterator[tuple[str, httpx.Request, str]]:
 @pytest.mark.parametrize(
     ("request_", "place"), [case[1:] for case in requests_gone_wrong()], ids=[case[0] for case in requests_gone_wrong()]
 )
-def test_the_judge_refuses(request_: httpx.Request, place: str) -> None:
-    assert place in {problem.location for problem in Judge(committed(), committed()).problems(request_)}
+def test_request_without_a_place_in_the_contract_is_refused(request_: httpx.Request, place: str) -> None:
+    assert place in {problem.location for problem in RequestValidator(committed(), committed()).problems(request_)}
 
 
-def test_the_judge_has_nothing_against_a_good_request() -> None:
+def test_good_request_is_accepted() -> None:
     headers = {"Authorization": "Bearer key", "Accept": "text/csv"}
     request = httpx.Request("GET", f"{HISTORY_URL}?pageSize=10&currency=USD", headers=headers)
-    problems: Sequence[object] = list(Judge(committed(), committed()).problems(request))
+    problems: Sequence[object] = list(RequestValidator(committed(), committed()).problems(request))
     assert problems == []

@@ -21,18 +21,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 import jsonschema_rs
 import pytest
-from _documents import Document, load_document
-from _schemas import json_schema
-from _structure import objects
 from attrs import frozen
 
 import venice_billing_api.models
+from contract.schemas import Reader
+from contract.structure import objects
 from contract_tests.support.paths import CONTRACT, ROOT
 from contract_tests.support.scripted_server import GOOD, ScriptedServer, say
+from pipeline.documents import load_document
 from venice_billing_api import AuthenticatedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from contract.document import Document
 
 _ENTRY = (
     b'{"timestamp":"2026-06-15T19:05:10.504Z","sku":"s","pricePerUnitUsd":2.80,"units":0.000227,'
@@ -163,7 +165,7 @@ def trap_6_examples_break_their_schemas(layer: Layer) -> None:
     for kind, one in found:
         schema = {key: value for key, value in one.items() if key != "example"}
         schema = schema if kind == "schema" else schema["schema"]
-        jsonschema_rs.validate(json_schema(schema, layer.document), one["example"], validate_formats=True)
+        Reader(layer.document).validator(schema).validate(one["example"])
 
 
 def trap_7_inline_schemas_have_made_up_names(layer: Layer) -> None:

@@ -10,10 +10,10 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from tour import main, tour
 
 import venice_billing
 from contract_tests.support.paths import ROOT
+from tour import main, tour
 from venice_billing import VeniceError
 
 if TYPE_CHECKING:

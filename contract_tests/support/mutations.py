@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from attrs import frozen
 
+from contract.document import resolve
+
 Document = dict[str, Any]
 Edit = Callable[[Document], None]
 Severity = Literal["breaking", "compatible", "cosmetic"]
@@ -118,7 +120,7 @@ def inline(place: str) -> Edit:
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
-        parent[key] = deepcopy(_get(document, parent[key]["$ref"].split("/")[1:]))
+        parent[key] = deepcopy(resolve(document, parent[key]))
 
     return edit
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contract_tests.chaos.truth import text_of_row
+from contract_tests.chaos.oracle import text_of_row
 from venice_billing import VeniceError
 from venice_billing.testing import FakeVenice, Quirks, faults
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import jsonschema_rs
-from _documents import Document, UnreadableDocumentError
 from attrs import frozen
+
+from contract.document import Document, Trail, UnreadableDocumentError, own_reference, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Schema = dict[str, Any]
-Trail = frozenset[str]  # the references followed on the way to a schema
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 
@@ -34,48 +33,23 @@ ASSERTIONS = (
 
 @frozen
 class Reader:
-    """One document: follows its references and translates its schemas."""
+    """Translates the schemas of one document."""
 
     document: Document
-
-    def resolve(self, node: Any) -> Any:
-        """Return the node itself, or what its reference names in this document."""
-        seen: set[str] = set()
-        while isinstance(node, dict) and "$ref" in node:
-            reference = node["$ref"]
-            if not isinstance(reference, str):
-                raise UnreadableDocumentError(f"malformed reference: {reference!r}")
-            if reference in seen:
-                raise UnreadableDocumentError(f"the reference {reference!r} leads back to itself")
-            seen.add(reference)
-            node = self._target(reference)
-        return node
-
-    def inline(self, node: Any, trail: Trail = frozenset()) -> Any:
-        """Return a copy of any part of the document with every reference replaced by what it names."""
-        names = _own_reference(node)
-        if names & trail:
-            return {}
-        node = self.resolve(node)
-        if isinstance(node, dict):
-            return {key: self.inline(value, trail | names) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self.inline(item, trail | names) for item in node]
-        return node
 
     def level(self, schema: Any, trail: Trail = frozenset()) -> Schema:
         """Return one level of a schema as 2020-12 words it, references and `allOf` folded in; children stay raw."""
         _check(schema)
         if isinstance(schema, bool):
             return {} if schema else {"not": {}}
-        if _own_reference(schema) & trail:
+        if own_reference(schema) & trail:
             return {}
         # What stands beside a reference counts in 3.1 only.
         own = {} if "$ref" in schema and self._is_3_0 else schema
-        parts = [self.resolve(schema)] if "$ref" in schema else []
+        parts = [resolve(self.document, schema)] if "$ref" in schema else []
         parts += own.get("allOf", ())
         level = _plain(own)
-        trail |= _own_reference(schema)
+        trail |= own_reference(schema)
         for part in parts:
             level = _conjunction(level, self.level(part, trail))
         level = self._fold_alternatives(level, trail)
@@ -89,7 +63,7 @@ class Reader:
         if references(schema) & trail:
             return {}
         trail |= references(schema)
-        level = {key: value for key, value in self.level(schema).items() if key in ASSERTIONS}
+        level = self._assertions(schema)
         level = _closed(level) if closed else level
         return _with_children(level, lambda child: self.translate(child, closed=closed, trail=trail))
 
@@ -111,21 +85,30 @@ class Reader:
             kept["enum"] = [f"({level['format']})"]
         return _with_children(kept, lambda child: self.shape(child, closed=closed, trail=trail))
 
+    def validator(self, schema: Any) -> jsonschema_rs.Draft202012Validator:
+        """Return a validator of one of the document's schemas, formats included, also where it contains itself."""
+        keys: dict[str, str] = {}
+        definitions: dict[str, Schema] = {}
+
+        def whole(schema: Any) -> Schema:
+            return _with_children(self._assertions(schema), child)
+
+        def child(schema: Any) -> Schema:
+            for name in own_reference(schema):
+                if name not in keys:
+                    keys[name] = str(len(keys))  # known from now on: what follows may lead here again
+                    definitions[keys[name]] = whole(schema)
+                return {"$ref": f"#/$defs/{keys[name]}"}
+            return whole(schema)
+
+        return jsonschema_rs.Draft202012Validator(whole(schema) | {"$defs": definitions}, validate_formats=True)
+
+    def _assertions(self, schema: Any) -> Schema:
+        return {key: value for key, value in self.level(schema).items() if key in ASSERTIONS}
+
     @property
     def _is_3_0(self) -> bool:
         return str(self.document["openapi"]).startswith("3.0")
-
-    def _target(self, reference: str) -> Any:
-        node: Any = self.document
-        if not reference.startswith("#"):
-            raise UnreadableDocumentError(f"the reference {reference!r} leaves the document")
-        for part in unquote(reference[1:]).split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            try:
-                node = node[int(key) if isinstance(node, list) else key]
-            except (KeyError, IndexError, TypeError, ValueError) as error:
-                raise UnreadableDocumentError(f"the reference {reference!r} names nothing") from error
-        return node
 
     def _fold_alternatives(self, level: Schema, trail: Trail) -> Schema:
         """Fold 'this or null', however it is written, into the one wording `type: [this, null]`."""
@@ -151,7 +134,21 @@ def references(schema: Any) -> frozenset[str]:
     for word in ("anyOf", "oneOf"):
         real = [branch for branch in schema.get(word, ()) if isinstance(branch, bool) or not _is_null(_plain(branch))]
         folded += real if len(real) == 1 else []
-    return frozenset().union(*map(_own_reference, folded))
+    return frozenset().union(*map(own_reference, folded))
+
+
+def reworded(schema: Schema) -> Schema:
+    """Return the keywords of one level in the words of 2020-12, but for `nullable`; children stay raw."""
+    words = {key: value for key, value in schema.items() if key not in {"const", "nullable"}}
+    if "type" in schema and not isinstance(schema["type"], list):
+        words["type"] = [schema["type"]]
+    if "const" in schema:
+        words["enum"] = [schema["const"]]
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        # The 3.0 pair `minimum: 0, exclusiveMinimum: true` is one number since.
+        if isinstance(words.get(exclusive), bool) and words.pop(exclusive) and bound in words:
+            words[exclusive] = words.pop(bound)
+    return words
 
 
 def covers(outer: Schema, inner: Schema) -> bool:
@@ -171,11 +168,6 @@ def types_of(level: Schema) -> list[str]:
         valued = {_type_of(value) for value in level["enum"]}
         types = {kind for kind in valued if kind in types or (kind == "integer" and "number" in types)}
     return sorted(types)
-
-
-def _own_reference(node: Any) -> frozenset[str]:
-    reference = node.get("$ref") if isinstance(node, dict) else None
-    return frozenset({reference}) if isinstance(reference, str) else frozenset()
 
 
 def _containment(outer: Schema, inner: Schema) -> str:
@@ -231,16 +223,7 @@ def _check(schema: Any) -> None:
 def _plain(schema: Schema) -> Schema:
     """Return the keywords of one level in the words of 2020-12, without what refers to other schemas as a whole."""
     _check(schema)
-    plain = {key: value for key, value in schema.items() if key not in {"$ref", "allOf", "const", "nullable"}}
-    if "type" in schema and not isinstance(schema["type"], list):
-        plain["type"] = [schema["type"]]
-    if "const" in schema:
-        plain["enum"] = [schema["const"]]
-    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        # The 3.0 pair `minimum: 0, exclusiveMinimum: true` is one number since.
-        if isinstance(plain.get(exclusive), bool) and plain.pop(exclusive) and bound in plain:
-            plain[exclusive] = plain.pop(bound)
-    return plain
+    return {key: value for key, value in reworded(schema).items() if key not in {"$ref", "allOf"}}
 
 
 def _with_children(level: Schema, translate: Callable[[Any], Schema]) -> Schema:

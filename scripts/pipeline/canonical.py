@@ -5,14 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 import yaml
-from _cut import schema_references
-from _schemas import json_schema
-from _structure import Kind, rebuild
+
+from contract.schemas import Reader
+from contract.structure import Kind, rebuild
+from pipeline.cut import schema_references
 
 if TYPE_CHECKING:
-    from _documents import Document
+    from contract.document import Document
 
 _OMITTED_IF_EMPTY = ("parameters", "components", "schemas", "securitySchemes")
 # The words of OpenAPI in the order in which one reads them; words not listed come after, by alphabet.
@@ -87,9 +87,7 @@ def _described(status: str, response: Document) -> Document:
 def _is_valid_example(kind: Kind, node: Document, document: Document) -> bool:
     schema = node if kind == "schema" else node.get("schema", {})
     bare = {key: value for key, value in schema.items() if key != "example"}
-    return jsonschema_rs.Draft202012Validator(json_schema(bare, document), validate_formats=True).is_valid(
-        node["example"]
-    )
+    return Reader(document).validator(bare).is_valid(node["example"])
 
 
 def _ordered(node: Any, under: str = "") -> Any:

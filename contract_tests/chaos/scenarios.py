@@ -1,4 +1,4 @@
-"""One run: a ledger, a bad night, a way to read the ledger; over and over from the last checkpoint until it is through.
+"""Read a ledger under faults, attempt after attempt from the last checkpoint, until all of it was delivered.
 
 Each attempt is made by a new client that knows nothing but the checkpoint's text, as another process would be.
 """
@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.chaos import stops, truth
+from contract_tests.chaos import oracle, stops
 from contract_tests.chaos.cases import NOW, Case, Result, draw
 from venice_billing import VeniceError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contract_tests.chaos import ledgers
-    from contract_tests.chaos.weather import Weather
+    from contract_tests.chaos.fault_schedule import FaultSchedule
     from venice_billing import AsyncVeniceBilling, CsvExport, VeniceBilling
     from venice_billing.testing import FakeVenice
 
@@ -36,14 +36,14 @@ _ON_ONE_CLIENT = ("leaves", "interrupts")
 
 
 def run(seed: int) -> Result:
-    """Run the case of a seed to its end, and judge it."""
-    case, fake, weather = draw(seed)
-    return judged(Night(case, fake, weather))
+    """Run the scenario of a seed to its end, and compare what it delivered with the ledger."""
+    case, fake, schedule = draw(seed)
+    return run_to_end(Scenario(case, fake, schedule))
 
 
-def judged(night: Night) -> Result:
-    """Go through a night to its end, and judge it."""
-    case, fake, result = night.case, night.fake, night.result
+def run_to_end(scenario: Scenario) -> Result:
+    """Run a scenario to its end, and compare what it delivered with the ledger."""
+    case, fake, result = scenario.case, scenario.fake, scenario.result
     before = case.rows(fake)
     said = _Said()
     logger = logging.getLogger("venice_billing")
@@ -53,21 +53,21 @@ def judged(night: Night) -> Result:
             # A file that was just opened when the interrupt came, and held by nobody yet, is closed with its last name.
             warnings.simplefilter("ignore", ResourceWarning)
             if case.method == "export_usage_csv":
-                night.export(Path(folder) / "usage.csv")
+                scenario.export(Path(folder) / "usage.csv")
             else:
-                night.walk()
+                scenario.walk()
     except Exception as error:  # noqa: BLE001 - that nothing but VeniceError escapes is what is being proven
         result.foreign.append(error)
     finally:
-        night.close()
+        scenario.close()
         logger.removeHandler(said)
     if any(fake.admin_key in text for text in said.texts):
         result.problems.append("the key is in the log")
     result.hours = (fake.clock.time() - NOW.timestamp()) / 3600
-    received = night.received
+    received = scenario.received
     result.rows = len(received)
-    if night.through or not night.hopeless(before):
-        truth.judge(result, received, before, case.rows(fake), changing=night.weather.changes_the_ledger)
+    if scenario.through or not scenario.hopeless(before):
+        oracle.compare(result, received, before, case.rows(fake), changing=scenario.schedule.changes_the_ledger)
     return result
 
 
@@ -83,17 +83,17 @@ class _Said(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-class Night:
-    """The attempts of a run."""
+class Scenario:
+    """The attempts to read one case to its end."""
 
     patience = 200
-    """Attempts in a row without a new row before a run counts as stuck."""
+    """Attempts in a row without a new row before a scenario counts as stuck."""
 
-    def __init__(self, case: Case, fake: FakeVenice, weather: Weather) -> None:
+    def __init__(self, case: Case, fake: FakeVenice, schedule: FaultSchedule) -> None:
         self.case = case
         self.fake = fake
-        self.weather = weather
-        self.result = Result(case, weather.injected)
+        self.schedule = schedule
+        self.result = Result(case, schedule.injected)
         self.received: list[Any] = []
         self.through = False
         self._rng = random.Random(case.seed)
@@ -102,7 +102,7 @@ class Night:
         self._latest: Any = None
 
     def close(self) -> None:
-        """Close the client that was kept for the whole run, if one was."""
+        """Close the client that was kept for all attempts, if one was."""
         if self._kept is not None:
             self._kept.close()
 
@@ -151,12 +151,12 @@ class Night:
                 content = left.read_bytes()
                 left.write_bytes(content[: self._rng.randint(0, len(content))])
         if self.through:
-            header, self.received = truth.taken_apart(path.read_bytes())
+            header, self.received = oracle.taken_apart(path.read_bytes())
             quirks, layout = self.fake.quirks, self.fake.quirks.csv_layouts[0]
             line_break = layout.line_break.encode()
             if quirks.empty_first_page and not layout.final_line_break:
                 line_break = b"\n"  # a header alone does not say which one it would have
-            if not header.startswith((layout.header or truth.HEADER).encode()):
+            if not header.startswith((layout.header or oracle.HEADER).encode()):
                 self.result.problems.append(f"the header is {header!r}")
             if self.received and any(not record.endswith(line_break) for record in (header, *self.received)):
                 self.result.problems.append("a record does not end as the ledger's do")
@@ -210,12 +210,12 @@ class Night:
 
     def _interruption(self) -> AbstractContextManager[None]:
         """Return what stops this attempt at any moment, if it is to be stopped."""
-        if self.case.reading != "interrupts" or self.weather.injected["interrupts"] >= _INTERRUPTS:
+        if self.case.reading != "interrupts" or self.schedule.injected["interrupts"] >= _INTERRUPTS:
             return nullcontext()
-        self.weather.injected["interrupts"] += 1
+        self.schedule.injected["interrupts"] += 1
         if self.case.flavour == "sync":
             return stops.interrupted(self._rng.randint(1, self._rng.choice((100, 1_000, 10_000))))
-        return stops.cancelled(self._rng.randint(1, self._rng.choice((3, 30))), self.weather)
+        return stops.cancelled(self._rng.randint(1, self._rng.choice((3, 30))), self.schedule)
 
     def _walk_sync(self, checkpoint: str | None, stop: int | None) -> None:
         had = len(self.received)

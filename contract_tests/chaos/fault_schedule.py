@@ -1,6 +1,6 @@
-"""What goes wrong in a run: quirks that stay, and faults that befall the first requests and then cease.
+"""What goes wrong in a scenario: quirks that stay, and faults of the first requests, which cease later.
 
-Whatever is drawn, the whole ledger can be had by who is patient: so a run that gets stuck is a bug, too.
+Whatever is drawn, enough attempts read the whole ledger: so a scenario that gets stuck is a bug, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HISTORY = "/api/v1/billing/usage-history"
 
 _OTHER_HEADER = "booked,product,price,quantity,sum,unit,remark,request,in,out,took,key"
-_CHANGING = {"unknown currency"}  # another ledger, not a fault: there is no truth to compare with
+_CHANGING = {"unknown currency"}  # changes the ledger, so nothing is left to compare with
 _UNSEEN_IN_CSV = {"invalid json"}  # cuts the last byte of the body, which may be that of a field
 
 FAULTS: dict[str, Callable[[], Fault]] = {
@@ -43,8 +43,8 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 _STORMS = ("status 429", "status 500", "status 503", "reset", "headers hang", "status 502 html")
 
 
-class Weather:
-    """Draws the quirks of a run, and counts the faults that it met.
+class FaultSchedule:
+    """Draws the quirks and the faults of a scenario, and counts them.
 
     Attributes:
         injected: How often each kind of fault befell a request.
@@ -64,7 +64,7 @@ class Weather:
         self._share = rng.choice((0.0, 0.1, 0.3, 0.6))
         self._until = rng.choice((0, 10, 40, 120))
         self._storm = range(0)
-        if over_sockets:  # where time is real, a bad quarter of a minute is a bad night
+        if over_sockets:  # where time is real, the faults soon cease
             self._share, self._until = 0.4, rng.choice((3, 6, 12))
         elif rng.random() < 0.15:
             start = rng.randint(1, 30)
@@ -80,7 +80,7 @@ class Weather:
 
     @property
     def changes_the_ledger(self) -> bool:
-        """Whether charges are booked during the run."""
+        """Whether charges are booked during the scenario."""
         return self._arrival_share > 0
 
     def _draw(self) -> Quirks:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import yaml
 
+from contract.document import Document, UnreadableDocumentError
+
 try:
     from yaml import CSafeLoader as _SafeLoader  # a tenth of the time, where PyYAML was built with libyaml
 except ImportError:  # pragma: no cover
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
-
-Document = dict[str, Any]
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_BILLING_PATH = re.compile(r"^(/api/v\d+)?/billing(/|$)")
-
-
-class UnreadableDocumentError(ValueError):
-    """The source is no OpenAPI document we can read; the message names it and says why."""
 
 
 class _PlainLoader(_SafeLoader):
@@ -68,8 +59,3 @@ def read_source(source: str | Path) -> bytes:
         return Path(source).read_bytes()
     except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreadableDocumentError(f"{source}: cannot be read: {error}") from error
-
-
-def is_billing_path(path: str) -> bool:
-    """Tell whether an operation at `path` belongs to the billing API."""
-    return _BILLING_PATH.match(path) is not None

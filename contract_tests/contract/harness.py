@@ -1,4 +1,4 @@
-"""Both flavours of the facade on one mocked wire, and the generated modules beside them."""
+"""Both flavours of the facade on one mocked transport, and the generated modules beside them."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ CALLS = (
 
 
 @frozen
-class Answer:
-    """What the wire answers to every request."""
+class MockResponse:
+    """What the mocked transport answers to every request."""
 
     status: int
     headers: Sequence[tuple[str, str]] = ()
@@ -78,16 +78,16 @@ class Answer:
         return {name.lower(): value for name, value in self.headers}
 
 
-class Stage:
+class Harness:
     """A context in which the facade is called and every request of it is seen."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
-        # Behind the clients' own transports: two stages must not hear each other.
+        # Behind the clients' own transports: two harnesses must not see the requests of each other.
         self._router = respx.MockRouter(assert_all_called=False)
         self._runner = asyncio.Runner()
         self._clients: dict[Flavour, Any] = {}
-        self._answer = Answer(500)
+        self._response = MockResponse(500)
 
     def __enter__(self) -> Self:
         self._router.route().mock(side_effect=self._respond)
@@ -104,9 +104,9 @@ class Stage:
         self._runner.run(self._clients["async"].aclose())
         self._runner.close()
 
-    def call(self, flavour: Flavour, method: str, arguments: Mapping[str, Any], answer: Answer) -> Any:
-        """Call a method of the facade with an answer that awaits it."""
-        self._answer = answer
+    def call(self, flavour: Flavour, method: str, arguments: Mapping[str, Any], response: MockResponse) -> Any:
+        """Call a method of the facade, and give this response to its request."""
+        self._response = response
         client = self._facade(flavour)
         if flavour == "sync":
             return getattr(client, method)(**arguments)
@@ -119,10 +119,10 @@ class Stage:
 
     def _respond(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        return self._answer.response()
+        return self._response.response()
 
     def _facade(self, flavour: Flavour) -> Any:
-        """Return a new client on the mocked wire: a new one, so that its failure budget is whole."""
+        """Return a new client on the mocked transport: a new one, so that its failure budget is whole."""
         kind = VeniceBilling if flavour == "sync" else AsyncVeniceBilling
         return kind(KEY, base_url=BASE_URL, max_retries=0, http_client=self._clients[flavour])
 

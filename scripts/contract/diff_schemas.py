@@ -6,12 +6,15 @@ from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from _contract_diff_dialect import ASSERTIONS, TYPES, Schema, Trail, covers, excludes, references, types_of
-from _contract_diff_rows import Change, Pair, Severity, annotation_rows, described, order_rows, same
 from attrs import evolve, frozen
+
+from contract.diff_rows import Change, Pair, Severity, annotation_rows, described, order_rows, same
+from contract.schemas import ASSERTIONS, TYPES, Schema, covers, excludes, references, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from contract.document import Trail
 
 _BREAKING, _COMPATIBLE, _COSMETIC = Severity.BREAKING, Severity.COMPATIBLE, Severity.COSMETIC
 

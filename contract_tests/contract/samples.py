@@ -14,7 +14,7 @@ from venice_billing.testing._text import to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Response
+    from contract.model import Contract, Response
 
 HeaderList = list[tuple[str, str]]
 
@@ -56,22 +56,22 @@ def ascending(text: str) -> str:
 
 def plain_headers(contract: Contract, response: Response) -> HeaderList:
     """Return every documented header with a plain value."""
-    texts = {name: header_texts(contract, name, schema) for name, schema in response.headers.items()}
+    texts = {name: header_texts(contract, name, header.schema) for name, header in response.headers.items()}
     return [(name, some[0]) for name, some in texts.items()]
 
 
 def header_corners(contract: Contract, response: Response) -> Iterator[HeaderList]:
     """Yield the headers with one of them at another corner of its schema, each in turn."""
     plain = plain_headers(contract, response)
-    for name, schema in response.headers.items():
-        for text in header_texts(contract, name, schema)[1:]:
+    for name, header in response.headers.items():
+        for text in header_texts(contract, name, header.schema)[1:]:
             yield [(other, text if other == name else value) for other, value in plain]
 
 
 def header_texts(contract: Contract, name: str, schema: Any) -> list[str]:
     """Return header values the schema admits, at least one.
 
-    Lengths, patterns and bounds of an answer may be relaxed without breaking anybody, so where the contract names
+    Lengths, patterns and bounds of a response may be relaxed without breaking anybody, so where the contract names
     none, the values stay as plain as those it used to ask for.
     """
     if name in _WELL_FORMED and contract.validator(schema).is_valid(_WELL_FORMED[name]):

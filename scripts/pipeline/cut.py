@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from _documents import METHODS, Document, UnreadableDocumentError, is_billing_path
-from _schemas import refuse_malformed
-from _structure import Kind, objects, operations, rebuild
+from contract.document import (
+    SCHEMA_PREFIX,
+    Document,
+    UnreadableDocumentError,
+    is_billing_path,
+    operations,
+    path_item,
+    target,
+    written_out,
+)
+from contract.structure import Kind, objects, rebuild
+from pipeline.well_formed import refuse_malformed
 
-SCHEMA_PREFIX = "#/components/schemas/"
 _TAG = "Billing"
 _SHARED = ("servers", "security")  # what all operations of a document have in common
 _PROSE_KEYS = frozenset({"description", "summary", "title", "externalDocs", "examples", "callbacks", "links"})
@@ -29,10 +37,13 @@ def cut_billing(upstream: Document) -> Document:
     document: Document = {
         "openapi": str(upstream.get("openapi", "3.0.0")),
         "info": {"title": "", "version": str(_mapping(upstream.get("info")).get("version", "unknown"))},
-        "paths": {path: _path_item(upstream, item) for path, item in found.items()},
+        "paths": {},
         **{key: upstream[key] for key in _SHARED if upstream.get(key)},
     }
-    if not any(True for _ in operations(document)):
+    for path, method, operation in operations(upstream, found.__contains__):
+        shared = path_item(upstream, path).get("parameters")
+        document["paths"].setdefault(path, {})[method] = _operation(upstream, operation, shared)
+    if not document["paths"]:
         raise UnreadableDocumentError("the document has no billing operation: there is nothing to generate")
     document["components"] = {
         "schemas": _reachable_schemas(upstream, document),
@@ -54,15 +65,14 @@ def schema_references(node: Any, kind: Kind = "document") -> set[str]:
     return {str(ref).removeprefix(SCHEMA_PREFIX) for ref in references if ref is not None}
 
 
-def _path_item(upstream: Document, item: Any) -> Document:
-    """Return the operations of a path, each with the path's own parameters folded in."""
-    item = _mapping(_written_out(upstream, item))
-    found = {method: dict(item[method]) for method in METHODS if isinstance(item.get(method), dict)}
-    for operation in found.values():
-        operation["parameters"] = _with_shared(operation.get("parameters") or [], item.get("parameters") or [])
-        operation["responses"] = _mapping(operation.get("responses"))
-        operation["tags"] = [_TAG]
-    return found
+def _operation(upstream: Document, raw: Document, shared: Any) -> Document:
+    """Return an operation by itself, with the parameters of its path folded in."""
+    operation: Document = written_out(upstream, raw, keep_schemas=True)
+    of_path = written_out(upstream, shared or [], keep_schemas=True)
+    operation["parameters"] = _with_shared(operation.get("parameters") or [], of_path)
+    operation["responses"] = _mapping(operation.get("responses"))
+    operation["tags"] = [_TAG]
+    return operation
 
 
 def _with_shared(own: list[Document], shared: list[Document]) -> list[Document]:
@@ -70,35 +80,12 @@ def _with_shared(own: list[Document], shared: list[Document]) -> list[Document]:
     return [*own, *(one for one in shared if (one.get("name"), one.get("in")) not in named)]
 
 
-def _written_out(upstream: Document, node: Any, trail: tuple[str, ...] = ()) -> Any:
-    """Return `node` with every reference replaced by its target, those to schemas excepted."""
-    if isinstance(node, list):
-        return [_written_out(upstream, item, trail) for item in node]
-    if not isinstance(node, dict):
-        return node
-    reference = node.get("$ref")
-    if isinstance(reference, str) and not reference.startswith(SCHEMA_PREFIX):
-        if reference in trail:
-            raise UnreadableDocumentError(f"the reference {reference} leads back to itself")
-        return _written_out(upstream, _target(upstream, reference), (*trail, reference))
-    return {key: _written_out(upstream, value, trail) for key, value in node.items()}
-
-
-def _target(upstream: Document, reference: str) -> Any:
-    node: Any = upstream
-    for part in reference.removeprefix("#/").split("/"):
-        node = _mapping(node).get(part.replace("~1", "/").replace("~0", "~"))
-    if node is None:
-        raise UnreadableDocumentError(f"the reference {reference} leads nowhere")
-    return node
-
-
 def _reachable_schemas(upstream: Document, document: Document) -> dict[str, Any]:
     found: dict[str, Any] = {}
     wanted = schema_references(document)
     while missing := sorted(wanted - found.keys()):
         for name in missing:
-            found[name] = _written_out(upstream, _target(upstream, SCHEMA_PREFIX + name))
+            found[name] = written_out(upstream, target(upstream, SCHEMA_PREFIX + name), keep_schemas=True)
             wanted |= schema_references(found[name], "schema")
     return found
 
@@ -109,7 +96,7 @@ def _used_security_schemes(upstream: Document, document: Document) -> dict[str, 
         requirements += operation.get("security") or []
     used = {name for requirement in requirements for name in requirement}
     schemes = _mapping(_mapping(upstream.get("components")).get("securitySchemes"))
-    return {name: _written_out(upstream, scheme) for name, scheme in schemes.items() if name in used}
+    return {name: written_out(upstream, scheme, keep_schemas=True) for name, scheme in schemes.items() if name in used}
 
 
 def _without_prose(kind: Kind, node: Document) -> Document:

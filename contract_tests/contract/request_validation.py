@@ -1,4 +1,4 @@
-"""Judge a request by the contract alone: an independent validator over the query as one closed object."""
+"""Validate a request by the contract alone, the query as one closed object; nothing of the client takes part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import httpx
-    from _contract import Contract, Operation, Parameter
+
+    from contract.model import Contract, Operation, Parameter
 
 # OpenAPI says so: these are described by `content` and `security`, not by parameters.
 _DESCRIBED_ELSEWHERE = frozenset({"accept", "authorization", "content-type"})
@@ -31,8 +32,8 @@ class Problem:
     what: str
 
 
-class Judge:
-    """Knows what one contract admits; `promised` is the contract the client was made for.
+class RequestValidator:
+    """Tells what of a request one contract does not admit; `promised` is the contract the client was made for.
 
     What a query text means, a number or a text, is for its sender to say: it is read as `promised` types it.
     """
@@ -127,8 +128,9 @@ def _header_problems(operation: Operation, request: httpx.Request) -> Iterator[t
     accepted = request.headers.get("accept", "")
     offered = {media_type for response in operation.responses if response.is_success for media_type in response.bodies}
     if accepted not in offered:
-        yield f"responses.200.{accepted}", f"asks for {accepted}, which is never answered"
-    if operation.demands_body and not request.headers.get("content-length", "0").strip("0"):
+        yield f"responses.200.{accepted}", f"asks for {accepted}, which no success has"
+    demanded = operation.request_body is not None and operation.request_body.required
+    if demanded and not request.headers.get("content-length", "0").strip("0"):
         yield "requestBody", "sends no body"
 
 
@@ -136,7 +138,10 @@ def _security_problems(operation: Operation, request: httpx.Request) -> Iterator
     """Yield a problem unless the bearer key that is sent is one of the ways to authenticate."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     bearer = scheme == "Bearer" and bool(token)
-    ways = [[(part.get("type"), str(part.get("scheme", "")).lower()) for part in way] for way in operation.ways]
+    ways = [
+        [(part.scheme.get("type"), str(part.scheme.get("scheme", "")).lower()) for part in way]
+        for way in operation.ways
+    ]
     if not bearer or [("http", "bearer")] not in ways:
         yield "security", "authenticates by a bearer key, which is not asked for"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from _documents import METHODS, Document
+from contract.document import METHODS, Document
 
 Kind = str
 Visit = Callable[[Kind, Document], Any]
@@ -82,14 +82,6 @@ def objects(node: Any, kind: Kind = "document") -> Iterator[tuple[Kind, Document
     for key, child_kind, container in parts(node, kind):
         for child in _contained(node[key], container):
             yield from objects(child, child_kind)
-
-
-def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
-    """Yield (path, method, operation) for every operation of the document."""
-    for path, item in document["paths"].items():
-        for method in METHODS:
-            if isinstance(item, dict) and isinstance(item.get(method), dict):
-                yield path, method, item[method]
 
 
 def _rebuild_child(value: Any, visit: Visit, child: tuple[Kind, Container] | None) -> Any:

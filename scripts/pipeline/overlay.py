@@ -21,7 +21,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from _documents import Document
+    from contract.document import Document
 
 
 class Status(Enum):

@@ -1,4 +1,4 @@
-"""Judge an answer of the live API by the contract: what is broken, what has merely drifted. Pure.
+"""Judge a response of the live API by the contract: what it breaks, and what it has beyond the contract. Pure.
 
 Nothing of a body is repeated but names and enum values: what is unknown is reported by its place.
 """
@@ -16,12 +16,12 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _contract import Contract, Operation
-    from _contract_diff_dialect import Schema
+    from contract.model import Contract, Operation
+    from contract.schemas import Schema
 
 JSON = "application/json"
 _LONGEST_NAME = 60
-# What an answer may exceed without any reader noticing: enums are open, and numbers and texts of any size are read.
+# What a response may exceed without any reader noticing: enums are open, and numbers and texts of any size are read.
 _LOOSE = frozenset(
     {
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
@@ -39,12 +39,12 @@ class Verdict(StrEnum):
     DRIFT = "drift"
     """The API does what no document names; the client copes."""
     UNANSWERED = "unanswered"
-    """The API gave a documented failure, or none, where an answer was due: nothing was learnt."""
+    """The API failed in a documented way, or did not respond: nothing was learnt."""
 
 
 @frozen
 class Finding:
-    """One thing found in the answers of one operation."""
+    """One thing found in the responses of one operation."""
 
     operation: str
     location: str
@@ -54,12 +54,12 @@ class Finding:
 
 @frozen
 class Judge:
-    """Knows the contract."""
+    """Finds what a response breaks, or has beyond the contract."""
 
     contract: Contract
 
     def findings(self, operation: Operation, status: int, content_type: str, content: bytes) -> Iterator[Finding]:
-        """Yield everything about one answer that the contract does not name."""
+        """Yield everything about one response that the contract does not name."""
         place = f"responses.{status}"
         response = operation.response(status)
         if response is None:
@@ -70,7 +70,7 @@ class Judge:
             verdict = Verdict.BROKEN if response.is_success else Verdict.DRIFT
             yield Finding(operation.name, place, f"media type {named(media_type)}", verdict)
         elif media_type == JSON:
-            schema = response.bodies[media_type]
+            schema = response.bodies[media_type].schema
             for location, what, verdict in self._body(schema, content):
                 there = f"{place}.{media_type}{location}"
                 if response.is_success:

@@ -11,7 +11,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from _contract_diff_dialect import Reader
+    from contract.schemas import Reader
 
 
 class Severity(StrEnum):
@@ -34,13 +34,14 @@ class Change:
 
 @frozen
 class Pair:
-    """One operation in its old and its new document; makes the rows that name it."""
+    """The name of an operation, and the readers of its old and its new document."""
 
     operation: str
     old: Reader
     new: Reader
 
     def row(self, location: str, kind: str, severity: Severity) -> Change:
+        """Return a row of this operation."""
         return Change(self.operation, location, kind, severity)
 
 

@@ -6,13 +6,12 @@ import re
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from _cut import SCHEMA_PREFIX
-from _structure import operations
+from contract.document import SCHEMA_PREFIX, operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _documents import Document
+    from contract.document import Document
 
 # The four operations we know, by path: upstream has not always given them these ids.
 _OPERATION_IDS = {

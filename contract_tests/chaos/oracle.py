@@ -1,4 +1,4 @@
-"""What was delivered against what the ledger holds: every row once, in its order, to the digit."""
+"""Compare what was delivered with what the ledger holds: every row once, in its order, to the digit."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HEADER = ",".join(CSV_COLUMNS)
 _NAMES = {*CSV_COLUMNS, "inferenceDetails"}
 
 
-def judge(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:
+def compare(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:
     """Note in the result what is lost, repeated, out of order, or of no ledger.
 
     Args:
-        result: Of the run.
+        result: Of the scenario.
         received: Entries, or CSV records as bytes, in the order of delivery.
-        before: The rows of the ledger when the run began, in the order of the walk.
+        before: The rows of the ledger when the scenario began, in the order of the walk.
         after: The same when it ended: what was booked on the way may have been delivered, but need not.
         changing: Whether anything was booked on the way.
     """

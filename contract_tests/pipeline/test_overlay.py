@@ -1,0 +1,83 @@
+"""Corrections, kept as overlays: what each changes, and which of them upstream has overtaken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import regenerate
+from contract_tests.support.paths import ROOT
+from pipeline.overlay import Action, Status, apply_overlay, load_overlay
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PUBLISHED = sorted((ROOT.parent / "shared" / "specs").glob("venice-swagger-*.yaml"))
+_needs_published = pytest.mark.skipif(not _PUBLISHED, reason="the published documents are not beside this checkout")
+
+
+def _apply(document: Any, **action: Any) -> tuple[Any, Status]:
+    corrected, outcomes = apply_overlay(document, [Action(**action)])
+    return corrected, outcomes[0].status
+
+
+def test_a_correction_changes_a_copy() -> None:
+    document = {"a": {"b": 1}}
+    corrected, status = _apply(document, target="$.a", update={"b": 2, "c": 3})
+    assert (corrected, status) == ({"a": {"b": 2, "c": 3}}, Status.APPLIED)
+    assert document == {"a": {"b": 1}}
+
+
+def test_a_correction_of_what_is_not_there_is_reported() -> None:
+    assert _apply({"a": {}}, target="$.b", update={"c": 1}) == ({"a": {}}, Status.MISSING)
+
+
+def test_a_correction_that_changes_nothing_is_reported_as_mended() -> None:
+    assert _apply({"a": {"b": [1, 2]}}, target="$.a", update={"b": [2]})[1] is Status.MENDED
+
+
+def test_a_correction_of_what_upstream_says_otherwise_now_is_applied_and_reported() -> None:
+    action = {"target": "$.a", "update": {"type": "integer"}, "upstream": {"has": {"type": "number"}}}
+    assert _apply({"a": {"type": "number"}}, **action)[1] is Status.APPLIED
+    assert _apply({"a": {"type": "string"}}, **action) == ({"a": {"type": "integer"}}, Status.CHANGED)
+    assert _apply({"a": {"x": 1}}, target="$.a", update={"y": 1}, upstream={"lacks": ["x"]})[1] is Status.CHANGED
+
+
+def test_an_array_appends_only_what_is_not_there() -> None:
+    assert _apply({"a": [1, 2]}, target="$", update={"a": [2, 3]})[0] == {"a": [1, 2, 3]}
+
+
+def test_a_reference_replaces_what_stood_beside_it() -> None:
+    assert _apply({"a": {"type": "string"}}, target="$.a", update={"$ref": "#/b"})[0] == {"a": {"$ref": "#/b"}}
+
+
+def test_a_fill_adds_only_keys_that_are_absent() -> None:
+    corrected, _ = _apply({"a": {"b": [1]}}, target="$.a", update={"b": [2], "c": 3}, fill=True)
+    assert corrected == {"a": {"b": [1], "c": 3}}
+
+
+def test_a_removal_takes_every_match() -> None:
+    document = {"a": {"shut": False, "b": {"shut": True}}, "c": {"shut": False}}
+    corrected, status = _apply(document, target="$..[?@.shut == false].shut", remove=True)
+    assert (corrected, status) == ({"a": {"b": {"shut": True}}, "c": {}}, Status.APPLIED)
+
+
+def test_every_correction_gives_its_reason() -> None:
+    assert [one.target for one in load_overlay(ROOT / "openapi/corrections.yaml") if len(one.description) < 20] == []
+
+
+@_needs_published
+def test_upstream_still_says_what_the_corrections_were_written_against() -> None:
+    _, outcomes = regenerate.contract_from(_PUBLISHED[-1].read_bytes(), "latest")
+    assert [outcome.action.target for outcome in outcomes if outcome.status is Status.CHANGED] == []
+
+
+@_needs_published
+def test_the_report_tells_a_maintainer_what_upstream_has_overtaken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert regenerate.main(["--upstream", str(_PUBLISHED[0]), "--check", "--output", str(tmp_path)]) == 1
+    report = capsys.readouterr().err
+    assert "\n  $.paths['/billing/usage'].get.responses: Upstream reduced" in report
+    assert all(f"corrections, {status.value}: " in report for status in Status)
