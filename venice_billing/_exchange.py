@@ -1,4 +1,4 @@
-"""A request out, an answer in, bounded and proven whole: what both drivers know of the wire.
+"""A request out, a response in, bounded and proven whole: what both drivers know of HTTP.
 
 What happens on the wire becomes an outcome, never an exception: so no traceback of a public error has a frame that
 holds the key.
@@ -31,8 +31,8 @@ _USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-class Wire:
-    """How requests and answers look on the wire, in either flavour."""
+class Exchange:
+    """Builds requests and reads responses, in either flavour."""
 
     def __init__(self, base_url: str, key: Secret) -> None:
         self._base_url = base_url
@@ -52,9 +52,9 @@ class Wire:
             extensions=bound.extensions(),
         )
 
-    def answer(self, response: httpx.Response) -> Answer:
-        """Return an answer whose body is to be read."""
-        return Answer(response, self._key)
+    def incoming(self, response: httpx.Response) -> IncomingResponse:
+        """Return a response whose body is to be read."""
+        return IncomingResponse(response, self._key)
 
     def fault(self, fault: Exception) -> Outcome:
         """Return the outcome of a request that failed."""
@@ -69,8 +69,8 @@ class Wire:
         return self._urls[path]
 
 
-class Answer:
-    """An answer while it is read; whatever is wrong with its body becomes part of the outcome.
+class IncomingResponse:
+    """A response while it is read; whatever is wrong with its body becomes part of the outcome.
 
     Of the body of an error only the beginning is read: it is for a message.
     """
@@ -102,7 +102,7 @@ class Answer:
             return False
 
     def outcome(self) -> Outcome:
-        """Return the answer, whole; of an error whose body is unreadable, status and headers are enough."""
+        """Return the whole response; of an error whose body is unreadable, status and headers are enough."""
         body = self._body()
         if self._is_success and not self._problem and not self._is_whole(body):
             self._problem = (
