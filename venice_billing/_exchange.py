@@ -141,7 +141,9 @@ class IncomingResponse:
         if (length := self._length()) is not None:
             return self.is_read or self._received == length
         headers = self._response.headers
-        if "chunked" in headers.get("transfer-encoding", "") or self._response.http_version.startswith("HTTP/2"):
+        # HTTP/2 marks the end of a body. The version of a response proves nothing: an HTTP/1.1 server may write any.
+        # Streams with numbers are httpcore's own word that the connection speaks HTTP/2.
+        if "chunked" in headers.get("transfer-encoding", "") or "stream_id" in self._response.extensions:
             return True
         if not body or (self._reader is not None and self._reader.proves_its_end):
             return True  # of nothing, nothing is missing; and nothing is no document of any kind

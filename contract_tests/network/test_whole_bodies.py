@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from contract_tests.support.scripted_server import ScriptedServer, then_close
@@ -14,6 +15,7 @@ from venice_billing import APIConnectionError, ResponseValidationError, ServerEr
 from venice_billing.errors import _BODY_LIMIT
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from contract_tests.support.flavours import Flavour
@@ -28,9 +30,12 @@ _CSV_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n"
 _GZIP = b"Content-Encoding: gzip\r\n"
 
 
-@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+@pytest.mark.parametrize("version", [b"1.1", b"1.0", b"2.0", b"2.7"])
 async def test_csv_without_a_length_is_refused_wherever_it_ends(flavour: Flavour, version: bytes) -> None:
-    """Where the connection ends at the end of a record, nothing else tells that records are missing."""
+    """Where the connection ends at the end of a record, nothing else tells that records are missing.
+
+    The version in a status line is text that a server writes: it does not make the connection one of HTTP/2.
+    """
     for body in (_CSV, b"".join(_ROWS[:41])):
         with ScriptedServer(then_close(_CSV_HEAD.replace(b"1.1", version) + b"\r\n" + body)) as server:
             face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
@@ -39,8 +44,34 @@ async def test_csv_without_a_length_is_refused_wherever_it_ends(flavour: Flavour
             await face.close()
 
 
-async def test_an_export_of_cut_pages_fails(flavour: Flavour, tmp_path: Path) -> None:
-    with ScriptedServer(then_close(_CSV_HEAD + b"\r\n" + b"".join(_ROWS[:41]))) as server:
+async def test_csv_over_http2_needs_no_length(flavour: Flavour) -> None:
+    """HTTP/2 ends each body with a flag of its own; only a connection of httpcore's has numbered streams."""
+
+    class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield _CSV
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield _CSV
+
+    extensions: dict[str, Any] = {"http_version": b"HTTP/2"}
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/csv"}, stream=Body(), extensions=dict(extensions))
+
+    face = flavour.open(
+        "a-key-of-length", http_client=flavour.http(transport=httpx.MockTransport(handle)), max_retries=0
+    )
+    with pytest.raises(ResponseValidationError, match="names no length"):
+        await face.call("get_usage_history", format="csv")
+    extensions["stream_id"] = 1
+    assert await face.call("get_usage_history", format="csv") == _CSV
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"2.0"])
+async def test_an_export_of_cut_pages_fails(flavour: Flavour, tmp_path: Path, version: bytes) -> None:
+    head = _CSV_HEAD.replace(b"1.1", version)
+    with ScriptedServer(then_close(head + b"\r\n" + b"".join(_ROWS[:41]))) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
         with pytest.raises(ResponseValidationError, match="names no length"):
             await face.call("export_usage_csv", tmp_path / "usage.csv")
