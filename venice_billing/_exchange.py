@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from venice_billing._secret import Secret
     from venice_billing_api.deadline import Deadline
 
-BODY_LIMIT = 5 * 1024 * 1024
-"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and JSON grows thirtyfold when it is read."""
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and lists in lists take fifty times their text."""
 _ERROR_LIMIT = 68 * 1024
 """Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
