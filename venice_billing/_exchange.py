@@ -24,9 +24,10 @@ BODY_LIMIT = 3 * 1024 * 1024
 _ERROR_LIMIT = 68 * 1024
 """Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
-# UnicodeError: httpx reads the address of a redirect also where it does not follow it.
+# UnicodeError: a client of the user's own reads the address of a redirect also where it does not follow it.
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
+_ALL_HEADERS = "venice_billing.headers"
 _USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -53,7 +54,8 @@ class Exchange:
         )
 
     def incoming(self, response: httpx.Response) -> IncomingResponse:
-        """Return a response whose body is to be read."""
+        """Return a response whose body is to be read, with all of its headers."""
+        response.headers = response.extensions.pop(_ALL_HEADERS, response.headers)
         return IncomingResponse(response, self._key)
 
     def fault(self, fault: Exception) -> Outcome:
@@ -67,6 +69,21 @@ class Exchange:
         if path not in self._urls:
             self._urls[path] = httpx.URL(self._base_url + path)
         return self._urls[path]
+
+
+def set_location_aside(response: httpx.Response) -> None:
+    """Take out the address of a redirect until `Exchange.incoming`: a response hook for clients of this package.
+
+    httpx builds the next request also where redirects are not followed, and fails where the address is none.
+    """
+    if "location" in response.headers:
+        response.extensions[_ALL_HEADERS] = response.headers.copy()
+        del response.headers["location"]
+
+
+async def set_location_aside_async(response: httpx.Response) -> None:
+    """Do the same in an asynchronous client."""
+    set_location_aside(response)
 
 
 class IncomingResponse:

@@ -14,6 +14,7 @@ from urllib.request import getproxies
 import httpx
 
 from venice_billing._event_loops import has_ended, running_loop
+from venice_billing._exchange import set_location_aside, set_location_aside_async
 from venice_billing._forks import heed_forks
 from venice_billing.errors import InvalidParameterError
 from venice_billing_api.deadline import bound_async, bound_sync, leave_all, shut
@@ -64,6 +65,8 @@ class Connections:
         self._client = given if self._settings is None else self._made(self._settings)
         if given is not None:
             bound_sync(given)
+            if owned:
+                _add_hook(given, set_location_aside)
         heed_forks(self)
 
     @property
@@ -125,6 +128,7 @@ class Connections:
     def _made(settings: _Settings) -> httpx.Client:
         client = settings.make(httpx.Client)
         bound_sync(client)
+        _add_hook(client, set_location_aside)
         return client
 
 
@@ -144,6 +148,8 @@ class AsyncConnections:
         self._inherited: list[object] = []
         if given is not None:
             bound_async(given)
+            if owned:
+                _add_hook(given, set_location_aside_async)
         heed_forks(self)
 
     @property
@@ -173,8 +179,10 @@ class AsyncConnections:
         if client is None and self._settings is not None:
             for other in [other for other in list(self._clients) if has_ended(other)]:
                 self._clients.pop(other, None)
-            client = self._clients[loop] = self._settings.make(httpx.AsyncClient)
+            client = self._settings.make(httpx.AsyncClient)
             bound_async(client)
+            _add_hook(client, set_location_aside_async)
+            self._clients[loop] = client
         if client is None:
             raise ClosedError
         return client
@@ -234,6 +242,11 @@ class _Settings:
             context = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
             self._tls = context
         return context
+
+
+def _add_hook(client: httpx.Client | httpx.AsyncClient, hook: Callable[[httpx.Response], Any]) -> None:
+    """Let a client of this package call a hook with each response."""
+    client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks["response"], hook]}
 
 
 class _NoCookies(CookieJar):
