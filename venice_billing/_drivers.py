@@ -10,7 +10,7 @@ import httpx
 from venice_billing._call import Closed, Expired, Outcome, Send, Steps, Wait
 from venice_billing._clock import Pace, SystemClock
 from venice_billing._event_loops import under_asyncio
-from venice_billing._exchange import FAULTS, Wire
+from venice_billing._exchange import FAULTS, Exchange
 from venice_billing._http_client import ClosedError
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
 from venice_billing._walk.windows import work_alone
@@ -38,7 +38,7 @@ class Driver:
     def __init__(self, connections: Connections, configuration: Configuration, clock: Pace) -> None:
         self.connections = connections
         self.clock = clock
-        self._wire = Wire(configuration.base_url, configuration.key)
+        self._exchange = Exchange(configuration.base_url, configuration.key)
 
     def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""
@@ -115,23 +115,23 @@ class Driver:
         while True:
             bound.begin()
             try:
-                return self._exchange(client, send, bound, until)
+                return self._send_once(client, send, bound, until)
             except (*FAULTS, RuntimeError) as fault:
-                if (outcome := _outcome_of(fault, bound, self._wire, self.connections)) is not None:
+                if (outcome := _outcome_of(fault, bound, self._exchange, self.connections)) is not None:
                     return outcome
 
-    def _exchange(self, client: httpx.Client, send: Send, bound: Deadline, until: float) -> Outcome:
-        request = self._wire.request(client, send, bound)
+    def _send_once(self, client: httpx.Client, send: Send, bound: Deadline, until: float) -> Outcome:
+        request = self._exchange.request(client, send, bound)
         response = client.send(request, stream=True, auth=None, follow_redirects=False)
         with closing(response):
-            answer = self._wire.answer(response)
+            incoming = self._exchange.incoming(response)
             # Not `iter_raw`, which lets the next request have the connection before it is looked at.
-            if not answer.is_read and isinstance(response.stream, httpx.SyncByteStream):
+            if not incoming.is_read and isinstance(response.stream, httpx.SyncByteStream):
                 for chunk in response.stream:
-                    if not answer.take(chunk) or self.clock.monotonic() > until:
+                    if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
                 leave_unless_clean(response)
-        return Expired() if self.clock.monotonic() > until else answer.outcome()
+        return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 
 class AsyncDriver:
@@ -140,7 +140,7 @@ class AsyncDriver:
     def __init__(self, connections: AsyncConnections, configuration: Configuration, clock: Pace) -> None:
         self.connections = connections
         self.clock = clock
-        self._wire = Wire(configuration.base_url, configuration.key)
+        self._exchange = Exchange(configuration.base_url, configuration.key)
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a call to its value."""
@@ -211,7 +211,7 @@ class AsyncDriver:
         except TimeoutError:
             return Closed() if self.connections.is_closed else Expired()
         except OSError as error:  # anyio imports what it needs of an event loop at the first call
-            return self._wire.fault(error)
+            return self._exchange.fault(error)
         except Exception:
             raise
         except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold what is sent
@@ -222,26 +222,26 @@ class AsyncDriver:
         while True:
             bound.begin()
             try:
-                return await self._exchange(client, send, bound, until)
+                return await self._send_once(client, send, bound, until)
             except (*FAULTS, RuntimeError) as fault:
-                if (outcome := _outcome_of(fault, bound, self._wire, self.connections)) is not None:
+                if (outcome := _outcome_of(fault, bound, self._exchange, self.connections)) is not None:
                     return outcome
 
-    async def _exchange(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
-        request = self._wire.request(client, send, bound)
+    async def _send_once(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
+        request = self._exchange.request(client, send, bound)
         response = await client.send(request, stream=True, auth=None, follow_redirects=False)
         async with aclosing(response):
-            answer = self._wire.answer(response)
-            if not answer.is_read and isinstance(response.stream, httpx.AsyncByteStream):
+            incoming = self._exchange.incoming(response)
+            if not incoming.is_read and isinstance(response.stream, httpx.AsyncByteStream):
                 async for chunk in response.stream:
-                    if not answer.take(chunk) or self.clock.monotonic() > until:
+                    if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
                 leave_unless_clean(response)
-        return Expired() if self.clock.monotonic() > until else answer.outcome()
+        return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 
 def _outcome_of(
-    fault: Exception, bound: Deadline, wire: Wire, connections: Connections | AsyncConnections
+    fault: Exception, bound: Deadline, exchange: Exchange, connections: Connections | AsyncConnections
 ) -> Outcome | None:
     """Return the outcome of a request that failed; None if no server has seen it, and it is to be sent once more."""
     if connections.is_closed:
@@ -251,4 +251,4 @@ def _outcome_of(
     is_expired = isinstance(fault, httpx.TimeoutException)
     if bound.is_stale and isinstance(fault, httpx.TransportError) and not is_expired:
         return None
-    return wire.fault(fault)
+    return exchange.fault(fault)

@@ -1,4 +1,4 @@
-"""A request out, an answer in, bounded and proven whole: what both drivers know of the wire.
+"""A request out, a response in, bounded and proven whole: what both drivers know of HTTP.
 
 What happens on the wire becomes an outcome, never an exception: so no traceback of a public error has a frame that
 holds the key.
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from venice_billing._secret import Secret
     from venice_billing_api.deadline import Deadline
 
-BODY_LIMIT = 5 * 1024 * 1024
-"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and JSON grows thirtyfold when it is read."""
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and lists in lists take fifty times their text."""
 _ERROR_LIMIT = 68 * 1024
 """Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
 # OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
-# UnicodeError: httpx reads the address of a redirect also where it does not follow it.
+# UnicodeError: a client of the user's own reads the address of a redirect also where it does not follow it.
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
+_ALL_HEADERS = "venice_billing.headers"
 _USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
-class Wire:
-    """How requests and answers look on the wire, in either flavour."""
+class Exchange:
+    """Builds requests and reads responses, in either flavour."""
 
     def __init__(self, base_url: str, key: Secret) -> None:
         self._base_url = base_url
@@ -52,9 +53,10 @@ class Wire:
             extensions=bound.extensions(),
         )
 
-    def answer(self, response: httpx.Response) -> Answer:
-        """Return an answer whose body is to be read."""
-        return Answer(response, self._key)
+    def incoming(self, response: httpx.Response) -> IncomingResponse:
+        """Return a response whose body is to be read, with all of its headers."""
+        response.headers = response.extensions.pop(_ALL_HEADERS, response.headers)
+        return IncomingResponse(response, self._key)
 
     def fault(self, fault: Exception) -> Outcome:
         """Return the outcome of a request that failed."""
@@ -69,8 +71,23 @@ class Wire:
         return self._urls[path]
 
 
-class Answer:
-    """An answer while it is read; whatever is wrong with its body becomes part of the outcome.
+def set_location_aside(response: httpx.Response) -> None:
+    """Take out the address of a redirect until `Exchange.incoming`: a response hook for clients of this package.
+
+    httpx builds the next request also where redirects are not followed, and fails where the address is none.
+    """
+    if "location" in response.headers:
+        response.extensions[_ALL_HEADERS] = response.headers.copy()
+        del response.headers["location"]
+
+
+async def set_location_aside_async(response: httpx.Response) -> None:
+    """Do the same in an asynchronous client."""
+    set_location_aside(response)
+
+
+class IncomingResponse:
+    """A response while it is read; whatever is wrong with its body becomes part of the outcome.
 
     Of the body of an error only the beginning is read: it is for a message.
     """
@@ -102,7 +119,7 @@ class Answer:
             return False
 
     def outcome(self) -> Outcome:
-        """Return the answer, whole; of an error whose body is unreadable, status and headers are enough."""
+        """Return the whole response; of an error whose body is unreadable, status and headers are enough."""
         body = self._body()
         if self._is_success and not self._problem and not self._is_whole(body):
             self._problem = (
@@ -141,7 +158,9 @@ class Answer:
         if (length := self._length()) is not None:
             return self.is_read or self._received == length
         headers = self._response.headers
-        if "chunked" in headers.get("transfer-encoding", "") or self._response.http_version.startswith("HTTP/2"):
+        # HTTP/2 marks the end of a body. The version of a response proves nothing: an HTTP/1.1 server may write any.
+        # Streams with numbers are httpcore's own word that the connection speaks HTTP/2.
+        if "chunked" in headers.get("transfer-encoding", "") or "stream_id" in self._response.extensions:
             return True
         if not body or (self._reader is not None and self._reader.proves_its_end):
             return True  # of nothing, nothing is missing; and nothing is no document of any kind

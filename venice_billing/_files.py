@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from venice_billing.errors import ExportError
+from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
 _MODE = 0o600  # a bill is its owner's business
 _ATTEMPTS = 100
 _NOT_OURS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
+_LONGEST_NAME = 255  # where the system does not tell
+_LONGEST_SUFFIX = len(".progress")
 _FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def check_length(target: Path) -> None:
+    """Refuse a name that is too long for a file.
+
+    Raises:
+        InvalidParameterError: It is.
+    """
+    length, limit = _length(target.name), _longest_name(target.parent)
+    if length > limit:
+        raise InvalidParameterError("path", str(target), f"a file whose name has at most {limit} bytes, not {length}")
+
+
+def marked_name(target: Path, mark: str) -> str:
+    """Return the name of a file beside `target`, without its suffix; a long name is cut, and its mark is another."""
+    room = _longest_name(target.parent) - len(f".{mark}") - _LONGEST_SUFFIX
+    name = target.name
+    if _length(name) > room:
+        mark = hashlib.blake2b(f"{mark}\n".encode() + os.fsencode(name), digest_size=len(mark) // 2).hexdigest()
+        while _length(name) > room:
+            name = name[:-1]
+    return f"{name}.{mark}"
 
 
 def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
@@ -87,6 +112,19 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        told = os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):
+        return _LONGEST_NAME
+    return told if told > 0 else _LONGEST_NAME
+
+
+def _length(name: str) -> int:
+    """Return the length of a name in what the system counts: bytes; on Windows units of UTF-16."""
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
 
 
 def _descriptor(path: Path) -> int:

@@ -6,7 +6,9 @@ is of no use. So without an httpx client of the user's own there is one for each
 
 from __future__ import annotations
 
+import os
 import threading
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies
@@ -14,6 +16,7 @@ from urllib.request import getproxies
 import httpx
 
 from venice_billing._event_loops import has_ended, running_loop
+from venice_billing._exchange import set_location_aside, set_location_aside_async
 from venice_billing._forks import heed_forks
 from venice_billing.errors import InvalidParameterError
 from venice_billing_api.deadline import bound_async, bound_sync, leave_all, shut
@@ -64,6 +67,8 @@ class Connections:
         self._client = given if self._settings is None else self._made(self._settings)
         if given is not None:
             bound_sync(given)
+            if owned:
+                _add_hook(given, set_location_aside)
         heed_forks(self)
 
     @property
@@ -125,6 +130,7 @@ class Connections:
     def _made(settings: _Settings) -> httpx.Client:
         client = settings.make(httpx.Client)
         bound_sync(client)
+        _add_hook(client, set_location_aside)
         return client
 
 
@@ -145,6 +151,8 @@ class AsyncConnections:
         self._inherited: list[object] = []
         if given is not None:
             bound_async(given)
+            if owned:
+                _add_hook(given, set_location_aside_async)
         heed_forks(self)
 
     @property
@@ -174,8 +182,10 @@ class AsyncConnections:
         if client is None and self._settings is not None:
             for other in [other for other in list(self._clients) if has_ended(other)]:
                 self._clients.pop(other, None)
-            client = self._clients[loop] = self._settings.make(httpx.AsyncClient)
+            client = self._settings.make(httpx.AsyncClient)
             bound_async(client)
+            _add_hook(client, set_location_aside_async)
+            self._clients[loop] = client
         if client is None:
             raise ClosedError
         return client
@@ -213,9 +223,8 @@ class _Settings:
         self._tls: ssl.SSLContext | None = None
         self._inherited: list[object] = []
         if not self._is_plain:
-            self._verify()
-            _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", _check_proxies)
-            _explained("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY", lambda: self.make(httpx.Client)).close()
+            _check_proxies(verify=self._verify())
+            _check_proxy_setting("no_proxy", lambda: self.make(httpx.Client))
 
     def make(self, kind: type[Client]) -> Client:
         """Return a client of one kind, without any connection yet; plain http passes no proxy, which reads the key."""
@@ -232,9 +241,13 @@ class _Settings:
             return False
         context = self._tls
         if context is None:
-            context = _explained("SSL_CERT_FILE, SSL_CERT_DIR or SSLKEYLOGFILE", httpx.create_ssl_context)
-            self._tls = context
+            context = self._tls = _tls_context()
         return context
+
+
+def _add_hook(client: httpx.Client | httpx.AsyncClient, hook: Callable[[httpx.Response], Any]) -> None:
+    """Let a client of this package call a hook with each response."""
+    client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks["response"], hook]}
 
 
 class _NoCookies(CookieJar):
@@ -259,24 +272,72 @@ def _load_event_loops() -> None:
     from venice_billing_api import network  # noqa: F401, PLC0415 - as above
 
 
-def _check_proxies() -> None:
-    """Refuse a port that no computer has: the system may take another one in its place."""
-    for scheme, address in getproxies().items():
-        if scheme in {"http", "https", "all"}:
-            port = httpx.URL(address if "://" in address else f"http://{address}").port
-            if port is not None and not 0 < port <= _LARGEST_PORT:
-                raise ValueError(f"there is no port {port}")
-
-
-def _explained(variables: str, make: Callable[[], Any]) -> Any:
+def _tls_context() -> ssl.SSLContext:
+    """Return what verifies servers, by the certificates that the environment names, or those of certifi."""
+    folders = os.environ.get("SSL_CERT_DIR")
+    if folders and not os.environ.get("SSL_CERT_FILE") and not any(map(os.path.isdir, folders.split(os.pathsep))):
+        # OpenSSL takes any text, and then trusts no server.
+        raise _wrong_path("SSL_CERT_DIR", "left out, or the path of a folder with certificates")
     try:
-        return make()
+        return httpx.create_ssl_context()
+    except (ValueError, OSError) as error:
+        problem = error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
+    if not os.environ.get("SSLKEYLOGFILE") or not _has_certificates(os.environ.get("SSL_CERT_FILE")):
+        raise _wrong_path("SSL_CERT_FILE", f"left out, or the path of a file with certificates ({problem})")
+    raise _wrong_path("SSLKEYLOGFILE", f"left out, or the path of a file to write keys of TLS to ({problem})")
+
+
+def _has_certificates(path: str | None) -> bool:
+    import ssl  # noqa: PLC0415 - httpx loads it as late as this
+
+    try:
+        if path:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def _wrong_path(variable: str, allowed: str) -> InvalidParameterError:
+    return InvalidParameterError(f"the environment variable {variable}", os.environ.get(variable), allowed)
+
+
+def _check_proxies(*, verify: ssl.SSLContext | bool) -> None:
+    """Refuse each proxy that httpx would refuse without naming it, and one without a host or a real port."""
+    proxies = getproxies()
+    if "*" in [host.strip() for host in proxies.get("no", "").split(",")]:
+        return  # httpx then takes none of them
+    for scheme in ("http", "https", "all"):
+        address = proxies.get(scheme)
+        if address:
+            _check_proxy_setting(f"{scheme}_proxy", partial(_made_transport, address, verify=verify))
+
+
+def _made_transport(address: str, *, verify: ssl.SSLContext | bool) -> httpx.HTTPTransport:
+    url = httpx.URL(address if "://" in address else f"http://{address}")
+    if not url.host or "[" in url.host:
+        raise ValueError("there is no host")
+    if url.port is not None and not 0 < url.port <= _LARGEST_PORT:
+        raise ValueError(f"there is no port {url.port}")  # the system may take another one in its place
+    return httpx.HTTPTransport(verify=verify, proxy=url)
+
+
+def _check_proxy_setting(name: str, make: Callable[[], httpx.HTTPTransport | httpx.Client]) -> None:
+    """Name the variable in the error of what is made with it."""
+    try:
+        made = make()
     except ImportError:
         allowed = "left out, or the address of an http:// or https:// proxy (SOCKS needs the package socksio)"
     except (ValueError, OSError, httpx.InvalidURL) as error:
         allowed = f"left out, or usable ({type(error).__name__})"
+    else:
+        made.close()
+        return
+    # Python takes either spelling, the small one first; on some systems also what the settings of the system say.
+    spelled = [variable for variable in sorted(os.environ, reverse=True) if variable.lower() == name]
+    where = f"the environment variable {spelled[0]}" if spelled else f"the setting {name} of this system"
     # The address of a proxy may hold a password, so it is not shown.
-    raise InvalidParameterError(f"the environment variable {variables}", _Unshown(), allowed) from None
+    raise InvalidParameterError(where, _Unshown(), allowed) from None
 
 
 class _Unshown:

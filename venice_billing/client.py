@@ -418,7 +418,7 @@ class VeniceBilling:
         charges to be booked, and with `resume=False`.
 
         Args:
-            path: The file to write; one that exists is replaced at the end.
+            path: The file to write; one that exists is replaced at the end. A relative path is made absolute at once.
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded.

@@ -21,7 +21,7 @@ from attrs import frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
-from venice_billing._files import is_still_at, open_own, release, sync_folder, write_all
+from venice_billing._files import check_length, is_still_at, marked_name, open_own, release, sync_folder, write_all
 from venice_billing._progress import Progress, read_progress
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
@@ -52,7 +52,7 @@ class CsvExport:
     """What an export wrote.
 
     Attributes:
-        path: The file.
+        path: The file; absolute, also where the path given was not.
         rows: The charges in it; the header row does not count.
         resumed_rows: How many of them were there already, from an export that was cut short.
         size: Bytes in the file.
@@ -80,9 +80,9 @@ class CsvFile:
         limit = _freshness(resume)
         self._target = _target(path)
         self.filters = filters
-        mark = _mark(filters, configuration)
-        self._partial = self._target.with_name(f"{self._target.name}.{mark}.partial")
-        self._progress_path = self._partial.with_suffix(".progress")
+        stem = marked_name(self._target, _mark(filters, configuration))
+        self._partial = self._target.with_name(f"{stem}.partial")
+        self._progress_path = self._target.with_name(f"{stem}.progress")
         policy = configuration.policy
         now = datetime.fromtimestamp(policy.clock.time(), UTC)
         self.source = CsvSource(policy, filters.currency, filters.bounds.start)
@@ -91,7 +91,7 @@ class CsvFile:
         with _explained(self._partial):
             self._file = open_own(self._partial, locked=True)
             try:
-                self._progress_file = open_own(self._progress_path)
+                self._progress_file = self._opened_progress()
                 try:
                     self._go_on_after(self._go_on_or_begin(now, limit))
                 except BaseException:
@@ -100,6 +100,16 @@ class CsvFile:
             except BaseException:
                 release(self._file)
                 raise
+
+    def _opened_progress(self) -> io.FileIO:
+        """Open the file of the line; where it cannot be made, leave no partial file without a byte behind."""
+        try:
+            return open_own(self._progress_path)
+        except BaseException:
+            with suppress(OSError):
+                if os.fstat(self._file.fileno()).st_size == 0 and is_still_at(self._partial, self._file):
+                    self._partial.unlink()
+            raise
 
     def _go_on_after(self, part: _Part | None) -> None:
         """Take over what the file holds already."""
@@ -259,8 +269,12 @@ def _target(path: object) -> Path:
         name = None
     if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
         raise InvalidParameterError("path", path, "the path of a file to write")
-    target = Path(name)
-    with _explained(target):
+    name = str.__str__(name)  # plainly: a member of an enum of texts shows as its name
+    if os.path.basename(name) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` forgets a slash at the end
+        raise InvalidParameterError("path", name, "the path of a file, not of a folder")
+    with _explained(Path(name)):
+        target = Path(name).absolute()  # now: the program may go to another folder while the export runs
+        check_length(target)
         if target.exists() and not target.is_file():
             raise InvalidParameterError("path", name, "a file, not a folder or a device")
         if not target.parent.is_dir():
@@ -274,6 +288,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            allowed = f"shorter: this system takes no path of {len(os.fsencode(path))} bytes"
+            raise InvalidParameterError("path", str(path), allowed) from error
         raise ExportError(f"{path}: {error.strerror or error}; the same call goes on where it stopped") from error
     except ResponseValidationError as error:
         raise ExportError(f"{path}: not a partial export ({error}); remove it, or use resume=False") from error

@@ -18,7 +18,7 @@ from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, JSON, MockResp
 from contract_tests.contract.promises import promise
 from contract_tests.contract.values import QUIET, Values
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
-from venice_billing._config import BASE_URL
+from venice_billing._config import BASE_URL, Setup
 from venice_billing.testing import FakeVenice
 from venice_billing.testing._text import to_json
 

@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from venice_billing.testing import FakeServer, FakeVenice, Fault, faults
-from venice_billing.testing._answers import Answer
+from venice_billing.testing._responses import Response
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HISTORY, BALANCE = "/billing/usage-history", "/billing/balance"
@@ -120,7 +120,7 @@ def test_a_body_cut_between_records_looks_whole(fake: FakeVenice, connect: Conne
 def test_a_record_over_several_lines_is_not_cut() -> None:
     document = b'timestamp,notes\n1,"two\nlines"\n2,"and ""\n"" more"\n3,\n'
     for share in (0.3, 0.6, 0.9):
-        answer = faults.cut_at_record(share).apply(Answer(200, (("content-type", "text/csv"),), document))
+        answer = faults.cut_at_record(share).apply(Response(200, (("content-type", "text/csv"),), document))
         kept = document[: answer.delivery.cut_at]
         assert kept.count(b'"') % 2 == 0
         assert kept.endswith(b"\n")

@@ -19,6 +19,7 @@ import pytest
 from contract_tests.support.flavours import NOW, Face, Flavour, as_wire, receive, row
 from contract_tests.support.scripted_server import GOOD, ScriptedServer, say
 from venice_billing import (
+    APIError,
     ExportError,
     InvalidParameterError,
     ResponseValidationError,
@@ -81,6 +82,31 @@ async def test_a_redirect_to_no_name_is_an_error_of_this_package(flavour: Flavou
             await face.call("get_balance")
         await face.close()
     assert "a-key-of-length" not in str(caught.value)
+
+
+_BAD_LOCATIONS = ["mailto:x", "http://h:b/", "http://[not a url", "http://xn--a/", "//", "\\x00", "?again"]
+
+
+@pytest.mark.parametrize("location", _BAD_LOCATIONS)
+@pytest.mark.parametrize("served", [True, False])
+async def test_a_redirect_is_an_error_with_its_status_wherever_it_points(
+    fake: FakeVenice, flavour: Flavour, location: str, *, served: bool
+) -> None:
+    """It is sent once, and its headers are kept; a client of the fake does the same."""
+    fake.quirks.faults = lambda _: faults.redirect(location)
+    with fake.serve() as server:
+        options: dict[str, Any] = {"max_retries": 2, "timeout": 30}
+        face = (
+            flavour.open(fake.admin_key, base_url=server.base_url, **options)
+            if served
+            else flavour.connect(fake, **options)
+        )
+        with pytest.raises(APIError, match="redirects are not followed") as caught:
+            await face.call("get_balance")
+        await face.close()
+    assert caught.value.status_code == 302
+    assert caught.value.headers["location"] == location
+    assert len(fake.requests) == 1
 
 
 async def test_a_cookie_before_a_redirect_is_an_error_of_this_package(fake: FakeVenice, flavour: Flavour) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import re
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ import anyio
 import httpx
 import pytest
 import trustme
+from certifi import where
 
 from contract_tests.support.flavours import Face, Flavour
 from contract_tests.support.front_server import Front
@@ -309,11 +311,30 @@ async def test_who_cannot_prove_who_it_is_gets_no_request(
         assert server.requests == []
 
 
+@pytest.mark.parametrize("wrong", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
 async def test_certificates_that_cannot_be_read_are_told_at_once(
+    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
+) -> None:
+    """The error names the variable that is wrong, and no other; plain http reads none of them."""
+    others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": str(tmp_path / "keys")}
+    if wrong == "SSL_CERT_DIR":
+        del others["SSL_CERT_FILE"]  # which comes first
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for name, value in {**others, wrong: str(tmp_path / "missing" / "x")}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidParameterError) as caught:
+        _face(flavour, "https://127.0.0.1:1")
+    assert re.findall(r"SSL\w+", str(caught.value)) == [wrong]
+    assert str(tmp_path / "missing" / "x") in str(caught.value)
+    await _face(flavour, "http://127.0.0.1:1").close()
+
+
+async def test_a_file_without_certificates_is_told_at_once(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
-    with pytest.raises(InvalidParameterError, match="SSL_CERT_FILE"):
+    (tmp_path / "empty.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    with pytest.raises(InvalidParameterError, match=r"SSL_CERT_FILE .*a file with certificates .*empty\.pem"):
         _face(flavour, "https://127.0.0.1:1")
 
 
@@ -353,14 +374,23 @@ async def test_https_goes_through_the_proxy_of_the_environment_by_a_tunnel(
     assert b"a-key" not in asked
 
 
-@pytest.mark.parametrize("proxy", ["socks5://user:hidden@127.0.0.1:1", "http://user:hidden@[::1", "ftp://hidden"])
+@pytest.mark.parametrize("wrong", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy", "NO_PROXY"])
+@pytest.mark.parametrize(
+    "proxy", ["socks5://user:hidden@127.0.0.1:1", "http://user:hidden@[::1", "ftp://hidden", "http://hidden:b/"]
+)
 async def test_a_proxy_that_cannot_be_used_is_told_at_once(
-    flavour: Flavour, proxy: str, monkeypatch: pytest.MonkeyPatch
+    flavour: Flavour, wrong: str, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ALL_PROXY", proxy)
-    with pytest.raises(InvalidParameterError, match="ALL_PROXY") as caught:
+    """The error names the variable that is wrong, and no other, and not the address."""
+    for name in {"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"} - {wrong.upper()}:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv(wrong, "http://hidden:b/" if wrong == "NO_PROXY" else proxy)
+    with pytest.raises(InvalidParameterError) as caught:
         _face(flavour, "https://venice.test/api")
+    assert re.findall(r"(?i)\w+_proxy", str(caught.value)) == [wrong]
     assert "hidden" not in str(caught.value)
+    monkeypatch.setenv("NO_PROXY", "*")
+    await _face(flavour, "https://venice.test/api").close()
 
 
 # ---------------------------------------------------------------- kept connections

@@ -29,7 +29,7 @@ from venice_billing import (
 )
 from venice_billing.errors import error_for
 from venice_billing.testing import FakeVenice, faults
-from venice_billing.testing._answers import Answer
+from venice_billing.testing._responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ JSON, CSV, HTML = "application/json", "text/csv", "text/html"
 HOSTILE: dict[str, faults.Fault] = {
     **{name: make() for name, make in faults.ALL.items() if name not in faults.HARMLESS},
     "a gzip bomb in an error": faults.Fault(
-        "bomb", lambda answer: faults.gzip_bomb().apply(faults.status(500).apply(answer))
+        "bomb", lambda response: faults.gzip_bomb().apply(faults.status(500).apply(response))
     ),
     "10^400 digit by digit": faults.amount(DIGITS),
     "10^400 with a fraction": faults.amount(DIGITS + ".5"),
@@ -49,7 +49,8 @@ HOSTILE: dict[str, faults.Fault] = {
     "an exponent beyond decimal's": faults.amount("1e999999999999999999999"),
     "minus infinity": faults.amount("-Infinity"),
     "nesting in an error": faults.Fault(
-        "nested error", lambda answer: faults.body(b'{"error":' + b"[" * 90_000).apply(faults.status(500).apply(answer))
+        "nested error",
+        lambda response: faults.body(b'{"error":' + b"[" * 90_000).apply(faults.status(500).apply(response)),
     ),
     "white space": faults.body(b" \n" * 1_000),
     "null": faults.body(b"null", content_type=JSON),
@@ -62,7 +63,7 @@ HOSTILE: dict[str, faults.Fault] = {
     "a captive portal": faults.body(faults.HTML_ERROR, content_type=HTML),
     "a location that is no URL": faults.redirect("http://[not a url"),
     "a location of another scheme": faults.redirect("file:///etc/passwd"),
-    "status 204": faults.Fault("204", lambda answer: faults.body(b"").apply(faults.status(204).apply(answer))),
+    "status 204": faults.Fault("204", lambda response: faults.body(b"").apply(faults.status(204).apply(response))),
     "status 304": faults.status(304),
     "status 999": faults.status(999),
 }
@@ -127,7 +128,7 @@ async def test_it_is_an_error_of_this_package(
 async def test_a_bomb_is_not_unpacked(flavour: Flavour, fake: FakeVenice, tmp_path: Path, way: str) -> None:
     """1 GiB in a few kilobytes: what is unpacked of it stays below the limit of a body."""
     bomb = faults.gzip_bomb(1 << 30)
-    bomb.apply(Answer(200))  # made before memory is measured
+    bomb.apply(Response(200))  # made before memory is measured
     fake.quirks.faults = lambda _: bomb
     tracemalloc.start()
     try:
@@ -153,7 +154,7 @@ async def test_half_a_character_in_a_note_is_data(flavour: Flavour, fake: FakeVe
     half = faults.edit(lambda document: [row.update(notes="!HALF!") for row in document["data"]])
     spelled = faults.Fault(
         "half a character",
-        lambda answer: faults.body(half.apply(answer).body.replace(b"!HALF!", rb"\ud83d")).apply(answer),
+        lambda response: faults.body(half.apply(response).body.replace(b"!HALF!", rb"\ud83d")).apply(response),
     )
     fake.quirks.faults = lambda _: spelled
     client = flavour.connect(fake).client

@@ -17,14 +17,14 @@ from venice_billing._walk.sequential import sequential
 from venice_billing._walk.tracker import STALLED_PAGES
 from venice_billing._walk.types import Bounds, Order, Page, Position
 from venice_billing.testing import FakeVenice, SeenRequest, faults
-from venice_billing.testing._ledger import complete_row
+from venice_billing.testing._account import complete_row
 from venice_billing.testing._text import CSV_COLUMNS, to_csv_record, to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from venice_billing._call import Steps
-    from venice_billing.testing._answers import Answer
+    from venice_billing.testing._responses import Response
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ def endless(timestamp: str | None) -> Callable[[SeenRequest], faults.Fault]:
     def fault(seen: SeenRequest) -> faults.Fault:
         cursor = f"cursor-{seen.number}"
 
-        def change(answer: Answer) -> Answer:
+        def change(answer: Response) -> Response:
             fine = evolve(answer, status=200)
             if "csv" in seen.headers.get("accept", ""):
                 lines = [",".join(CSV_COLUMNS), *map(to_csv_record, rows)]
@@ -156,7 +156,7 @@ async def test_first_pages_that_are_empty_but_lead_on_are_followed(flavour: Flav
         if number == empty:
             return faults.Fault("at last", lambda answer: evolve(answer, status=200, body=later[-1]))
 
-        def change(answer: Answer) -> Answer:
+        def change(answer: Response) -> Response:
             if number == 0:
                 later.append(answer.body)
             body = json.dumps({"data": [], "nextCursor": f"empty-{number + 1}"}).encode()

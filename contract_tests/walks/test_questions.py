@@ -19,7 +19,7 @@ from venice_billing.testing._text import CSV_COLUMNS, to_csv_record, to_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from venice_billing.testing._answers import Answer
+    from venice_billing.testing._responses import Response
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ def with_rows(change: Callable[[SeenRequest, list[Any]], list[Any]], fake: FakeV
     """Let every answer hold the rows that `change` makes of the ledger's."""
 
     def fault(seen: SeenRequest) -> faults.Fault:
-        def changed(answer: Answer) -> Answer:
+        def changed(answer: Response) -> Response:
             if answer.status == 404:
                 return answer
             rows = change(seen, fake.rows(currency=seen.param("currency")))
@@ -243,7 +243,7 @@ async def test_records_without_times_are_exported_whole(flavour: Flavour, tmp_pa
     """Where neither header nor records tell a time, neither range nor progress can be judged by it."""
     fake = FakeVenice([row(timestamp) for timestamp in timestamps(NOW, range(-30_000, -1, 10))], now=NOW)
 
-    def without_times(answer: Answer) -> Answer:
+    def without_times(answer: Response) -> Response:
         header, *lines = answer.body.split(b"\n")
         return faults.body(b"\n".join([header, *(b"x" + line[24:] for line in lines)])).apply(answer)
 

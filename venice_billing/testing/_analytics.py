@@ -1,4 +1,4 @@
-"""The analytics answer, computed from ledger rows."""
+"""The analytics response, computed from ledger rows."""
 
 from __future__ import annotations
 

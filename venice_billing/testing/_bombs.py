@@ -12,7 +12,7 @@ from attrs import evolve
 from venice_billing.testing._fault import Fault
 
 if TYPE_CHECKING:
-    from venice_billing.testing._answers import Answer
+    from venice_billing.testing._responses import Response
 
 _LISTS_A_BLOCK = 1 << 18
 
@@ -20,9 +20,11 @@ _LISTS_A_BLOCK = 1 << 18
 def gzip_bomb(size: int = 1 << 28) -> Fault:
     """Send a small gzip stream that unpacks to `size` bytes of white space and an empty object."""
 
-    def change(answer: Answer) -> Answer:
+    def change(response: Response) -> Response:
         block = b" " * (1 << 20)
-        return evolve(answer, body=_bomb(b"", block, size // len(block), b"{}")).with_header("content-encoding", "gzip")
+        return evolve(response, body=_bomb(b"", block, size // len(block), b"{}")).with_header(
+            "content-encoding", "gzip"
+        )
 
     return Fault("gzip bomb", change)
 
@@ -30,10 +32,10 @@ def gzip_bomb(size: int = 1 << 28) -> Fault:
 def bomb_of_lists(count: int = 10_000_000) -> Fault:
     """Send a small gzip stream of `[[],[],...]`: 3 bytes a list unpacked, and some 64 as Python's objects."""
 
-    def change(answer: Answer) -> Answer:
+    def change(response: Response) -> Response:
         blocks, rest = divmod(max(count - 1, 0), _LISTS_A_BLOCK)
         packed = _bomb(b"[", b"[]," * _LISTS_A_BLOCK, blocks, b"[]," * rest + b"[]]")
-        return evolve(answer, body=packed).with_header("content-encoding", "gzip")
+        return evolve(response, body=packed).with_header("content-encoding", "gzip")
 
     return Fault("bomb of lists", change)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from venice_billing.testing._ledger import Position
+    from venice_billing.testing._account import Position
 
 _LAYOUT = struct.Struct(">BHIqqqdI")
 _SIGNATURE_BYTES = 16

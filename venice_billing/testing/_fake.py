@@ -13,15 +13,15 @@ from urllib.parse import parse_qsl
 import httpx
 from attrs import evolve
 
-from venice_billing.testing._answers import Answer, error_answer
+from venice_billing.testing._account import Account
 from venice_billing.testing._clock import VirtualClock
-from venice_billing.testing._ledger import Ledger
 from venice_billing.testing._quirks import Quirks, SeenRequest
+from venice_billing.testing._responses import Response, error_response
+from venice_billing.testing._router import ORIGINAL_LEDGER, PREFIX, Router, Service
 from venice_billing.testing._seed import seeded_charge, seeded_rows
 from venice_billing.testing._server import FakeServer
 from venice_billing.testing._text import Row, format_instant, instant_of
 from venice_billing.testing._transport import mock_transport
-from venice_billing.testing._wire import ORIGINAL_LEDGER, PREFIX, Service, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -83,8 +83,8 @@ class FakeVenice:
         """Every request, in the order of arrival."""
         start = datetime.fromtimestamp(self.clock.time(), UTC)
         rows = seeded_rows(entries, days=days, seed=seed, now=start) if isinstance(entries, int) else entries
-        self._ledger = Ledger(rows)
-        self._wire = Wire(self._ledger, Service(original, history), admin_key)
+        self._account = Account(rows)
+        self._router = Router(self._account, Service(original, history), admin_key)
         self._rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._lock = threading.RLock()
         self._failures: deque[float] = deque(maxlen=_FAILURES_ALLOWED + 1)
@@ -105,7 +105,7 @@ class FakeVenice:
         end: datetime | str | None = None,
     ) -> list[Row]:
         """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order."""
-        chosen = self._ledger.select(currency=currency, start=instant_of(start), end=instant_of(end))
+        chosen = self._account.select(currency=currency, start=instant_of(start), end=instant_of(end))
         return [dict(entry.row) for entry in chosen]
 
     def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:
@@ -118,16 +118,16 @@ class FakeVenice:
         moment = round((self.clock.time() - late.total_seconds()) * 1000) * 1000
         with self._lock:
             made_up = {} if row else seeded_charge(self._rng)
-            return self._ledger.book({"timestamp": format_instant(moment), **made_up, **(row or {})})
+            return self._account.book({"timestamp": format_instant(moment), **made_up, **(row or {})})
 
     @property
     def balance(self) -> Row:
         """The balance body: computed from the ledger, until it is set."""
-        return self._wire.balance_at(self.clock.time())
+        return self._router.balance_at(self.clock.time())
 
     @balance.setter
     def balance(self, document: Row | None) -> None:
-        self._wire.balance = document
+        self._router.balance = document
 
     def transport(self) -> httpx.MockTransport:
         """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits pass on `clock` alone."""
@@ -162,25 +162,25 @@ class FakeVenice:
         base_url = f"https://api.venice.ai{PREFIX}"
         return {"api_key": self.admin_key, "base_url": base_url, "_setup": setup, **options}
 
-    def _respond(self, request: httpx.Request) -> Answer:
+    def _respond(self, request: httpx.Request) -> Response:
         return self.respond(
             request.method, request.url.host, request.url.raw_path.decode("ascii"), dict(request.headers)
         )
 
-    def respond(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> Answer:
+    def respond(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> Response:
         """Answer one request: its target as in the request line, its headers by lower-case name."""
         with self._lock:
             request = self._seen(method, host, target, headers)
             quirks = self.quirks
             for row in quirks.arrivals(request) if quirks.arrivals else ():
                 self.book(row)
-            answer = self._refused(request) or self._wire.answer(request, quirks)
-            answer = self._compressed(request, self._delayed(answer))
+            response = self._refused(request) or self._router.respond(request, quirks)
+            response = self._compressed(request, self._delayed(response))
             fault = self._next_fault(request)
             if fault is not None:
-                answer = fault.apply(answer.to(key=_key_in(headers.get("authorization", ""))))
-            self._note(request, answer)
-            return answer
+                response = fault.apply(response.to(key=_key_in(headers.get("authorization", ""))))
+            self._note(request, response)
+            return response
 
     def _seen(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> SeenRequest:
         path, _, query = target.partition("?")
@@ -204,18 +204,18 @@ class FakeVenice:
         }
         return kinds.get(_key_in(authorization), "wrong")
 
-    def _refused(self, request: SeenRequest) -> Answer | None:
+    def _refused(self, request: SeenRequest) -> Response | None:
         """Return the 429 that comes before any look at the request, if one is due."""
         quirks = self.quirks
         if quirks.abuse_block and request.time < self._blocked_until:
-            return error_answer(429, "Too many failed requests: all requests are refused for 30 seconds")
+            return error_response(429, "Too many failed requests: all requests are refused for 30 seconds")
         if quirks.rate_limit_every is not None and request.number % quirks.rate_limit_every == 0:
             return self._rate_limited(request, quirks.rate_limit_seconds)
         if quirks.original_per_minute is not None and request.path == ORIGINAL_LEDGER:
             return self._throttled(request, quirks.original_per_minute)
         return None
 
-    def _throttled(self, request: SeenRequest, per_minute: int) -> Answer | None:
+    def _throttled(self, request: SeenRequest, per_minute: int) -> Response | None:
         recent = self._original_times
         while recent and recent[0] <= request.time - _MINUTE:
             recent.popleft()
@@ -224,25 +224,25 @@ class FakeVenice:
         recent.append(request.time)
         return None
 
-    def _rate_limited(self, request: SeenRequest, seconds: float) -> Answer:
+    def _rate_limited(self, request: SeenRequest, seconds: float) -> Response:
         values = {
             "retry-after": str(-int(-seconds // 1)),
             "x-ratelimit-reset-requests": str(-int(-(request.time + seconds) // 1)),
             "x-ratelimit-resets": str(round((request.time + seconds) * 1000)),
         }
         headers = tuple((name, values[name]) for name in self.quirks.rate_limit_headers)
-        return error_answer(429, "Rate limit exceeded", (("x-ratelimit-remaining-requests", "0"), *headers))
+        return error_response(429, "Rate limit exceeded", (("x-ratelimit-remaining-requests", "0"), *headers))
 
-    def _delayed(self, answer: Answer) -> Answer:
+    def _delayed(self, response: Response) -> Response:
         latency = self.quirks.latency
         seconds = self._rng.uniform(*latency) if isinstance(latency, tuple) else latency
-        return answer.delivered(headers_wait=answer.delivery.headers_wait + seconds) if seconds else answer
+        return response.delivered(headers_wait=response.delivery.headers_wait + seconds) if seconds else response
 
-    def _compressed(self, request: SeenRequest, answer: Answer) -> Answer:
+    def _compressed(self, request: SeenRequest, response: Response) -> Response:
         if not self.quirks.gzip or "gzip" not in request.headers.get("accept-encoding", ""):
-            return answer
-        packed = gzip.compress(answer.body, compresslevel=1, mtime=0)
-        return evolve(answer, body=packed).with_header("content-encoding", "gzip")
+            return response
+        packed = gzip.compress(response.body, compresslevel=1, mtime=0)
+        return evolve(response, body=packed).with_header("content-encoding", "gzip")
 
     def _next_fault(self, request: SeenRequest) -> Fault | None:
         faults = self.quirks.faults
@@ -252,10 +252,10 @@ class FakeVenice:
         self._fault_list = (faults, used + 1)
         return faults[used] if used < len(faults) else None
 
-    def _note(self, request: SeenRequest, answer: Answer) -> None:
-        never = answer.delivery.headers_wait == float("inf") or answer.delivery.connect_wait == float("inf")
-        self.requests.append(evolve(request, status=None if never else answer.status))
-        if answer.status < 300 or request.time < self._blocked_until:  # noqa: PLR2004 - 2xx
+    def _note(self, request: SeenRequest, response: Response) -> None:
+        never = response.delivery.headers_wait == float("inf") or response.delivery.connect_wait == float("inf")
+        self.requests.append(evolve(request, status=None if never else response.status))
+        if response.status < 300 or request.time < self._blocked_until:  # noqa: PLR2004 - 2xx
             return
         self._failures.append(request.time)
         if len(self._failures) > _FAILURES_ALLOWED and request.time - self._failures[0] <= _FAILURE_WINDOW:

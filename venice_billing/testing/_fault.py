@@ -10,23 +10,23 @@ from attrs import evolve, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from venice_billing.testing._answers import Answer
+    from venice_billing.testing._responses import Response
 
 
 @frozen
 class Fault:
-    """A named change of an answer."""
+    """A named change of a response."""
 
     name: str
-    apply: Callable[[Answer], Answer]
+    apply: Callable[[Response], Response]
 
     def __str__(self) -> str:
         return self.name
 
 
-def unpacked(answer: Answer) -> Answer:
-    """Return the answer without compression."""
-    if answer.header("content-encoding") != "gzip":
-        return answer
-    headers = tuple(pair for pair in answer.headers if pair[0].lower() != "content-encoding")
-    return evolve(answer, headers=headers, body=gzip.decompress(answer.body))
+def unpacked(response: Response) -> Response:
+    """Return the response without compression."""
+    if response.header("content-encoding") != "gzip":
+        return response
+    headers = tuple(pair for pair in response.headers if pair[0].lower() != "content-encoding")
+    return evolve(response, headers=headers, body=gzip.decompress(response.body))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import evolve
 
-from venice_billing.testing._answers import Answer, error_answer
 from venice_billing.testing._fault import Fault, unpacked
+from venice_billing.testing._responses import Response, error_response
 from venice_billing.testing._text import CSV_COLUMNS, format_instant, to_json
 
 if TYPE_CHECKING:
@@ -25,18 +25,18 @@ _Fields: TypeAlias = dict[str, str]
 def edit(change: Callable[[Any], object], *, name: str = "edit") -> Fault:
     """Change the JSON document (numbers are exact) in place; others, and compressed ones, pass untouched."""
 
-    def apply(answer: Answer) -> Answer:
-        if answer.header("content-encoding") is not None or not _is(answer, "application/json"):
-            return answer
-        document = json.loads(answer.body, parse_float=Decimal)
+    def apply(response: Response) -> Response:
+        if response.header("content-encoding") is not None or not _is(response, "application/json"):
+            return response
+        document = json.loads(response.body, parse_float=Decimal)
         change(document)
-        return evolve(answer, body=to_json(document).encode())
+        return evolve(response, body=to_json(document).encode())
 
     return Fault(name, apply)
 
 
 def unknown_fields() -> Fault:
-    """Add a field that no document names to the answer and to each of its rows."""
+    """Add a field that no document names to the response and to each of its rows."""
 
     def change(document: Any) -> None:
         document["newField"] = {"since": "tomorrow"}
@@ -61,16 +61,16 @@ def unknown_currency(currency: str = "POINTS") -> Fault:
 def cut_at_record(share: float = 0.5) -> Fault:
     """End the connection between two records, after that share of them, and say nowhere how long the body is.
 
-    What arrives of a CSV page is a CSV page. An answer without records, or with one, ends before its last byte.
+    What arrives of a CSV page is a CSV page. A response without records, or with one, ends before its last byte.
     """
 
-    def change(answer: Answer) -> Answer:
-        answer = unpacked(answer)
-        cut = len(answer.body) - 1
-        if answer.status == 200:  # noqa: PLR2004 - OK
-            borders = _borders(answer)
+    def change(response: Response) -> Response:
+        response = unpacked(response)
+        cut = len(response.body) - 1
+        if response.status == 200:  # noqa: PLR2004 - OK
+            borders = _borders(response)
             cut = borders[int(share * len(borders))] if borders else cut
-        return answer.delivered(without_length=True, cut_at=cut)
+        return response.delivered(without_length=True, cut_at=cut)
 
     return Fault("cut at record", change)
 
@@ -78,15 +78,15 @@ def cut_at_record(share: float = 0.5) -> Fault:
 def foreign_currency(currency: str | None = None) -> Fault:
     """Put the last row of a page there once more, in another currency than was asked for.
 
-    Without a currency in the question, or without rows, the answer passes untouched.
+    Without a currency in the question, or without rows, the response passes untouched.
     """
 
-    def change(answer: Answer) -> Answer:
-        asked = answer.question.currency
+    def change(response: Response) -> Response:
+        asked = response.question.currency
         if asked is None:
-            return answer
+            return response
         other = currency or ("DIEM" if asked == "USD" else "USD")
-        return _with_row(answer, {"currency": other, "notes": "Not asked for"}, at_the_end=True)
+        return _with_row(response, {"currency": other, "notes": "Not asked for"}, at_the_end=True)
 
     return Fault("foreign currency", change)
 
@@ -95,19 +95,19 @@ def foreign_time() -> Fault:
     """Put a row there once more, with a time outside the range that was asked for.
 
     It stands where its time puts it: behind the last row of the last page, at the end that was asked for, or before
-    the first row of the first page. Where that side of the range is open the answer passes untouched.
+    the first row of the first page. Where that side of the range is open the response passes untouched.
     """
 
-    def change(answer: Answer) -> Answer:
-        asked = answer.question
+    def change(response: Response) -> Response:
+        asked = response.question
         too_late = None if asked.end is None else asked.end
         too_early = None if asked.start is None else asked.start - _MILLISECOND
         behind, before = (too_early, too_late) if asked.descending else (too_late, too_early)
         for instant, at_the_end, here in ((behind, True, asked.last), (before, False, asked.first)):
             if here and instant is not None:
                 fields = {"timestamp": format_instant(instant), "notes": "Not asked for"}
-                return _with_row(answer, fields, at_the_end=at_the_end)
-        return answer
+                return _with_row(response, fields, at_the_end=at_the_end)
+        return response
 
     return Fault("foreign time", change)
 
@@ -121,17 +121,17 @@ def echo_key(where: KeyPlace = "name", *, escaped: bool = False) -> Fault:
         escaped: Spell it with JSON's `\u` escapes, so that its own text is nowhere in the body.
     """
 
-    def change(answer: Answer) -> Answer:
-        key = answer.question.key
+    def change(response: Response) -> Response:
+        key = response.question.key
         if key is None:
-            return answer
+            return response
         if where == "header":
-            return answer.with_header("x-request-id", f"for {key}")
+            return response.with_header("x-request-id", f"for {key}")
         if where == "error":
-            changed = error_answer(400, f"The key {key} is not allowed here")
+            changed = error_response(400, f"The key {key} is not allowed here")
         else:
-            answer = unpacked(answer)
-            changed = (_named if where == "name" else _valued)(key).apply(answer)
+            response = unpacked(response)
+            changed = (_named if where == "name" else _valued)(key).apply(response)
         return _escaped(changed, key) if escaped else changed
 
     return Fault(f"echoed key as {where}{', escaped' if escaped else ''}", change)
@@ -158,18 +158,18 @@ def _valued(key: str) -> Fault:
     return edit(change)
 
 
-def _escaped(answer: Answer, key: str) -> Answer:
+def _escaped(response: Response, key: str) -> Response:
     spelled = "".join(f"\\u{ord(character):04x}" for character in key)
-    return evolve(answer, body=answer.body.replace(key.encode(), spelled.encode()))
+    return evolve(response, body=response.body.replace(key.encode(), spelled.encode()))
 
 
-def _with_row(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer:
+def _with_row(response: Response, fields: _Fields, *, at_the_end: bool) -> Response:
     """Return the page with its last (or first) row there twice, the second time with those fields changed."""
-    answer = unpacked(answer)
-    if answer.status != 200:  # noqa: PLR2004 - OK
-        return answer
-    if _is(answer, "text/csv"):
-        return _with_record(answer, fields, at_the_end=at_the_end)
+    response = unpacked(response)
+    if response.status != 200:  # noqa: PLR2004 - OK
+        return response
+    if _is(response, "text/csv"):
+        return _with_record(response, fields, at_the_end=at_the_end)
 
     def change(document: Any) -> None:
         rows = document.get("data", [])
@@ -177,13 +177,13 @@ def _with_row(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer:
             added = {**rows[-1 if at_the_end else 0], **fields}
             rows.insert(len(rows) if at_the_end else 0, added)
 
-    return edit(change).apply(answer)
+    return edit(change).apply(response)
 
 
-def _with_record(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer:
-    header, *records = _records(answer.body)
+def _with_record(response: Response, fields: _Fields, *, at_the_end: bool) -> Response:
+    header, *records = _records(response.body)
     if not records:
-        return answer
+        return response
     line_break = b"\r\n" if header.endswith(b"\r\n") else b"\n"
     if not records[-1].endswith(b"\n"):
         records[-1] += line_break
@@ -192,7 +192,7 @@ def _with_record(answer: Answer, fields: _Fields, *, at_the_end: bool) -> Answer
         values[CSV_COLUMNS.index(name)] = value
     added = ",".join(_quoted(value) for value in values).encode() + line_break
     records.insert(len(records) if at_the_end else 0, added)
-    return evolve(answer, body=header + b"".join(records))
+    return evolve(response, body=header + b"".join(records))
 
 
 def _quoted(text: str) -> str:
@@ -212,20 +212,20 @@ def _records(document: bytes) -> list[bytes]:
     return records
 
 
-def _borders(answer: Answer) -> Sequence[int]:
+def _borders(response: Response) -> Sequence[int]:
     """Return behind which bytes of a page a record ends that is not the last; of a CSV page, the header's too."""
-    if _is(answer, "text/csv"):
+    if _is(response, "text/csv"):
         ends, end = [], 0
-        for record in _records(answer.body):
+        for record in _records(response.body):
             end += len(record)
             ends.append(end)
         return ends[:-1]
-    ends, end = [], answer.body.find(b"},{")
+    ends, end = [], response.body.find(b"},{")
     while end >= 0:
         ends.append(end + 1)
-        end = answer.body.find(b"},{", end + 1)
+        end = response.body.find(b"},{", end + 1)
     return ends
 
 
-def _is(answer: Answer, media_type: str) -> bool:
-    return (answer.header("content-type") or "").startswith(media_type)
+def _is(response: Response, media_type: str) -> bool:
+    return (response.header("content-type") or "").startswith(media_type)

@@ -64,7 +64,7 @@ class UsageQuery:
 
 @frozen
 class AnalyticsQuery:
-    """A period in instants, end exclusive, and how the answer calls it."""
+    """A period in instants, end exclusive, and how the response calls it."""
 
     lookback: str
     start: int

@@ -32,7 +32,7 @@ class SeenRequest:
     time: float
     """Unix seconds by the fake's clock."""
     status: int | None = None
-    """What was answered; None where the answer never comes."""
+    """What was answered; None where the response never comes."""
 
     def param(self, name: str) -> str | None:
         """Return the value of a query parameter."""
@@ -67,7 +67,7 @@ class Quirks:
     """What the fake does beside answering properly."""
 
     latency: float | tuple[float, float] = 0.0
-    """Seconds before each answer, or a range to draw from (seeded)."""
+    """Seconds before each response, or a range to draw from (seeded)."""
     gzip: bool = False
     """Compress for clients that accept it."""
 
@@ -107,9 +107,9 @@ class Quirks:
     """After more than 20 failed requests in 30 seconds, refuse everything for 30 seconds."""
 
     analytics_cached: bool = False
-    """Repeat an analytics answer for 10 minutes, as the live service does."""
+    """Repeat an analytics response for 10 minutes, as the live service does."""
     csv_layouts: Sequence[CsvLayout] = (CsvLayout(),)
-    """Taken in turns by the CSV answers."""
+    """Taken in turns by the CSV responses."""
 
     faults: Callable[[SeenRequest], Fault | None] | Sequence[Fault | None] = ()
     """What befalls each request: a callable (`status` is not known yet), or one item per request from now."""

@@ -1,4 +1,4 @@
-"""Act answers out on real sockets: a small HTTP/1.1 server on loopback, in daemon threads."""
+"""Act responses out on real sockets: a small HTTP/1.1 server on loopback, in daemon threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from attrs import frozen
 
-from venice_billing.testing._answers import Answer, Delivery, error_answer, header_fields
+from venice_billing.testing._responses import Delivery, Response, error_response, header_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,11 +31,11 @@ class _GoneError(Exception):
 
 
 class FakeServer:
-    """Serve answers while the context is open; hangs end at once when it closes."""
+    """Serve responses while the context is open; hangs end at once when it closes."""
 
     def __init__(
         self,
-        respond: Callable[[str, str, str, dict[str, str]], Answer],
+        respond: Callable[[str, str, str, dict[str, str]], Response],
         clock: VirtualClock,
         host: str,
         port: int,
@@ -100,26 +100,26 @@ class FakeServer:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        # The client may leave, and an answer may be meant to break off.
+        # The client may leave, and a response may be meant to break off.
         with suppress(OSError, _GoneError), connection, connection.makefile("rb") as stream:
             while (request := _read_request(stream)) is not None:
-                answer = self._answer(request)
-                self._deliver(connection, answer, with_body=request.method != "HEAD")
-                if answer.delivery.then == "close at next request":
+                response = self._response(request)
+                self._deliver(connection, response, with_body=request.method != "HEAD")
+                if response.delivery.then == "close at next request":
                     _read_request(stream)
-                if not request.keeps_alive or answer.delivery.without_length or answer.delivery.then != "keep":
+                if not request.keeps_alive or response.delivery.without_length or response.delivery.then != "keep":
                     break
         with self._lock:
             del self._open[connection]
 
-    def _answer(self, request: _Request) -> Answer:
+    def _response(self, request: _Request) -> Response:
         if not request.target.startswith("/"):
-            return error_answer(400, "Malformed request")
+            return error_response(400, "Malformed request")
         return self._respond(request.method, request.headers.get("host", ""), request.target, request.headers)
 
-    def _deliver(self, connection: socket.socket, answer: Answer, *, with_body: bool) -> None:
-        delivery, body = answer.delivery, answer.body if with_body else b""
-        head = _head(answer)
+    def _deliver(self, connection: socket.socket, response: Response, *, with_body: bool) -> None:
+        delivery, body = response.delivery, response.body if with_body else b""
+        head = _head(response)
         if delivery == Delivery():
             connection.sendall(head + body)
             return
@@ -176,13 +176,13 @@ def _read_request(stream: BinaryIO) -> _Request | None:
     return _Request(words[0], words[1], headers, keeps_alive)
 
 
-def _head(answer: Answer) -> bytes:
+def _head(response: Response) -> bytes:
     try:
-        reason = HTTPStatus(answer.status).phrase
+        reason = HTTPStatus(response.status).phrase
     except ValueError:
         reason = ""
-    lines = [f"HTTP/1.1 {answer.status} {reason}".encode()]
-    lines += [name + b": " + value for name, value in header_fields(answer)]
+    lines = [f"HTTP/1.1 {response.status} {reason}".encode()]
+    lines += [name + b": " + value for name, value in header_fields(response)]
     return b"\r\n".join([*lines, b"", b""])
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from venice_billing.testing._ledger import Entry, complete_row
+from venice_billing.testing._account import Entry, complete_row
 from venice_billing.testing._text import DAY, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from venice_billing.testing._answers import Question
+    from venice_billing.testing._responses import Question
 
 NoProgress: TypeAlias = Literal["empty pages", "one instant", "before range"]
 

@@ -1,4 +1,4 @@
-"""Act answers out on a virtual clock, under the public httpx interface."""
+"""Act responses out on a virtual clock, under the public httpx interface."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import TYPE_CHECKING, NoReturn
 
 import httpx
 
-from venice_billing.testing._answers import header_fields
+from venice_billing.testing._responses import header_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from venice_billing.testing._answers import Answer, Delivery
     from venice_billing.testing._clock import VirtualClock
+    from venice_billing.testing._responses import Delivery, Response
 
 _CHUNK = 65_536
 _FOREVER = 3_600.0
 """What waiting without a timeout comes to."""
 
 
-def mock_transport(respond: Callable[[httpx.Request], Answer], clock: VirtualClock) -> httpx.MockTransport:
+def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualClock) -> httpx.MockTransport:
     """Return a transport for either client whose waits pass on the clock alone."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         timeouts = _Timeouts(request)
-        answer = respond(request)
-        delivery = answer.delivery
+        response = respond(request)
+        delivery = response.delivery
         timeouts.wait(clock, delivery.connect_wait, "connect")
         timeouts.wait(clock, delivery.headers_wait, "read")
         if delivery.headers_rate:
             # Who bounds the whole call gives its time left as the read timeout: so one wait stands here for
             # the many reads of a real socket.
-            size = sum(len(name) + len(value) + 4 for name, value in header_fields(answer))
+            size = sum(len(name) + len(value) + 4 for name, value in header_fields(response))
             timeouts.wait(clock, size / delivery.headers_rate, "read")
         if delivery.cut_at is not None and delivery.cut_at < 0:
             _break(request, delivery)
-        stream = _Body(answer, request, timeouts, clock)
-        return httpx.Response(answer.status, headers=header_fields(answer), stream=stream)
+        stream = _Body(response, request, timeouts, clock)
+        return httpx.Response(response.status, headers=header_fields(response), stream=stream)
 
     return httpx.MockTransport(handle)
 
@@ -67,9 +67,9 @@ class _Timeouts:
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A body that arrives in time, or does not; for both flavours."""
 
-    def __init__(self, answer: Answer, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
-        self._body = answer.body
-        self._delivery = answer.delivery
+    def __init__(self, response: Response, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
+        self._body = response.body
+        self._delivery = response.delivery
         self._request = request
         self._timeouts = timeouts
         self._clock = clock

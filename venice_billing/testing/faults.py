@@ -1,4 +1,4 @@
-"""What a network and a server can do to an answer: each fault turns a good answer into what arrives instead.
+"""What a network and a server can do to a response: each fault turns a good response into what arrives instead.
 
 Give them to `Quirks.faults`. They are made by the functions below, or by hand: `Fault("name", change)`.
 """
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from venice_billing.testing._answers import HTML, Answer, Headers, error_answer
 from venice_billing.testing._bombs import bomb_of_lists, gzip_bomb
 from venice_billing.testing._fault import Fault
 from venice_billing.testing._page_faults import (
@@ -23,6 +22,7 @@ from venice_billing.testing._page_faults import (
     unknown_currency,
     unknown_fields,
 )
+from venice_billing.testing._responses import HTML, Headers, Response, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,86 +77,86 @@ HTML_ERROR = (
 EARLY_ANSWER = (
     b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 29\r\n\r\n{"data":[],"nextCursor":null}'
 )
-"""A whole answer to nothing: an empty ledger."""
+"""A whole response to nothing: an empty ledger."""
 
 
 def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
     """Answer with an error status instead, in JSON or as a proxy's HTML page."""
-    body = Answer(code, (("content-type", HTML), *headers), HTML_ERROR)
-    answer = body if html else error_answer(code, f"Simulated failure {code}", headers)
-    return Fault(f"status {code}{' html' if html else ''}", lambda _: answer)
+    body = Response(code, (("content-type", HTML), *headers), HTML_ERROR)
+    response = body if html else error_response(code, f"Simulated failure {code}", headers)
+    return Fault(f"status {code}{' html' if html else ''}", lambda _: response)
 
 
 def connect_hang(seconds: float = math.inf) -> Fault:
     """Let the connection wait to be accepted."""
-    return Fault("connect hang", lambda answer: answer.delivered(connect_wait=seconds))
+    return Fault("connect hang", lambda response: response.delivered(connect_wait=seconds))
 
 
 def hang(seconds: float = math.inf) -> Fault:
-    """Send nothing for a time, then the answer."""
-    return Fault("headers hang", lambda answer: answer.delivered(headers_wait=seconds))
+    """Send nothing for a time, then the response."""
+    return Fault("headers hang", lambda response: response.delivered(headers_wait=seconds))
 
 
 def body_hang(at: int = 10, seconds: float = math.inf) -> Fault:
     """Stop after so many bytes of the body."""
     return Fault(
         "body hang",
-        lambda answer: answer.delivered(stall_at=min(at, len(answer.body) - 1), stall_wait=seconds),
+        lambda response: response.delivered(stall_at=min(at, len(response.body) - 1), stall_wait=seconds),
     )
 
 
 def trickle_headers(bytes_per_second: float = 5.0) -> Fault:
     """Send the headers byte by byte."""
-    return Fault("headers trickle", lambda answer: answer.delivered(headers_rate=bytes_per_second))
+    return Fault("headers trickle", lambda response: response.delivered(headers_rate=bytes_per_second))
 
 
 def trickle_body(bytes_per_second: float = 5.0) -> Fault:
     """Send the body byte by byte."""
-    return Fault("body trickle", lambda answer: answer.delivered(body_rate=bytes_per_second))
+    return Fault("body trickle", lambda response: response.delivered(body_rate=bytes_per_second))
 
 
 def reset(at: int = -1) -> Fault:
     """Reset the connection: before the headers, or after so many bytes of the body."""
-    return Fault("reset", lambda answer: answer.delivered(cut_at=min(at, len(answer.body) - 1), reset=True))
+    return Fault("reset", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1), reset=True))
 
 
 def truncated(at: int = 100) -> Fault:
     """Close the connection early: the body is shorter than its `content-length` says."""
-    return Fault("truncated", lambda answer: answer.delivered(cut_at=min(at, len(answer.body) - 1)))
+    return Fault("truncated", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1)))
 
 
 def no_length() -> Fault:
     """Send the whole body, but say nowhere how long it is: it ends where the connection does."""
-    return Fault("no length", lambda answer: answer.delivered(without_length=True))
+    return Fault("no length", lambda response: response.delivered(without_length=True))
 
 
 def closed_after(*, at_next_request: bool = False) -> Fault:
-    """Close the kept connection after the answer without a word, as servers do with idle ones. Served only.
+    """Close the kept connection after the response without a word, as servers do with idle ones. Served only.
 
     Args:
         at_next_request: Close it only when the next request has been read from it, and leave that unanswered: what a
             client meets that sent it just then.
     """
     then = "close at next request" if at_next_request else "close"
-    return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda answer: answer.delivered(then=then))
+    return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda response: response.delivered(then=then))
 
 
 def early(content: bytes = EARLY_ANSWER) -> Fault:
-    """Send bytes that nobody asked for right behind the answer. Served only: else the answer passes untouched."""
-    return Fault("early bytes", lambda answer: answer.delivered(early=content))
+    """Send bytes that nobody asked for right behind the response. Served only: else the response passes untouched."""
+    return Fault("early bytes", lambda response: response.delivered(early=content))
 
 
 def cookie(value: str = "session=1; Path=/") -> Fault:
     """Ask the client to keep a cookie; what is not ASCII in it is sent as UTF-8."""
-    return Fault("cookie", lambda answer: answer.with_header("set-cookie", value))
+    return Fault("cookie", lambda response: response.with_header("set-cookie", value))
 
 
 def truncated_gzip() -> Fault:
     """Send the first half of a gzip stream as if it were all."""
 
-    def change(answer: Answer) -> Answer:
-        packed = gzip.compress(answer.body, mtime=0)
-        return evolve(answer, body=packed[: len(packed) // 2]).with_header("content-encoding", "gzip")
+    def change(response: Response) -> Response:
+        packed = gzip.compress(response.body, mtime=0)
+        return evolve(response, body=packed[: len(packed) // 2]).with_header("content-encoding", "gzip")
 
     return Fault("truncated gzip", change)
 
@@ -164,8 +164,8 @@ def truncated_gzip() -> Fault:
 def body(content: bytes, *, content_type: str | None = None, name: str = "body") -> Fault:
     """Send other bytes under the same status."""
 
-    def change(answer: Answer) -> Answer:
-        changed = evolve(answer, body=content)
+    def change(response: Response) -> Response:
+        changed = evolve(response, body=content)
         return changed if content_type is None else changed.with_header("content-type", content_type)
 
     return Fault(name, change)
@@ -174,16 +174,16 @@ def body(content: bytes, *, content_type: str | None = None, name: str = "body")
 def invalid_utf8() -> Fault:
     """Put a byte into the body that UTF-8 has no place for."""
 
-    def change(answer: Answer) -> Answer:
-        middle = answer.body.find(b'"') + 1
-        return evolve(answer, body=answer.body[:middle] + b"\xff" + answer.body[middle:])
+    def change(response: Response) -> Response:
+        middle = response.body.find(b'"') + 1
+        return evolve(response, body=response.body[:middle] + b"\xff" + response.body[middle:])
 
     return Fault("invalid utf-8", change)
 
 
 def invalid_json() -> Fault:
     """End the document before its last bracket."""
-    return Fault("invalid json", lambda answer: evolve(answer, body=answer.body[:-1]))
+    return Fault("invalid json", lambda response: evolve(response, body=response.body[:-1]))
 
 
 def empty() -> Fault:
@@ -198,26 +198,26 @@ def deep_nesting(depth: int = 200_000) -> Fault:
 
 def wrong_content_type(content_type: str = HTML) -> Fault:
     """Call the body something else."""
-    return Fault("wrong content type", lambda answer: answer.with_header("content-type", content_type))
+    return Fault("wrong content type", lambda response: response.with_header("content-type", content_type))
 
 
 def amount(literal: str) -> Fault:
-    """Write the first amount (or DIEM balance) of a JSON answer as that text: NaN, Infinity, 1e400."""
+    """Write the first amount (or DIEM balance) of a JSON response as that text: NaN, Infinity, 1e400."""
 
-    def change(answer: Answer) -> Answer:
+    def change(response: Response) -> Response:
         for field in (b'"amount":', b'"diem":', b'"totalUsd":'):
-            before, found, after = answer.body.partition(field)
+            before, found, after = response.body.partition(field)
             if found:
                 rest = after[min(index for index in map(after.find, (b",", b"}")) if index >= 0) :]
-                return evolve(answer, body=before + found + literal.encode() + rest)
-        return answer
+                return evolve(response, body=before + found + literal.encode() + rest)
+        return response
 
     return Fault(f"amount {literal[:20]}", change)
 
 
 def redirect(location: str = "https://elsewhere.invalid/api/v1/billing/balance", code: int = 302) -> Fault:
     """Send the client elsewhere; a relative location can be a loop."""
-    return Fault("redirect", lambda _: Answer(code, (("location", location),)))
+    return Fault("redirect", lambda _: Response(code, (("location", location),)))
 
 
 ALL: dict[str, Callable[[], Fault]] = {
@@ -280,4 +280,4 @@ HARMLESS = SERVED_ONLY | frozenset(
         "unknown currency",
     }
 )
-"""Of `ALL`, those after which an answer can still be a right one: they are no reason for an error by themselves."""
+"""Of `ALL`, those after which a response can still be a right one: they are no reason for an error by themselves."""

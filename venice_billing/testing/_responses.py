@@ -1,4 +1,4 @@
-"""What the server says, and how it delivers it: plain data that the two transports act out."""
+"""Responses, and how they are delivered: plain data that the two transports act out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Headers = tuple[tuple[str, str], ...]
 
 @frozen
 class Delivery:
-    """How an answer reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
+    """How a response reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
 
     connect_wait: float = 0.0
     """Before the connection is there. Served, where the kernel has accepted already, before the headers."""
@@ -34,9 +34,9 @@ class Delivery:
     without_length: bool = False
     """Send no `content-length`: the body ends where the connection does, at `cut_at` as well."""
     early: bytes = field(default=b"", repr=False)
-    """Bytes of no answer, sent right behind this one. Served only: a transport has no connection to send them on."""
+    """Bytes of no response, sent right behind this one. Served only: a transport has no connection to send them on."""
     then: Literal["keep", "close", "close at next request"] = "keep"
-    """What becomes of the connection after the answer, without a word in the headers. Served only."""
+    """What becomes of the connection after the response, without a word in the headers. Served only."""
 
 
 @frozen
@@ -55,8 +55,8 @@ class Question:
 
 
 @frozen
-class Answer:
-    """A whole HTTP answer. `content-length` is the transports' business."""
+class Response:
+    """A whole HTTP response. `content-length` is the transports' business."""
 
     status: int
     headers: Headers = ()
@@ -68,24 +68,24 @@ class Answer:
         """Return the value of a header."""
         return next((value for other, value in self.headers if other.lower() == name), None)
 
-    def with_header(self, name: str, value: str) -> Answer:
-        """Return the answer with that header set."""
+    def with_header(self, name: str, value: str) -> Response:
+        """Return the response with that header set."""
         rest = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return evolve(self, headers=(*rest, (name, value)))
 
-    def delivered(self, **changes: Any) -> Answer:
-        """Return the answer with another delivery."""
+    def delivered(self, **changes: Any) -> Response:
+        """Return the response with another delivery."""
         return evolve(self, delivery=evolve(self.delivery, **changes))
 
-    def to(self, **changes: Any) -> Answer:
-        """Return the answer as one to another question."""
+    def to(self, **changes: Any) -> Response:
+        """Return the response as one to another question."""
         return evolve(self, question=evolve(self.question, **changes))
 
 
-def header_fields(answer: Answer) -> list[tuple[bytes, bytes]]:
+def header_fields(response: Response) -> list[tuple[bytes, bytes]]:
     """Return the headers as they are sent; what is not ASCII in them goes out as UTF-8."""
-    length = () if answer.delivery.without_length else (("content-length", str(len(answer.body))),)
-    return [(name.encode(), value.encode()) for name, value in (*answer.headers, *length)]
+    length = () if response.delivery.without_length else (("content-length", str(len(response.body))),)
+    return [(name.encode(), value.encode()) for name, value in (*response.headers, *length)]
 
 
 JSON = "application/json; charset=utf-8"
@@ -93,19 +93,19 @@ CSV = "text/csv; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
 
-def json_answer(status: int, value: object, headers: Headers = ()) -> Answer:
-    """Answer with a JSON document."""
-    return Answer(status, (("content-type", JSON), *headers), to_json(value).encode())
+def json_response(status: int, value: object, headers: Headers = ()) -> Response:
+    """Return a JSON document as a response."""
+    return Response(status, (("content-type", JSON), *headers), to_json(value).encode())
 
 
-def error_answer(
+def error_response(
     status: int,
     message: str,
     headers: Headers = (),
     *,
     details: Mapping[str, Sequence[str]] | None = None,
-) -> Answer:
-    """Answer as the API reports errors; a 400 names each parameter twice over, as the wire does."""
+) -> Response:
+    """Return an error as the API reports it; a 400 names each parameter twice over, as the wire does."""
     document: dict[str, object] = {"error": message}
     if details is not None:
         nested: dict[str, object] = {"_errors": list(details.get("", ()))}
@@ -116,4 +116,4 @@ def error_answer(
             for name, texts in details.items()
             for text in texts
         ]
-    return json_answer(status, document, headers)
+    return json_response(status, document, headers)

@@ -1,4 +1,4 @@
-"""The server's part of the contract: a request in, an answer out."""
+"""The server's part of the contract: a request in, a response out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 from attrs import evolve, frozen
 
 from venice_billing.testing._analytics import analytics_document
-from venice_billing.testing._answers import CSV, JSON, Answer, Headers, Question, error_answer, json_answer
 from venice_billing.testing._cursor import Cursor, CursorMint, CursorRefusedError
 from venice_billing.testing._parameters import (
     HistoryQuery,
@@ -21,13 +20,14 @@ from venice_billing.testing._parameters import (
     read_usage_query,
 )
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing._responses import CSV, JSON, Headers, Question, Response, error_response, json_response
 from venice_billing.testing._stuck import next_instant, stuck_entries, stuck_instant
 from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from venice_billing.testing._ledger import Entry, Ledger, Position
+    from venice_billing.testing._account import Account, Entry, Position
 
 PREFIX = "/api/v1"
 ORIGINAL_LEDGER = f"{PREFIX}/billing/usage"
@@ -56,18 +56,18 @@ class Service:
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
-class Wire:
-    """Answer requests out of a ledger."""
+class Router:
+    """Answers requests out of an account."""
 
-    def __init__(self, ledger: Ledger, service: Service, account: str) -> None:
+    def __init__(self, account: Account, service: Service, owner: str) -> None:
         self.balance: Row | None = None
-        self._ledger = ledger
+        self._account = account
         self._service = service
-        self._mint = CursorMint(account)
-        self._analytics_cache: dict[str, tuple[float, Answer]] = {}
-        self._csv_answers = 0
+        self._mint = CursorMint(owner)
+        self._analytics_cache: dict[str, tuple[float, Response]] = {}
+        self._csv_responses = 0
 
-    def answer(self, request: SeenRequest, quirks: Quirks) -> Answer:
+    def respond(self, request: SeenRequest, quirks: Quirks) -> Response:
         """Return what the API says, before any fault or wait."""
         routes = {
             f"{PREFIX}/billing/balance": self._balance,
@@ -78,31 +78,31 @@ class Wire:
             routes[f"{PREFIX}/billing/usage-history"] = self._history
         route = routes.get(request.path)
         if route is None:
-            return error_answer(404, "Not found")
+            return error_response(404, "Not found")
         if request.method != "GET":
-            return error_answer(405, "Method not allowed", (("allow", "GET"),))
+            return error_response(405, "Method not allowed", (("allow", "GET"),))
         try:
             return self._retired(request) or _unauthorized(request) or route(request, quirks)
         except QueryRefusedError as refusal:
             details: dict[str, list[str]] = {}
             for issue in refusal.issues:
                 details.setdefault(issue.parameter, []).append(issue.message)
-            return error_answer(400, "Invalid request parameters", details=details)
+            return error_response(400, "Invalid request parameters", details=details)
         except CursorRefusedError as refusal:
-            return error_answer(400, str(refusal), details={"cursor": [str(refusal)]})
+            return error_response(400, str(refusal), details={"cursor": [str(refusal)]})
 
-    def _retired(self, request: SeenRequest) -> Answer | None:
+    def _retired(self, request: SeenRequest) -> Response | None:
         if request.path != ORIGINAL_LEDGER or self._service.original == "alive":
             return None
         message = (
             "Retired on 2026-09-16. Use GET /api/v1/billing/usage-history, with pageSize and "
             "cursor for limit and page, startTimestamp and endTimestamp for startDate and endDate."
         )
-        return error_answer(410, message, _RETIRED_HEADERS)
+        return error_response(410, message, _RETIRED_HEADERS)
 
-    def _balance(self, request: SeenRequest, _: Quirks) -> Answer:
+    def _balance(self, request: SeenRequest, _: Quirks) -> Response:
         read_balance_query(request.params)
-        return json_answer(200, self.balance_at(request.time))
+        return json_response(200, self.balance_at(request.time))
 
     def balance_at(self, time: float) -> Row:
         """Return the balance: in USD what the ledger leaves, in DIEM what is left of today's allocation."""
@@ -113,8 +113,8 @@ class Wire:
             return self._balance_of(today)
 
     def _balance_of(self, today: int) -> Row:
-        spent = sum((e.row["amount"] for e in self._ledger.select(currency="DIEM", start=today)), Decimal(0))
-        usd = sum((e.row["amount"] for e in self._ledger.select(currency="USD")), Decimal(0))
+        spent = sum((e.row["amount"] for e in self._account.select(currency="DIEM", start=today)), Decimal(0))
+        usd = sum((e.row["amount"] for e in self._account.select(currency="USD")), Decimal(0))
         allocation = Decimal(100)
         diem = max(Decimal(0), allocation + min(Decimal(0), spent))
         return {
@@ -124,21 +124,21 @@ class Wire:
             "diemEpochAllocation": allocation,
         }
 
-    def _analytics(self, request: SeenRequest, quirks: Quirks) -> Answer:
+    def _analytics(self, request: SeenRequest, quirks: Quirks) -> Response:
         query = read_analytics_query(request.params, _instant(request))
         cached = self._analytics_cache.get(query.lookback)
         if quirks.analytics_cached and cached and request.time < cached[0] + _ANALYTICS_CACHE_SECONDS:
             return cached[1]
-        rows = [entry.row for entry in self._ledger.select(start=query.start, end=query.end)]
-        answer = json_answer(200, {"lookback": query.lookback, **analytics_document(rows)})
-        self._analytics_cache[query.lookback] = (request.time, answer)
-        return answer
+        rows = [entry.row for entry in self._account.select(start=query.start, end=query.end)]
+        response = json_response(200, {"lookback": query.lookback, **analytics_document(rows)})
+        self._analytics_cache[query.lookback] = (request.time, response)
+        return response
 
-    def _usage(self, request: SeenRequest, quirks: Quirks) -> Answer:
+    def _usage(self, request: SeenRequest, quirks: Quirks) -> Response:
         query = read_usage_query(request.params)
-        entries = self._ledger.select(currency=query.currency, start=query.start, end=query.end)
+        entries = self._account.select(currency=query.currency, start=query.start, end=query.end)
         if _never_answered(query.start, query.end, entries, request, quirks):
-            return Answer(200).delivered(headers_wait=NEVER)
+            return Response(200).delivered(headers_wait=NEVER)
         skip = (query.page - 1) * query.limit
         if query.descending:
             chosen = entries[max(0, len(entries) - skip - query.limit) : max(0, len(entries) - skip)][::-1]
@@ -157,11 +157,11 @@ class Wire:
         if kind and (instant := stuck_instant(kind, question, entries, _instant(request))) is not None:
             chosen = stuck_entries(kind, question, next_instant(kind, question, instant, query.page), query.limit)
             total = (query.page + 1) * query.limit
-        return evolve(self._usage_answer(request, query, chosen, total, quirks), question=question)
+        return evolve(self._usage_response(request, query, chosen, total, quirks), question=question)
 
-    def _usage_answer(
+    def _usage_response(
         self, request: SeenRequest, query: UsageQuery, chosen: Sequence[Entry], total: int, quirks: Quirks
-    ) -> Answer:
+    ) -> Response:
         pages = -(-total // query.limit)
         numbers = {"limit": query.limit, "page": query.page, "total": total, "totalPages": pages}
         headers: Headers = (
@@ -171,16 +171,16 @@ class Wire:
             ("x-pagination-total-pages", str(pages)),
         )
         if _wants_csv(request):
-            return self._csv_answer(chosen, "billing_usage.csv", headers, quirks)
+            return self._csv_response(chosen, "billing_usage.csv", headers, quirks)
         pagination = ",".join(f'"{name}":{number}' for name, number in numbers.items()).encode()
-        return _rows_answer(chosen, b'"pagination":{' + pagination + b"}", headers)
+        return _rows_response(chosen, b'"pagination":{' + pagination + b"}", headers)
 
-    def _history(self, request: SeenRequest, quirks: Quirks) -> Answer:
+    def _history(self, request: SeenRequest, quirks: Quirks) -> Response:
         query = read_history_query(request.params)
         walk = self._walk(query, request, quirks)
         if walk.page and _is_dead(walk, quirks):
-            return error_answer(500, "An unknown error occurred").delivered(headers_wait=quirks.dead_cursor_hang)
-        more = self._ledger.select(
+            return error_response(500, "An unknown error occurred").delivered(headers_wait=quirks.dead_cursor_hang)
+        more = self._account.select(
             currency=walk.currency,
             start=None if walk.page else query.start,
             end=walk.end,
@@ -188,7 +188,7 @@ class Wire:
             limit=walk.page_size + 1,
         )
         if not walk.page and _never_answered(query.start, query.end, more, request, quirks):
-            return Answer(200).delivered(headers_wait=NEVER)
+            return Response(200).delivered(headers_wait=NEVER)
         entries, after = _page(walk, query, more, request, quirks)
         token = None
         if after is not None:
@@ -198,10 +198,10 @@ class Wire:
         question = Question(
             currency=walk.currency, start=query.start, end=walk.end, first=not walk.page, last=token is None
         )
-        return evolve(self._history_answer(request, entries, token, quirks), question=question)
+        return evolve(self._history_response(request, entries, token, quirks), question=question)
 
     def _walk(self, query: HistoryQuery, request: SeenRequest, quirks: Quirks) -> Cursor:
-        """Return where the walk stands; its `issued` fields are those of the cursor this answer may carry."""
+        """Return where the walk stands; its `issued` fields are those of the cursor this response may carry."""
         if query.cursor is None:
             start = Cursor(0, (0, 0), query.end, query.currency, query.page_size, 0.0, 0)
             return evolve(start, issued_at=request.time, issued_by=request.number)
@@ -213,21 +213,21 @@ class Wire:
             raise CursorRefusedError("Cursor expired")
         return evolve(cursor, issued_at=request.time, issued_by=request.number)
 
-    def _history_answer(
+    def _history_response(
         self, request: SeenRequest, entries: Sequence[Entry], token: str | None, quirks: Quirks
-    ) -> Answer:
+    ) -> Response:
         if not _wants_csv(request):
             cursor = b"null" if token is None else b'"' + token.encode() + b'"'
-            return _rows_answer(entries, b'"nextCursor":' + cursor)
+            return _rows_response(entries, b'"nextCursor":' + cursor)
         stamp = re.sub("[-:.]", "", format_instant(_instant(request) // 1000 * 1000))
         headers = () if token is None else (("x-next-cursor", token),)
-        return self._csv_answer(entries, f"billing-usage-history-{stamp}.csv", headers, quirks)
+        return self._csv_response(entries, f"billing-usage-history-{stamp}.csv", headers, quirks)
 
-    def _csv_answer(self, entries: Sequence[Entry], filename: str, headers: Headers, quirks: Quirks) -> Answer:
-        layout = quirks.csv_layouts[self._csv_answers % len(quirks.csv_layouts)]
-        self._csv_answers += 1
+    def _csv_response(self, entries: Sequence[Entry], filename: str, headers: Headers, quirks: Quirks) -> Response:
+        layout = quirks.csv_layouts[self._csv_responses % len(quirks.csv_layouts)]
+        self._csv_responses += 1
         disposition = ("content-disposition", f"attachment; filename={filename}")
-        return Answer(200, (("content-type", CSV), disposition, *headers), _csv_document(entries, layout))
+        return Response(200, (("content-type", CSV), disposition, *headers), _csv_document(entries, layout))
 
 
 def _page(
@@ -257,11 +257,11 @@ def _page(
     return entries, entries[-1].position if len(more) > len(entries) else None
 
 
-def _unauthorized(request: SeenRequest) -> Answer | None:
+def _unauthorized(request: SeenRequest) -> Response | None:
     if request.key in ("none", "wrong"):
-        return error_answer(401, "Authentication failed")
+        return error_response(401, "Authentication failed")
     if request.key == "inference" and not request.path.endswith("/usage-analytics"):
-        return error_answer(401, "Admin API key required")
+        return error_response(401, "Admin API key required")
     return None
 
 
@@ -291,9 +291,9 @@ def _wants_csv(request: SeenRequest) -> bool:
     return _CSV_ACCEPTED.search(request.headers.get("accept", "")) is not None
 
 
-def _rows_answer(entries: Sequence[Entry], tail: bytes, headers: Headers = ()) -> Answer:
+def _rows_response(entries: Sequence[Entry], tail: bytes, headers: Headers = ()) -> Response:
     body = b'{"data":[' + b",".join([entry.json for entry in entries]) + b"]," + tail + b"}"
-    return Answer(200, (("content-type", JSON), *headers), body)
+    return Response(200, (("content-type", JSON), *headers), body)
 
 
 def _csv_document(entries: Sequence[Entry], layout: CsvLayout) -> bytes:

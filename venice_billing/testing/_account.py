@@ -1,4 +1,4 @@
-"""The ledger: rows in ascending time, stable at one instant, found by keyset."""
+"""The account: rows in ascending time, stable at one instant, found by keyset."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Entry:
         return to_csv_record(self.row).encode()
 
 
-class Ledger:
-    """Every row that was ever booked.
+class Account:
+    """Holds every row that was ever booked.
 
     A late booking takes its place in time but the latest number, so that whatever a walk has passed stays
     as it was: the position of an entry never changes.
