@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from attrs import evolve, field, frozen
 
@@ -65,6 +65,7 @@ class HistorySource(EntrySource):
 
     policy: Policy
     currency: str | None = None
+    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
     _landmarks: Landmarks = field(factory=Landmarks, eq=False, repr=False)
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
@@ -108,6 +109,8 @@ class HistorySource(EntrySource):
 
 class CsvSource:
     """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
+
+    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
 
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
@@ -207,17 +210,18 @@ class OriginalSource(EntrySource):
 
     policy: Policy
     currency: str | None = None
+    largest_page: ClassVar[int] = arguments.LIMITS[1]
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
-        size = min(page_size or arguments.LIMITS[1], arguments.LIMITS[1])
+        size = min(page_size or self.largest_page, self.largest_page)
         return self._page(_OriginalPage(Question(bounds), order, size, number=1))
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
 
         def ask(question: Question) -> Steps[Page[UsageEntry]]:
-            return self._page(_OriginalPage(question, order, arguments.LIMITS[1], number=1))
+            return self._page(_OriginalPage(question, order, self.largest_page, number=1))
 
         return widened(
             ask,
