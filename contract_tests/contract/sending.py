@@ -27,19 +27,17 @@ if TYPE_CHECKING:
     from contract_tests.contract.subject import Trial
 
 
-_CSV_HEADERS = [
-    ("content-type", CSV),
-    *((f"x-pagination-{name}", "1") for name in ("limit", "page", "total", "total-pages")),
-]
+_PAGINATION = ("limit", "total", "total-pages")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def examine_requests(trial: Trial, call: Call) -> None:
     """Call a method with every edge of its arguments, with doubtful ones, and with many combinations."""
     judge = Judge(trial.contract, trial.promised)
-    answer = _welcome(trial, call)
 
     def send(flavour: Flavour, arguments: Mapping[str, Any]) -> None:
+        page = arguments.get("page")
+        answer = _welcome(trial, call, page if isinstance(page, int) else 1)
         trial.stage.call(flavour, call.method, {**call.arguments, **arguments}, answer)
         _judge(trial, judge, call.method, trial.stage.taken())
 
@@ -86,18 +84,22 @@ def _judge(trial: Trial, judge: Judge, sender: str, requests: Iterable[httpx.Req
                 trial.findings.exercises(operation_key(operation), f"parameters.query.{name}")
 
 
-def _welcome(trial: Trial, call: Call) -> Answer:
-    """Return an answer the client is content with: one that the contract it was made for allows.
+def _welcome(trial: Trial, call: Call, page: int) -> Answer:
+    """Return an answer the client is content with: the page asked for, as the contract it was made for allows it.
 
     It holds no entries, since those would have to lie in the range and in the currency asked for.
     """
     operation = trial.promised.operation("get", call.url)
     response = operation.response(200) if operation else None
     if call.media_type == CSV or response is None:
-        return Answer(200, _CSV_HEADERS, b"timestamp,amount\n")
+        rest = ((f"x-pagination-{name}", "1") for name in _PAGINATION)
+        headers = [("content-type", CSV), ("x-pagination-page", str(page)), *rest]
+        return Answer(200, headers, b"timestamp,amount\n")
     body = Values(trial.promised.reader).corners(response.bodies[JSON])[0]
     if isinstance(body, dict) and "data" in body:
         body = {**body, "data": []}
+        if isinstance(body.get("pagination"), dict):
+            body = {**body, "pagination": {**body["pagination"], "page": page}}
     return Answer(200, [("content-type", JSON)], to_json(body).encode())
 
 

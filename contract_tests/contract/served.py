@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 
 from contract_tests.contract.exactness import exact_json, microseconds
+from contract_tests.contract.stage import CSV
 from contract_tests.contract.values import QUIET, Values
 from venice_billing.testing._text import to_json
 
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
 
     from _contract import Contract, Response
 
+    from contract_tests.contract.stage import Answer
+
 HeaderList = list[tuple[str, str]]
 
 _LONGEST_HEADER = 512
+_ZEROS = ("0", "0.0")
+_LAST_PAGE = 10**15  # that can be asked for
 _PUNCTUATION = '-_ ;=/<>",.:@'
 _WELL_FORMED = {
     "content-disposition": "attachment; filename=billing-usage-history-20260708T091530123Z.csv",
@@ -54,6 +60,33 @@ def ascending(text: str) -> str:
     return to_json(page)
 
 
+def numbered(text: str) -> str:
+    """Return a page of the original ledger under a number that can be asked for: that they begin at 1 is only prose."""
+    page = exact_json(text)
+    try:
+        if 1 <= page["pagination"]["page"] <= _LAST_PAGE:
+            return text
+        page["pagination"]["page"] = 1
+    except (KeyError, TypeError):
+        return text  # not the page we know
+    return to_json(page)
+
+
+def numbered_headers(headers: HeaderList) -> HeaderList:
+    """Return the headers of such a page under a number that can be asked for."""
+    return [(name, "1" if name == "x-pagination-page" and text in _ZEROS else text) for name, text in headers]
+
+
+def page_number(answer: Answer) -> int | None:
+    """Return which page an answer says it is; None if it is none of the original ledger, or does not say so."""
+    try:
+        text = answer.lower_headers["x-pagination-page"] if _is_csv(answer) else _pagination(answer)["page"]
+        number = int(Decimal(text))
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    return number if 1 <= number <= _LAST_PAGE else None
+
+
 def plain_headers(contract: Contract, response: Response) -> HeaderList:
     """Return every documented header with a plain value."""
     texts = {name: header_texts(contract, name, schema) for name, schema in response.headers.items()}
@@ -83,6 +116,14 @@ def header_texts(contract: Contract, name: str, schema: Any) -> list[str]:
         json.dumps(each) if isinstance(each, bool) else str(each) for each in Values(contract.reader).corners(schema)
     )
     return [text for text in corners if _fits_a_header(text, allowed)] or ["text"]
+
+
+def _is_csv(answer: Answer) -> bool:
+    return answer.lower_headers["content-type"].startswith(CSV)
+
+
+def _pagination(answer: Answer) -> Any:
+    return exact_json(answer.content)["pagination"]
 
 
 def _fits_a_header(text: str, punctuation: str) -> bool:

@@ -8,7 +8,8 @@ from attrs import frozen
 
 from contract_tests.contract.coverage import attributes, operation_key
 from contract_tests.contract.exactness import differences, exact_json
-from contract_tests.contract.stage import generated_modules
+from contract_tests.contract.served import page_number
+from contract_tests.contract.stage import ORIGINAL, generated_modules
 
 if TYPE_CHECKING:
     from _contract import Contract, Operation
@@ -65,8 +66,14 @@ class Subject:
         return parse(status_code=answer.status, headers=answer.lower_headers, content=answer.content)
 
     def facade(self, flavour: Flavour, answer: Answer) -> Any:
-        """Return what the facade makes of an answer, or let its error pass."""
-        return self.trial.stage.call(flavour, self.call.method, self.call.arguments, answer)
+        """Return what the facade makes of an answer, or let its error pass.
+
+        The original ledger is asked for the page that the answer says it is: another one is refused.
+        """
+        arguments: dict[str, Any] = {**self.call.arguments}
+        if self.call.path == ORIGINAL and (number := page_number(answer)) is not None:
+            arguments["page"] = number
+        return self.trial.stage.call(flavour, self.call.method, arguments, answer)
 
     def compare(self, place: str, sent: bytes, value: Any) -> None:
         """Compare a parsed body with what was sent, digit for digit, and note which fields have attributes."""

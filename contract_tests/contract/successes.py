@@ -6,8 +6,16 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.contract.served import HeaderList, ascending, header_corners, json_texts, plain_headers
-from contract_tests.contract.stage import CSV, FLAVOURS, JSON, Answer
+from contract_tests.contract.served import (
+    HeaderList,
+    ascending,
+    header_corners,
+    json_texts,
+    numbered,
+    numbered_headers,
+    plain_headers,
+)
+from contract_tests.contract.stage import CSV, FLAVOURS, HISTORY, JSON, ORIGINAL, Answer
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
@@ -18,12 +26,12 @@ if TYPE_CHECKING:
 
     from contract_tests.contract.subject import Subject
 
-_HISTORY = "/billing/usage-history"
 # What a CSV page says of its place in the ledger: in headers, and nowhere else.
 _CSV_NEEDS = {
-    _HISTORY: ("x-next-cursor",),
-    "/billing/usage": tuple(f"x-pagination-{name}" for name in ("limit", "page", "total", "total-pages")),
+    HISTORY: ("x-next-cursor",),
+    ORIGINAL: tuple(f"x-pagination-{name}" for name in ("limit", "page", "total", "total-pages")),
 }
+_AS_PROSE_SAYS: dict[str, Callable[[str], str]] = {HISTORY: ascending, ORIGINAL: numbered}
 _CSV_PAGES = (
     b"timestamp,amount\n2026-06-15T19:05:10.504Z,-0.10\n",
     b'timestamp,notes\r\n2026-06-15T19:05:10.504Z,"two\r\nlines, and a ""quote"""\r\n',
@@ -54,16 +62,17 @@ def _json(subject: Subject, response: Response, status: int) -> None:
     if not texts:
         subject.breaks(place, "admits no value that could be tried")
     for text in texts:
-        content = (ascending(text) if subject.call.path == _HISTORY else text).encode()
+        content = _AS_PROSE_SAYS.get(subject.call.path, str)(text).encode()
         for value in _readings(subject, place, Answer(status, headers, content)):
             subject.compare(place, content, value)
 
 
 def _csv(subject: Subject, response: Response, status: int) -> None:
     contract, content_type = subject.trial.contract, ("content-type", f"{CSV}; charset=utf-8")
-    plain: HeaderList = [content_type, *plain_headers(contract, response)]
+    plain: HeaderList = [content_type, *numbered_headers(plain_headers(contract, response))]
     answers = [Answer(status, plain, page) for page in _CSV_PAGES]
-    answers += [Answer(status, [content_type, *some], _CSV_PAGES[0]) for some in header_corners(contract, response)]
+    corners = map(numbered_headers, header_corners(contract, response))
+    answers += [Answer(status, [content_type, *some], _CSV_PAGES[0]) for some in corners]
     place = f"responses.{response.status}"
     for answer in answers:
         for page in _readings(subject, f"{place}.{CSV}", answer):
@@ -71,7 +80,7 @@ def _csv(subject: Subject, response: Response, status: int) -> None:
                 subject.breaks(f"{place}.{CSV}", "changes the bytes of a page")
             if isinstance(page, UsageCsv):
                 _compare_headers(subject, f"{place}.headers", answer, page)
-    if subject.call.path == _HISTORY:
+    if subject.call.path == HISTORY:
         for page in _readings(subject, f"{place}.{CSV}", Answer(status, [content_type], _CSV_PAGES[0])):
             if isinstance(page, UsageCsv) and page.next_cursor is not None:
                 subject.breaks(f"{place}.headers.x-next-cursor", "goes on after the last page")

@@ -12,7 +12,7 @@ from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvSource, HistorySource, original_entries
+from venice_billing._walk.sources import CsvSource, HistorySource, check_number, original_entries
 from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
 from venice_billing._walk.widening import Question
 from venice_billing.errors import BillingTimeoutError
@@ -92,6 +92,7 @@ def usage_page(
         sort_order=sort_order,
     )
     answer = yield from call(operation, policy)
+    check_number(answer, 1 if page is None else page)
     if not isinstance(answer, UsagePage):
         return answer
     bounds = Bounds(*arguments.window("start_date", start_date, "end_date", end_date))
