@@ -210,7 +210,7 @@ def _pagination(headers: Mapping[str, str]) -> Pagination | None:
 
 def _whole_number(headers: Mapping[str, str], name: str) -> int:
     text = headers.get(name, "")
-    if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", text):
+    if not re.fullmatch(r"[0-9]{1,16}(\.0+)?", text):
         raise ResponseValidationError(f"not a whole number: {text[:80]!r}", field=name)
     return int(text.partition(".")[0])
 

@@ -10,9 +10,9 @@ from attrs import define, field, frozen
 from contract.model import cached_by_identity
 from contract_tests.contract.coverage import attributes, operation_key
 from contract_tests.contract.exactness import differences, exact_json
-from contract_tests.contract.harness import FLAVOURS, generated_modules
+from contract_tests.contract.harness import FLAVOURS, ORIGINAL, generated_modules
 from contract_tests.contract.request_validation import RequestValidator
-from contract_tests.contract.samples import json_texts
+from contract_tests.contract.samples import json_texts, page_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,10 +87,16 @@ class Case:
         return [(response, code) for response in known or answering for code in self.operation.codes(response)]
 
     def read(self, reader: Reader, response: MockResponse) -> Any:
-        """Return what a reader makes of a response, or let its error pass."""
+        """Return what a reader makes of a response, or let its error pass.
+
+        The original ledger is asked for the page that the response says it is: another one is refused.
+        """
         if reader == "parse_response":
             return self.parse(response)
-        return self.context.harness.call(reader, self.call.method, self.call.arguments, response)
+        arguments: dict[str, Any] = {**self.call.arguments}
+        if self.call.path == ORIGINAL and (number := page_number(response)) is not None:
+            arguments["page"] = number
+        return self.context.harness.call(reader, self.call.method, arguments, response)
 
     def parse(self, response: MockResponse) -> Any:
         """Return what the generated layer makes of a response."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Flavour = Literal["sync", "async"]
 FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
 JSON, CSV = "application/json", "text/csv"
+HISTORY, ORIGINAL = "/billing/usage-history", "/billing/usage"
 KEY = "contract-suite-key"
 
 

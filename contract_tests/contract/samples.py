@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 
 from contract_tests.contract.exactness import exact_json, microseconds
+from contract_tests.contract.harness import CSV
 from contract_tests.contract.values import QUIET, Values
 from venice_billing.testing._text import to_json
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contract.model import Contract, Response
+    from contract_tests.contract.harness import MockResponse
 
 HeaderList = list[tuple[str, str]]
 
 _LONGEST_HEADER = 512
+_ZEROS = ("0", "0.0")
+_LAST_PAGE = 10**15  # that can be asked for
 _PUNCTUATION = '-_ ;=/<>",.:@'
 _WELL_FORMED = {
     "content-disposition": "attachment; filename=billing-usage-history-20260708T091530123Z.csv",
@@ -54,6 +59,33 @@ def ascending(text: str) -> str:
     return to_json(page)
 
 
+def numbered(text: str) -> str:
+    """Return a page of the original ledger under a number that can be asked for: that they begin at 1 is only prose."""
+    page = exact_json(text)
+    try:
+        if 1 <= page["pagination"]["page"] <= _LAST_PAGE:
+            return text
+        page["pagination"]["page"] = 1
+    except (KeyError, TypeError):
+        return text  # not the page we know
+    return to_json(page)
+
+
+def numbered_headers(headers: HeaderList) -> HeaderList:
+    """Return the headers of such a page under a number that can be asked for."""
+    return [(name, "1" if name == "x-pagination-page" and text in _ZEROS else text) for name, text in headers]
+
+
+def page_number(response: MockResponse) -> int | None:
+    """Return which page a response says it is; None if it is none of the original ledger, or does not say so."""
+    try:
+        text = response.lower_headers["x-pagination-page"] if _is_csv(response) else _pagination(response)["page"]
+        number = int(Decimal(text))
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    return number if 1 <= number <= _LAST_PAGE else None
+
+
 def plain_headers(contract: Contract, response: Response) -> HeaderList:
     """Return every documented header with a plain value."""
     texts = {name: header_texts(contract, name, header.schema) for name, header in response.headers.items()}
@@ -83,6 +115,14 @@ def header_texts(contract: Contract, name: str, schema: Any) -> list[str]:
         json.dumps(each) if isinstance(each, bool) else str(each) for each in Values(contract.reader).corners(schema)
     )
     return [text for text in corners if _fits_a_header(text, allowed)] or ["text"]
+
+
+def _is_csv(response: MockResponse) -> bool:
+    return response.lower_headers["content-type"].startswith(CSV)
+
+
+def _pagination(response: MockResponse) -> Any:
+    return exact_json(response.content)["pagination"]
 
 
 def _fits_a_header(text: str, punctuation: str) -> bool:

@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 Walk = Callable[[VeniceBilling, Path], None]
 
-_CSV_HEADERS = [
-    ("content-type", CSV),
-    *((f"x-pagination-{name}", "1") for name in ("limit", "page", "total", "total-pages")),
-]
+_PAGINATION = ("limit", "total", "total-pages")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -45,36 +42,35 @@ def _parameters(_contract: Contract, call: Call) -> Sequence[str]:
 @promise(calls=CALLS, parameter=_parameters, client=FLAVOURS)
 def test_edge_values_are_sent_as_documented(case: Case, parameter: str, client: Flavour) -> None:
     """Each value at the edge of what the facade accepts, by itself: it is accepted, and sent as the contract says."""
-    success = _empty_success(case)
     for arguments in edges(case.call.method)[parameter]:
-        _send(case, client, arguments, success)
+        _send(case, client, arguments)
 
 
 @promise(calls=CALLS)
 def test_doubtful_values_are_refused_or_documented(case: Case) -> None:
     """What the facade had better refuse is refused, or else the contract knows it."""
-    success = _empty_success(case)
     for arguments in doubtful(case.call.method):
         with suppress(InvalidParameterError):
-            _send(case, "sync", arguments, success)
+            _send(case, "sync", arguments)
 
 
 @promise(calls=CALLS)
 def test_combinations_are_sent_as_documented(case: Case) -> None:
     """Arguments that the facade accepts together have their place in one request."""
-    success = _empty_success(case)
 
     @settings(QUIET, max_examples=max(1, case.context.examples))
     @given(combinations(case.call.method))
     def combine(arguments: dict[str, Any]) -> None:
-        _send(case, "sync", arguments, success)
+        _send(case, "sync", arguments)
 
     if case.context.examples:
         combine()
 
 
-def _send(case: Case, client: Flavour, arguments: Mapping[str, Any], success: MockResponse) -> None:
+def _send(case: Case, client: Flavour, arguments: Mapping[str, Any]) -> None:
     harness = case.context.harness
+    page = arguments.get("page")
+    success = _empty_success(case, page if isinstance(page, int) else 1)
     harness.call(client, case.call.method, {**case.call.arguments, **arguments}, success)
     _validate(case.context, case.call.method, harness.taken())
 
@@ -90,8 +86,8 @@ def _validate(context: Context, sender: str, requests: Iterable[httpx.Request]) 
                 context.findings.exercises(operation_key(operation), f"parameters.query.{name}")
 
 
-def _empty_success(case: Case) -> MockResponse:
-    """Return a response the client is content with: one that the contract it was made for allows.
+def _empty_success(case: Case, page: int) -> MockResponse:
+    """Return a response the client is content with: the page asked for, as the contract it was made for allows it.
 
     It holds no entries, since those would have to lie in the range and in the currency asked for.
     """
@@ -99,10 +95,14 @@ def _empty_success(case: Case) -> MockResponse:
     operation = promised.operation("get", case.call.url)
     response = operation.response(200) if operation else None
     if case.call.media_type == CSV or response is None:
-        return MockResponse(200, _CSV_HEADERS, b"timestamp,amount\n")
+        rest = ((f"x-pagination-{name}", "1") for name in _PAGINATION)
+        headers = [("content-type", CSV), ("x-pagination-page", str(page)), *rest]
+        return MockResponse(200, headers, b"timestamp,amount\n")
     body = Values(promised.reader).corners(response.bodies[JSON].schema)[0]
     if isinstance(body, dict) and "data" in body:
         body = {**body, "data": []}
+        if isinstance(body.get("pagination"), dict):
+            body = {**body, "pagination": {**body["pagination"], "page": page}}
     return MockResponse(200, [("content-type", JSON)], to_json(body).encode())
 
 

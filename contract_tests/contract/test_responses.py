@@ -6,24 +6,24 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from contract_tests.contract.context import READERS
-from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, JSON, MockResponse
+from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, HISTORY, JSON, ORIGINAL, MockResponse
 from contract_tests.contract.promises import promise
-from contract_tests.contract.samples import ascending, header_corners, plain_headers
+from contract_tests.contract.samples import ascending, header_corners, numbered, numbered_headers, plain_headers
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from contract_tests.contract.context import Case, Reader
     from contract_tests.contract.harness import Flavour
 
-_HISTORY = "/billing/usage-history"
 # What a CSV page says of its place in the ledger: in headers, and nowhere else.
 _CSV_NEEDS = {
-    _HISTORY: ("x-next-cursor",),
-    "/billing/usage": tuple(f"x-pagination-{name}" for name in ("limit", "page", "total", "total-pages")),
+    HISTORY: ("x-next-cursor",),
+    ORIGINAL: tuple(f"x-pagination-{name}" for name in ("limit", "page", "total", "total-pages")),
 }
+_AS_PROSE_SAYS: dict[str, Callable[[str], str]] = {HISTORY: ascending, ORIGINAL: numbered}
 _CSV_PAGES = (
     b"timestamp,amount\n2026-06-15T19:05:10.504Z,-0.10\n",
     b'timestamp,notes\r\n2026-06-15T19:05:10.504Z,"two\r\nlines, and a ""quote"""\r\n',
@@ -55,7 +55,7 @@ def test_json_body_is_given_back_whole(case: Case, reader: Reader) -> None:
         if not texts:
             case.breaks(place, "admits no value that could be tried")
         for text in texts:
-            content = (ascending(text) if case.call.path == _HISTORY else text).encode()
+            content = _AS_PROSE_SAYS.get(case.call.path, str)(text).encode()
             for value in _read(case, reader, place, MockResponse(status, headers, content)):
                 case.compare(place, content, value)
 
@@ -65,7 +65,8 @@ def test_csv_page_is_given_back_byte_for_byte(case: Case, reader: Reader) -> Non
     """Quotes, line breaks in fields, other line ends and no rows at all: the bytes stay as they came."""
     for response, status in case.successes():
         place = f"responses.{response.status}.{CSV}"
-        headers = [("content-type", f"{CSV}; charset=utf-8"), *plain_headers(case.context.contract, response)]
+        plain = numbered_headers(plain_headers(case.context.contract, response))
+        headers = [("content-type", f"{CSV}; charset=utf-8"), *plain]
         for content in _CSV_PAGES:
             for page in _read(case, reader, place, MockResponse(status, headers, content)):
                 if bytes(page) != content:
@@ -78,7 +79,7 @@ def test_csv_page_shows_what_its_headers_say(case: Case, client: Flavour) -> Non
     for response, status in case.successes():
         place = f"responses.{response.status}"
         contract = case.context.contract
-        for headers in (plain_headers(contract, response), *header_corners(contract, response)):
+        for headers in map(numbered_headers, (plain_headers(contract, response), *header_corners(contract, response))):
             served = MockResponse(status, [("content-type", f"{CSV}; charset=utf-8"), *headers], _CSV_PAGES[0])
             for page in _read(case, client, f"{place}.{CSV}", served):
                 if isinstance(page, UsageCsv):
@@ -87,7 +88,7 @@ def test_csv_page_shows_what_its_headers_say(case: Case, client: Flavour) -> Non
                     case.breaks(f"{place}.{CSV}", f"{client} {case.call.method} gives {type(page).__name__}")
 
 
-@promise(calls=[call for call in _CSV_CALLS if call.path == _HISTORY], client=FLAVOURS)
+@promise(calls=[call for call in _CSV_CALLS if call.path == HISTORY], client=FLAVOURS)
 def test_csv_page_without_a_cursor_is_the_last(case: Case, client: Flavour) -> None:
     """Nothing follows a page of the history whose headers name no cursor."""
     for response, status in case.successes():

@@ -38,14 +38,17 @@ class MemoryLedger:
     def __init__(self, rows: Iterable[Row], page_size: int = 3, spoil: Any = None) -> None:
         self.rows = sorted(rows, key=lambda row: row.at)
         self.page_size = page_size
+        self.largest_page = 1000
         self.spoil: Callable[[int, Page[Row]], Page[Row]] = spoil or (lambda _, page: page)
         self.opened: list[Bounds] = []
+        self.sizes: list[int | None] = []
         self.requests = 0
         self.rows_sent = 0
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         yield from ()
         self.opened.append(bounds)
+        self.sizes.append(page_size)
         chosen = [row for row in self.rows if bounds.contain(row.at)]
         return self._page(chosen if order == "asc" else chosen[::-1], 0, page_size or self.page_size)
 

@@ -63,7 +63,8 @@ def endless(timestamp: str | None) -> Callable[[SeenRequest], faults.Fault]:
                 return faults.body(body, content_type="text/csv").apply(fine).with_header("x-next-cursor", cursor)
             document: dict[str, Any] = {"data": rows, "nextCursor": cursor}
             if seen.path == ORIGINAL:
-                document["pagination"] = {"limit": 10, "page": 1, "total": 10**9, "totalPages": 10**8}
+                page = int(seen.param("page") or 1)
+                document["pagination"] = {"limit": 10, "page": page, "total": 10**9, "totalPages": 10**8}
             return faults.body(to_json(document).encode(), content_type="application/json").apply(fine)
 
         return faults.Fault("endless", change)
@@ -130,11 +131,14 @@ async def test_original_pages_that_do_not_end_are_ended(flavour: Flavour, order:
 async def test_the_checkpoint_goes_on_where_the_server_has_recovered(flavour: Flavour) -> None:
     """The rows of the one instant were genuine charges: they were delivered, and they are not delivered again."""
     fake = FakeVenice([row("2026-09-15T00:00:00.000Z")] * 2500, now=NOW)
+    fake.quirks.faults = endless("2026-09-15T00:00:00.000Z")
     client = flavour.connect(fake).client
     walk = client.iter_usage_history(page_size=10, **MONTH)
     received_first: list[Any] = []
     with pytest.raises(ServerError, match="does not end") as caught:
         await receive(walk, into=received_first)
+    assert len(received_first) == 10 * STALLED_PAGES
+    fake.quirks.faults = ()
     rest = await receive(client.iter_usage_history(page_size=1000, checkpoint=caught.value.checkpoint, **MONTH))
     assert as_wire(received_first + rest) == fake.ledger
 

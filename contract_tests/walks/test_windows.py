@@ -48,6 +48,7 @@ class ListLedger:
     requests: int = 0
     hangs_when_empty: bool = False
     hangs: int = 0
+    largest_page: int = 1000
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         assert order == "asc"

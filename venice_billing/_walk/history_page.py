@@ -12,7 +12,7 @@ from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvSource, HistorySource, original_entries
+from venice_billing._walk.sources import CsvSource, HistorySource, check_number, original_entries
 from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
 from venice_billing._walk.widening import Question
 from venice_billing.errors import BillingTimeoutError
@@ -110,13 +110,14 @@ def usage_page(
         page=arguments.optional_integer("page", page, 1),
         sort_order=sort_order,
     )
-    return _original_page(operation, policy, bounds, currency)
+    return _original_page(operation, policy, bounds, currency, 1 if page is None else page)
 
 
 def _original_page(
-    operation: Operation[UsagePage | UsageCsv], policy: Policy, bounds: Bounds, currency: str | None
+    operation: Operation[UsagePage | UsageCsv], policy: Policy, bounds: Bounds, currency: str | None, number: int
 ) -> Steps[UsagePage | UsageCsv]:
     answer = yield from call(operation, policy)
+    check_number(answer, number)
     if not isinstance(answer, UsagePage):
         return answer
     entries = original_entries(answer, Question(_in_milliseconds(bounds)), currency)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from venice_billing._walk.tracker import PageTracker, PaginationLostError
+from venice_billing._walk.tracker import CrowdedInstantError, PageTracker, PaginationLostError
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-_LARGEST_PAGE = 1000
 _REOPENINGS = 3
 """How often a walk reopens a range at one position without a new row before it gives up."""
 
@@ -67,7 +66,7 @@ def sequential(
         bounds: The range.
         order: Of the rows.
         position: What was received already.
-        page_size: Rows of a page.
+        page_size: Rows of a page; past a crowded instant, where pages of that size do not get on, the largest are read.
         first: The page that opens the walk, if it was fetched already.
         widen: Whether to ask wider questions when the ledger hangs on the range; if not, the hang is raised.
         silence: Where to note what was learnt of the time behind the range.
@@ -79,16 +78,15 @@ def sequential(
     fruitless = 0
     sought: datetime | None = None  # how far a wider range was read that has not reached the range yet
     while True:
-        before = position, sought
+        before, widened = (position, sought), False
+        size = _varied(page_size, fruitless, source)
         thread = PageTracker(source, bounds, order, position)
         try:
             page = first or (
-                yield from open_range(
-                    source, _rest(bounds, order, position, sought), order, _varied(page_size, fruitless), widen=widen
-                )
+                yield from open_range(source, _rest(bounds, order, position, sought), order, size, widen=widen)
             )
             first, widen = None, True
-            widened = page.widened
+            widened = page.widened  # such pages are the largest, whatever was asked for
             while True:
                 if rows := thread.take(page):
                     more = page.following is not None and not thread.done
@@ -105,7 +103,13 @@ def sequential(
                 page, rows = page.emptied(), ()
                 page = yield from _follow(source, page, thread)
         except PaginationLostError as lost:
+            is_crowded = isinstance(lost, CrowdedInstantError)
+            if is_crowded and (widened or _is_largest(size, source)):
+                raise ServerError(str(lost)) from None
             sought = thread.sought_since(sought)
+            if is_crowded and not _is_largest(page_size, source):
+                page_size, fruitless = source.largest_page, 0
+                continue
             fruitless = fruitless + 1 if (position, sought) == before else 0
             if fruitless > _REOPENINGS:
                 raise _unreadable(position, lost) from None
@@ -171,12 +175,18 @@ def _rest(bounds: Bounds, order: Order, position: Position, sought: datetime | N
     return Bounds(None if start is None else down_to(start), None if end is None else up_to(end))
 
 
-def _varied(page_size: int | None, fruitless: int) -> int | None:
+def _is_largest(page_size: int | None, source: PageSource[Row]) -> bool:
+    return page_size is None or page_size >= source.largest_page
+
+
+def _varied(page_size: int | None, fruitless: int, source: PageSource[Row]) -> int | None:
     """Return another page size for each fruitless reopening: it puts the borders, and so the cursors, elsewhere.
 
     The largest first: it may reach past an instant with more rows than the pages asked for so far.
     """
-    return page_size if not fruitless else _LARGEST_PAGE - 7 * (fruitless - (page_size != _LARGEST_PAGE))
+    if not fruitless:
+        return page_size
+    return source.largest_page - 7 * (fruitless - (not _is_largest(page_size, source)))
 
 
 def _unreadable(position: Position, lost: PaginationLostError) -> ServerError:

@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 from attrs import evolve, field, frozen
 
@@ -65,6 +65,7 @@ class HistorySource(EntrySource):
 
     policy: Policy
     currency: str | None = None
+    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
     _landmarks: Landmarks = field(factory=Landmarks, eq=False, repr=False)
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
@@ -108,6 +109,8 @@ class HistorySource(EntrySource):
 
 class CsvSource:
     """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
+
+    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
 
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
@@ -202,22 +205,24 @@ class OriginalSource(EntrySource):
     """`/billing/usage`, page by page, where a server still has it.
 
     Pages shift while usage is recorded: newest first, the end is pinned to the newest entry of the first page, and
-    in either order a total that changes on the way means that the pages no longer fit together.
+    in either order a total that changes on the way means that the pages no longer fit together. All pages together
+    have as many entries as the total says, those outside the range and those of other currencies included.
     """
 
     policy: Policy
     currency: str | None = None
+    largest_page: ClassVar[int] = arguments.LIMITS[1]
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
-        size = min(page_size or arguments.LIMITS[1], arguments.LIMITS[1])
+        size = min(page_size or self.largest_page, self.largest_page)
         return self._page(_OriginalPage(Question(bounds), order, size, number=1))
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
 
         def ask(question: Question) -> Steps[Page[UsageEntry]]:
-            return self._page(_OriginalPage(question, order, arguments.LIMITS[1], number=1))
+            return self._page(_OriginalPage(question, order, self.largest_page, number=1))
 
         return widened(
             ask,
@@ -247,16 +252,22 @@ class OriginalSource(EntrySource):
         answer = yield from call(operation, self.policy)
         if not isinstance(answer, UsagePage):
             return _never()
+        check_number(answer, wanted.number)
         total = answer.pagination.total
         if wanted.total not in (None, total):
             raise PaginationLostError(f"pages shifted: {wanted.total} entries became {total}")
-        reached = evolve(wanted, total=total)
+        more = wanted.number < answer.pagination.total_pages
+        reached = evolve(wanted, total=total, received=wanted.received + len(answer.data))
+        if not more and reached.received != total:
+            raise ResponseValidationError(
+                f"{reached.received} entries came on all pages, but their total is {total}",
+                field="pagination.total",
+            )
         if wanted.order == "desc" and question.bounds.end is None and answer.data:
             newest = up_to(answer.data[0].timestamp + MILLISECOND)
             reached = evolve(reached, question=evolve(question, bounds=Bounds(question.bounds.start, newest)))
         entries = original_entries(answer, question, self.currency)
         last = answer.data[-1].timestamp if answer.data else None
-        more = wanted.number < answer.pagination.total_pages
         return Page(entries, str(wanted.number + 1) if more else None, reached, last=last)
 
 
@@ -267,6 +278,20 @@ class _OriginalPage:
     size: int
     number: int
     total: int | None = None
+    received: int = 0
+
+
+def check_number(page: UsagePage | UsageCsv, number: int) -> None:
+    """Refuse a page of the original ledger that is another one by its own number.
+
+    Raises:
+        ResponseValidationError: It is. A CSV page without page headers cannot be told.
+    """
+    if page.pagination is not None and page.pagination.page != number:
+        raise ResponseValidationError(
+            f"page {number} was asked for, and page {page.pagination.page} came",
+            field="x-pagination-page" if isinstance(page, UsageCsv) else "pagination.page",
+        )
 
 
 def original_entries(page: UsagePage, question: Question, currency: str | None) -> Sequence[UsageEntry]:

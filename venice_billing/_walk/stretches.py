@@ -1,20 +1,24 @@
-"""The parts of a range that is walked by windows: what is planned, and what is not yet."""
+"""Stretches of a range that are not planned yet, and how wide to cut the windows in them. Pure reckoning."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define
+from attrs import Factory, define, frozen
 
-from venice_billing._walk.types import DAY, Position
+from venice_billing._walk.types import DAY, NARROWEST, Position, down_to
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
-FIRST_REACH = DAY
-"""How far the first look backwards goes, where nothing is known."""
+_PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
+_PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
+_FIRST_REACH = DAY  # how far the first look backwards goes, where nothing is known
+_STRETCH = 8  # how much farther each look goes that finds nothing
+_FARTHEST_REACH = timedelta(days=3650)
+_WORTH_A_LOOK = timedelta(hours=6)  # so much of a stretch is looked into at once: each look may hang
 
 
 @define(eq=False)
@@ -35,6 +39,61 @@ class Gap:
     stop: datetime | None
     position: Position = Factory(Position)
     rate: float | None = None
-    reach: timedelta = FIRST_REACH
+    reach: timedelta = _FIRST_REACH
     silent: timedelta = timedelta(0)
     wide: bool = False
+
+    def expect(self, count: int, span: timedelta) -> None:
+        """Expect as many rows as the stretch beside it had."""
+        rate = count / max(span.total_seconds(), 0.001)
+        self.rate = rate if self.rate is None else (self.rate + rate) / 2
+        self.reach = _FIRST_REACH
+
+    def expect_nothing(self) -> None:
+        """Look farther: the stretch beside it had no rows."""
+        self.rate = None
+        self.reach = min(self.reach * _STRETCH, _FARTHEST_REACH)
+
+
+@frozen
+class Widths:
+    """How wide windows are, and how far a look backwards goes.
+
+    Attributes:
+        forwards: Whether windows are cut off the start of a stretch, or off its end.
+        now: Where an open range ends.
+        rows_of_a_page: As many as are asked for.
+    """
+
+    forwards: bool
+    now: datetime
+    rows_of_a_page: int
+
+    def border(self, gap: Gap) -> datetime | None:
+        """Return where a window that begins at the near end of a gap ends; None if it takes all of it."""
+        near, far = (gap.start, gap.stop) if self.forwards else (gap.stop or self.now, gap.start)
+        if near is None or gap.wide or (gap.rate is None and self.forwards):
+            return None
+        width = gap.reach if gap.rate is None else self.of_window(gap.rate)
+        try:
+            border = down_to(near + width if self.forwards else near - width)
+            if self.forwards:
+                return border if border < (far or self.now) - width / 4 else None
+            return border if far is None or border > far + (width - gap.silent) / 4 else None
+        except OverflowError:  # wider than the calendar
+            return None
+
+    def of_window(self, rate: float) -> timedelta:
+        """Return how wide a window is where so many rows a second are expected."""
+        rows = _PAGES_OF_A_WINDOW * self.rows_of_a_page
+        if rows / rate < NARROWEST.total_seconds():
+            rows = _PAGES_OF_A_NARROW_WINDOW * self.rows_of_a_page
+        return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
+
+    def past(self, silent: timedelta, gap: Gap) -> timedelta:
+        """Return how far to look back past what is silent: much farther, but at most half of what is left."""
+        farther = min(silent * _STRETCH, _FARTHEST_REACH)
+        if gap.start is None or not silent:
+            return farther
+        span = (gap.stop or self.now) - gap.start
+        return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span

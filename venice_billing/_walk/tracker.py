@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 STALLED_PAGES = 200
-"""How many pages in a row may bring nothing later before a walk gives up: empty ones, or ones of a single instant."""
+"""How many pages in a row may bring nothing later.
+
+After so many empty pages a walk gives up. Pages of rows at one instant may be genuine: a walk first goes on with the
+largest pages, so that it reads at least 200,000 charges at one instant (100,000 of the original ledger).
+"""
 
 
 class PaginationLostError(Exception):
     """The pages no longer lead on: a cursor came twice, or pages shifted. The position is still good."""
+
+
+class CrowdedInstantError(PaginationLostError):
+    """Too many pages in a row brought nothing later than one instant, though some brought rows. Larger ones may."""
 
 
 class PageTracker(Generic[Row]):
@@ -36,6 +44,7 @@ class PageTracker(Generic[Row]):
         self._latest = ""
         self._used: set[str] = set()
         self._stalled = 0
+        self._stalled_with_rows = False
         self.done = False
         self.beyond: datetime | None = None
 
@@ -56,12 +65,13 @@ class PageTracker(Generic[Row]):
         """Return the rows of a page that were not received before and lie in the bounds.
 
         Raises:
-            LostThreadError: The page lies before the one that led to it.
-            ServerError: Too many pages in a row have brought nothing later.
+            PaginationLostError: The page lies before the one that led to it.
+            CrowdedInstantError: Too many pages in a row have brought nothing later, though some have brought rows.
+            ServerError: Too many pages in a row have been empty.
         """
         last = self._source.timestamp(page.rows[-1]) if page.rows and page.last is None else page.last
         if last is None:
-            self._note_stall()
+            self._note_stall(page)
             return page.rows
         first = page.first or (self._source.timestamp(page.rows[0]) if page.rows else last)
         if self._reached is not None and self._is_ahead(self._reached, first):
@@ -69,8 +79,10 @@ class PageTracker(Generic[Row]):
         if self._reached != last:
             self._used = {self._latest}  # the cursor that led here: the page may name it again
             self._stalled = 0
+            self._stalled_with_rows = False
         elif not page.timeless:
-            self._note_stall()
+            self._stalled_with_rows = True
+            self._note_stall(page)
         self._reached = last
         if self._bounds.contain(first) and self._bounds.contain(last) and self._is_beyond_position(first):
             self.check_all_seen()
@@ -109,11 +121,13 @@ class PageTracker(Generic[Row]):
             return False
         return True
 
-    def _note_stall(self) -> None:
+    def _note_stall(self, page: Page[Row]) -> None:
         self._stalled += 1
-        if self._stalled >= STALLED_PAGES:
-            at = f"past {self._reached.isoformat()}" if self._reached else "at its beginning"
-            raise ServerError(f"the ledger does not end {at}: {self._stalled} pages in a row brought nothing later")
+        if self._stalled < STALLED_PAGES or page.following is None:
+            return
+        at = f"past {self._reached.isoformat()}" if self._reached else "at its beginning"
+        problem = f"the ledger does not end {at}: {self._stalled} pages in a row brought nothing later"
+        raise CrowdedInstantError(problem) if self._stalled_with_rows else ServerError(problem)
 
     def _is_beyond_position(self, moment: datetime) -> bool:
         return self._position.at is None or self._is_ahead(moment, self._position.at)

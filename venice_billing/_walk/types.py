@@ -66,6 +66,11 @@ class Page(Generic[Row]):
 class PageSource(Protocol[Row]):
     """Where rows come from. `open` and `follow` are calls of their own, retries and all."""
 
+    @property
+    def largest_page(self) -> int:
+        """Return how many rows a page can have; without a page size, pages have as many."""
+        ...
+
     def open(self, bounds: Bounds, order: Order, page_size: int | None, /) -> Steps[Page[Row]]:
         """Fetch the first page of a range."""
         ...

@@ -11,12 +11,11 @@ The same plan, worked by one, walks an ascending ledger newest first.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Expired
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.stretches import FIRST_REACH, Gap
+from venice_billing._walk.stretches import Gap, Widths
 from venice_billing._walk.tracker import check_all_seen
 from venice_billing._walk.types import (
     END_OF_TIME,
@@ -29,24 +28,19 @@ from venice_billing._walk.types import (
     Silence,
     Window,
     WindowPlan,
-    down_to,
 )
 from venice_billing.errors import BillingTimeoutError, VeniceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from venice_billing._call import Outcome, Send, Wait
     from venice_billing._walk.types import Order, PageSource, Walk
 
 Row = TypeVar("Row")
 
-_PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
-_PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
 _WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
-_STRETCH = 8  # how much farther each look goes that finds nothing
-_FARTHEST_REACH = timedelta(days=3650)
-_WORTH_A_LOOK = timedelta(hours=6)  # so much of a stretch is looked into at once: each look may hang
 
 
 class Windows(Generic[Row]):
@@ -58,7 +52,7 @@ class Windows(Generic[Row]):
     stretch is held as a whole, however crowded it is, since the ledger only goes forwards.
 
     Args:
-        ledger: An ascending ledger.
+        source: An ascending ledger.
         bounds: The range.
         order: In which the rows are handed on.
         position: What was received already.
@@ -84,8 +78,8 @@ class Windows(Generic[Row]):
         self._bounds = bounds
         self._now = now
         self._page_size = page_size
-        self._rows_of_a_page = page_size or 1000
         self._forwards = order == "asc"
+        self._widths = Widths(self._forwards, now, page_size or source.largest_page)
         # Backwards, the first window is handed on when it is read to its end: for many, that takes room for more.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
         self.begin_anew()
@@ -208,8 +202,7 @@ class Windows(Generic[Row]):
 
     def _carve(self, index: int, gap: Gap) -> Window[Row]:
         """Cut a window off the near end of a gap."""
-        near, far = (gap.start, gap.stop) if self._forwards else (gap.stop or self._now, gap.start)
-        border = self._border(near, far, gap)
+        border = self._widths.border(gap)
         rest: list[Gap | Window[Row]] = []
         if border is None:
             window = self._window(gap.start, gap.stop, gap.position, wide=gap.wide)
@@ -223,25 +216,6 @@ class Windows(Generic[Row]):
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
         return window
-
-    def _border(self, near: datetime | None, far: datetime | None, gap: Gap) -> datetime | None:
-        """Return where a window that begins at the near end of a gap ends; None if it takes all of it."""
-        if near is None or gap.wide or (gap.rate is None and self._forwards):
-            return None
-        width = gap.reach if gap.rate is None else self._width(gap.rate)
-        try:
-            border = down_to(near + width if self._forwards else near - width)
-            if self._forwards:
-                return border if border < (far or self._now) - width / 4 else None
-            return border if far is None or border > far + (width - gap.silent) / 4 else None
-        except OverflowError:  # wider than the calendar
-            return None
-
-    def _width(self, rate: float) -> timedelta:
-        rows = _PAGES_OF_A_WINDOW * self._rows_of_a_page
-        if rows / rate < NARROWEST.total_seconds():
-            rows = _PAGES_OF_A_NARROW_WINDOW * self._rows_of_a_page
-        return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
     def _window(self, start: datetime | None, stop: datetime | None, position: Position, *, wide: bool) -> Window[Row]:
         end = stop if stop is None or start is None else max(stop, start + NARROWEST)
@@ -286,12 +260,12 @@ class Windows(Generic[Row]):
         rate = len(batch.rows) / max(span, 0.001)
         to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
         crowded = self._source.timestamp(batch.rows[-1 - len(batch.rows) // 8]) == last
-        if crowded or to_come <= _WORTH_A_CUT * self._rows_of_a_page:
+        if crowded or to_come <= _WORTH_A_CUT * self._widths.rows_of_a_page:
             return  # who begins at a crowded instant reads all of it again
         rest = Gap(last, window.stop, batch.after, rate)
         if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
             rest.rate, rest.silent = None, window.silent
-            rest.reach = max(self._width(rate), self._past(window.silent, rest))
+            rest.reach = max(self._widths.of_window(rate), self._widths.past(window.silent, rest))
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
         window.stop = last
@@ -304,12 +278,9 @@ class Windows(Generic[Row]):
         if gap is None:
             return
         if not window.count:
-            gap.rate = None
-            gap.reach = min(gap.reach * _STRETCH, _FARTHEST_REACH)
+            gap.expect_nothing()
         elif window.start is not None:
-            rate = window.count / max(((window.stop or self._now) - window.start).total_seconds(), 0.001)
-            gap.rate = rate if gap.rate is None else (gap.rate + rate) / 2
-            gap.reach = FIRST_REACH
+            gap.expect(window.count, (window.stop or self._now) - window.start)
 
     def _close(self, window: Window[Row]) -> None:
         window.steps.close()
@@ -340,19 +311,11 @@ class Windows(Generic[Row]):
         if isinstance(below, Gap):
             farther = Gap(below.start, window.stop, below.position)
             farther.silent = (window.stop or self._now) - (window.start or below.start or self._now)
-            farther.reach = self._past(farther.silent, farther)
+            farther.reach = self._widths.past(farther.silent, farther)
             self._parts[index : index + 2] = [farther]
         else:
             self._parts[index] = Gap(window.start, window.stop, window.position, wide=True)
         return True
-
-    def _past(self, silent: timedelta, gap: Gap) -> timedelta:
-        """Return how far to look back past what is silent: much farther, but at most half of what is left."""
-        farther = min(silent * _STRETCH, _FARTHEST_REACH)
-        if gap.start is None or not silent:
-            return farther
-        span = (gap.stop or self._now) - gap.start
-        return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span
 
 
 def work_alone(windows: WindowPlan[Row]) -> Walk[Row]:
