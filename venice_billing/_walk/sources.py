@@ -6,7 +6,7 @@ import hashlib
 from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from attrs import evolve, field, frozen
 
@@ -65,7 +65,7 @@ class HistorySource(EntrySource):
 
     policy: Policy
     currency: str | None = None
-    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
+    largest_page: int = field(default=arguments.PAGE_SIZES[1], init=False)
     _landmarks: Landmarks = field(factory=Landmarks, eq=False, repr=False)
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
@@ -110,14 +110,13 @@ class HistorySource(EntrySource):
 class CsvSource:
     """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
 
-    largest_page: ClassVar[int] = arguments.PAGE_SIZES[1]
-
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
         self._currency = currency
         self._start = start
         self._column: TimeColumn | None = None
         self._landmarks = Landmarks()
+        self.largest_page = arguments.PAGE_SIZES[1]
         self.header: bytes | None = None
         self.newline = b"\n"
 
@@ -211,7 +210,7 @@ class OriginalSource(EntrySource):
 
     policy: Policy
     currency: str | None = None
-    largest_page: ClassVar[int] = arguments.LIMITS[1]
+    largest_page: int = field(default=arguments.LIMITS[1], init=False)
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
