@@ -19,7 +19,7 @@ from venice_billing.errors import ResponseValidationError, VeniceError
 from venice_billing_api.deadline import Deadline, leave_unless_clean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Generator
 
     from venice_billing._clock import Interruption
     from venice_billing._config import Configuration
@@ -54,7 +54,7 @@ class Driver:
                     raise
                 outcome = self.perform(step)
 
-    def walk(self, steps: Walk[Row]) -> Iterator[Batch[Row]]:
+    def walk(self, steps: Walk[Row]) -> Generator[Batch[Row], None, None]:
         """Run a walk, passing on what it delivers."""
         outcome: Outcome | None = None
         failure: VeniceError | None = None
@@ -88,7 +88,7 @@ class Driver:
             return None
         return self._send(step, interrupt)
 
-    def _run_concurrently(self, windows: WindowPlan[Row]) -> Iterator[Batch[Row]]:
+    def _run_concurrently(self, windows: WindowPlan[Row]) -> Generator[Batch[Row], None, None]:
         if windows.concurrency == 1:
             return self.walk(work_alone(windows))
         return work_in_threads(windows, self.perform)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, closing
 from operator import length_hint
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from attrs import frozen
 
@@ -14,11 +14,15 @@ from venice_billing.errors import VeniceError
 from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+
     from venice_billing._drivers import AsyncDriver, Driver
     from venice_billing._walk.start import WalkStart
     from venice_billing._walk.types import Batch, Position
 
 __all__ = ["AsyncUsageWalk", "EntryPage", "UsageWalk"]
+
+Item = TypeVar("Item")
 
 
 class EntryPage(Sequence[UsageEntry]):
@@ -48,26 +52,44 @@ class EntryPage(Sequence[UsageEntry]):
 
 @frozen
 class _Received:
-    """A batch, as far as the consumer has it: an iterator of a list knows at any moment how many it has left."""
+    """A batch, as far as the consumer has it: an iterator of a list knows at any moment how many it has left.
+
+    Attributes:
+        batch: As it came.
+        rows: Those of its rows that are handed out.
+        waiting: Hands them out, singly or as one page. Who iterates passes on what it gives in the same step of the
+            interpreter, so no interrupt comes between.
+        size: How many rows it gives at once.
+    """
 
     batch: Batch[UsageEntry]
     rows: Sequence[UsageEntry]
-    waiting: Iterator[UsageEntry]
+    waiting: Iterator[UsageEntry | EntryPage]
+    size: int
+
+    @property
+    def left(self) -> int:
+        """How many rows the consumer does not have yet."""
+        return self.size * length_hint(self.waiting)
 
     @property
     def position(self) -> Position:
         """Where the consumer stands."""
-        count = len(self.rows) - length_hint(self.waiting)
-        return self.batch.position.after(self.rows[:count], self.batch.source)
+        return self.batch.position.after(self.rows[: len(self.rows) - self.left], self.batch.source)
 
 
 class _Progress:
-    """How far one iteration of a walk has come; it changes at one stroke, and may be asked in between by anybody."""
+    """How far one iteration of a walk has come; it changes at one stroke, and may be asked in between by anybody.
+
+    Attributes:
+        is_cut_short: Whether the iteration ended before the walk did.
+    """
 
     def __init__(self, start: WalkStart) -> None:
         self._filters = start.filters
         self._left = start.max_items
         self._latest: Position | _Received = start.position
+        self.is_cut_short = False
 
     @property
     def checkpoint(self) -> str:
@@ -77,17 +99,33 @@ class _Progress:
 
     @property
     def finished(self) -> bool:
-        """Whether `max_items` entries were received."""
+        """Whether all of `max_items` entries are on their way to the consumer."""
         return self._left == 0
 
-    def begin(self, batch: Batch[UsageEntry]) -> Iterator[UsageEntry]:
+    def entries(self, batch: Batch[UsageEntry]) -> Iterator[UsageEntry]:
         """Return the entries of the next batch, as many as are to be handed on."""
+        rows = self._rows(batch)
+        waiting = iter(rows)
+        self._latest = _Received(batch, rows, waiting, 1)
+        return waiting
+
+    def page(self, batch: Batch[UsageEntry]) -> Iterator[EntryPage]:
+        """Return the same as one page."""
+        rows = self._rows(batch)
+        waiting = iter([EntryPage(rows)])
+        self._latest = _Received(batch, rows, waiting, len(rows))
+        return waiting
+
+    def cut_short(self) -> None:
+        """Note that the iteration ends, whatever is left."""
+        has_all = self.finished and not (isinstance(self._latest, _Received) and self._latest.left)
+        self.is_cut_short = not has_all
+
+    def _rows(self, batch: Batch[UsageEntry]) -> list[UsageEntry]:
         rows = list(batch.rows if self._left is None else batch.rows[: self._left])
         if self._left is not None:
             self._left -= len(rows)
-        waiting = iter(rows)
-        self._latest = _Received(batch, rows, waiting)
-        return waiting
+        return rows
 
     def end(self) -> None:
         """Let go of a batch of which the consumer has everything."""
@@ -134,22 +172,28 @@ class UsageWalk(_BaseWalk):
         return self._pages(self._progress())
 
     def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
-        for waiting in self._batches(progress):
-            yield from waiting
+        with closing(self._batches(progress, progress.entries)) as batches:
+            for waiting in batches:
+                yield from waiting
 
     def _pages(self, progress: _Progress) -> Iterator[EntryPage]:
-        for waiting in self._batches(progress):
-            yield EntryPage(list(waiting))
+        with closing(self._batches(progress, progress.page)) as batches:
+            for waiting in batches:
+                yield from waiting
 
-    def _batches(self, progress: _Progress) -> Iterator[Iterator[UsageEntry]]:
+    def _batches(
+        self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
+    ) -> Generator[Iterator[Item], None, None]:
+        # Closed by name, as the generators around it: an interrupt of what the interpreter closes by itself is lost.
         try:
-            for batch in self._driver.walk(self._start.begin()):
-                waiting = progress.begin(batch)
-                del batch
-                yield waiting
-                if progress.finished:
-                    return
-                progress.end()
+            with closing(self._driver.walk(self._start.begin())) as batches:
+                for batch in batches:
+                    waiting = begin(batch)
+                    del batch
+                    yield waiting
+                    if progress.finished:
+                        return
+                    progress.end()
         except VeniceError as error:
             error.checkpoint = progress.checkpoint
             raise
@@ -164,33 +208,78 @@ class AsyncUsageWalk(_BaseWalk):
 
     def __aiter__(self) -> AsyncIterator[UsageEntry]:
         """Iterate the entries."""
-        return self._entries(self._progress())
+        progress = self._progress()
+        return _AsyncIteration(self._entries(progress), progress)
 
     def pages(self) -> AsyncIterator[EntryPage]:
         """Iterate the entries page by page; a page counts as received once it is handed out."""
-        return self._pages(self._progress())
+        progress = self._progress()
+        return _AsyncIteration(self._pages(progress), progress)
 
     async def _entries(self, progress: _Progress) -> AsyncGenerator[UsageEntry, None]:
-        async with aclosing(self._batches(progress)) as batches:
+        async with aclosing(self._batches(progress, progress.entries)) as batches:
             async for waiting in batches:
                 for entry in waiting:
                     yield entry
 
     async def _pages(self, progress: _Progress) -> AsyncGenerator[EntryPage, None]:
-        async with aclosing(self._batches(progress)) as batches:
+        async with aclosing(self._batches(progress, progress.page)) as batches:
             async for waiting in batches:
-                yield EntryPage(list(waiting))
+                for page in waiting:
+                    yield page
+                    del page
 
-    async def _batches(self, progress: _Progress) -> AsyncGenerator[Iterator[UsageEntry], None]:
+    async def _batches(
+        self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
+    ) -> AsyncGenerator[Iterator[Item], None]:
         try:
             async with aclosing(self._driver.walk(self._start.begin())) as batches:
                 async for batch in batches:
-                    waiting = progress.begin(batch)
+                    waiting = begin(batch)
                     del batch
                     yield waiting
                     if progress.finished:
                         return
                     progress.end()
-        except VeniceError as error:
-            error.checkpoint = progress.checkpoint
+        except BaseException as error:
+            progress.cut_short()
+            if isinstance(error, VeniceError):
+                error.checkpoint = progress.checkpoint
             raise
+
+
+class _AsyncIteration(Generic[Item]):
+    """One iteration of an asynchronous walk, which never passes for a whole one if it was cut short.
+
+    An event loop closes its asynchronous generators when it ends, and a cancellation ends the one it hits. To whoever
+    asks such a generator for more, in another event loop say, the walk would seem to be over.
+    """
+
+    def __init__(self, items: AsyncGenerator[Item, None], progress: _Progress) -> None:
+        self._items = items
+        self._progress = progress
+
+    def __aiter__(self) -> _AsyncIteration[Item]:
+        return self
+
+    def __anext__(self) -> Awaitable[Item]:
+        """Return the next entry or page.
+
+        Raises:
+            VeniceError: The iteration was cut short.
+        """
+        if self._progress.is_cut_short:
+            error = VeniceError(
+                "this iteration of the walk was cut short, by an error, a cancellation or the end of its event loop; "
+                "the walk goes on from .checkpoint"
+            )
+            error.checkpoint = self._progress.checkpoint
+            raise error
+        return self._items.__anext__()
+
+    async def aclose(self) -> None:
+        """Leave the walk here; whoever asks for more gets nothing."""
+        try:
+            await self._items.aclose()
+        finally:
+            self._progress.is_cut_short = False

@@ -163,7 +163,7 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
     batches = work_in_threads(windows, network.perform)
     next(batches)
     assert network.busy.wait(60)
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     threads = crew_threads()
     assert threads, "they were waited for"
     monkeypatch.setattr(Windows, "record", lambda *_: pytest.fail("the plan was touched"))
@@ -210,6 +210,47 @@ def test_a_mishap_of_a_thread_is_raised_where_the_walk_is_read(
     with pytest.raises(mishap):
         read()
     wait_for(crew_threads())
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_the_others_end(
+    windows: Windows[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_two(thread: threading.Thread) -> None:
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    def wait(_: Send | Wait, stop: Interruption) -> Outcome | None:
+        stop.wait(60)
+        return None
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        next(work_in_threads(windows, wait))
+    assert len(started) == 2
+    wait_for(started)
+
+
+async def test_a_walk_whose_tasks_somebody_else_cancelled_is_cancelled(windows: Windows[Row]) -> None:
+    """It cannot go on, and must not wait for ever."""
+
+    async def perform(_: Send | Wait) -> Outcome | None:
+        await anyio.sleep_forever()
+        return None
+
+    before = asyncio.all_tasks()
+    async with aclosing(work_in_tasks(windows, perform)) as batches:
+        reading = asyncio.ensure_future(anext(batches))
+        await anyio.lowlevel.checkpoint()
+        for task in asyncio.all_tasks() - before - {reading}:
+            task.cancel()
+        with anyio.fail_after(60):
+            await asyncio.wait([reading])
+    assert reading.cancelled()
 
 
 async def test_requests_cut_short_by_leaving_an_asynchronous_crew_are_no_failures(

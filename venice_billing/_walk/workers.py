@@ -1,13 +1,32 @@
 """Several at work on one plan of windows: threads for the synchronous client, tasks for the asynchronous one.
 
 The plan decides everything; workers only claim, perform and record, and end with their consumer.
+
+The consumer's thread may be the main thread, and there a signal handler may raise between any two steps of Python
+code: Ctrl-C does. `Condition`, `Event` and `Thread.start` are Python code. Interrupted halfway, they leave a lock held
+for ever, or release it twice. So the consumer's thread uses only what is taken and let go in compiled code:
+
+- `_Workers._lock`, by `with`: for each look at the plan, and each change of it. Nobody waits for anything under it.
+  It knows its owner, so that the end can let go of it where an interrupt kept `with` from that: a debugger or another
+  tracer runs Python code, and so signal handlers, at places where the interpreter by itself does not.
+- `_Workers._news`: a queue in which the consumer finds a token once there is something new in the plan.
+- `_Workers._leave`: a queue in which the consumer puts a token when it wants no more.
+- `_Workers._ended`: a queue in which the consumer finds a token once all threads have ended.
+
+Everything else is done by threads that no signal handler interrupts. One of them leads: it starts the workers, waits
+for the token in `_leave`, stops the workers and waits for their end. It is unknown to `threading`, so nothing there
+may ask for its name, as `Thread.join` does. Idle workers wait for a token in `_Workers._wake`, and put one in
+`_Workers._done` as the last thing that they do.
 """
 
 from __future__ import annotations
 
 import os
-from threading import Condition, Thread
-from time import monotonic
+from _thread import start_new_thread
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import RLock, Thread
+from time import sleep
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Wait
@@ -16,7 +35,7 @@ from venice_billing._walk.windows import advance
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
     from venice_billing._call import Outcome, Send
     from venice_billing._walk.types import Batch, Window, WindowPlan
@@ -30,116 +49,162 @@ _PATIENCE = 0.5
 
 def work_in_threads(
     windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
-) -> Iterator[Batch[Row]]:
+) -> Generator[Batch[Row], None, None]:
     """Yield what a plan has ready, in order, while threads work on it.
 
     A child process forked on the way has none of the threads: there the plan begins anew behind what was handed on.
     """
-    threads = _Workers(windows, perform)
+    workers = _Workers(windows, perform)
     try:
-        threads.start()
-        while True:
-            if threads.are_the_parents:
-                windows.begin_anew()
-                threads = _Workers(windows, perform)
-                threads.start()
-            if (batch := threads.next_ready()) is None:
-                return
-            yield batch
+        try:
+            while (batch := workers.next_ready()) is not None:
+                yield batch
+        finally:
+            workers.end()
     finally:
-        threads.end()
+        workers.stop()  # where an interrupt kept the end from it
 
 
 class _Workers(Generic[Row]):
-    """The threads of one process at work on a plan."""
+    """The threads of one process at work on a plan. The consumer calls the public methods, threads the others."""
 
     def __init__(
         self, windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
     ) -> None:
         self._windows = windows
         self._perform = perform
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Have no threads yet, and no lock that is held: at first, and in a forked child."""
         self._process = os.getpid()
-        self._changed = Condition()
-        self._stop = Interruption()
-        self._mishaps: list[BaseException] = []
-        self._threads = [
-            Thread(target=self._work, name=f"venice-billing-{number}", daemon=True)
-            for number in range(windows.concurrency)
-        ]
+        self._leader: int | None = None
+        self._lock = RLock()
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._leave: SimpleQueue[None] = SimpleQueue()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._done: SimpleQueue[None] = SimpleQueue()
+        self._consumer_waits = False
+        self._idle = 0
+        self._failures: list[BaseException] = []
+        self._interruption = Interruption()
 
     @property
-    def are_the_parents(self) -> bool:
+    def _are_the_parents(self) -> bool:
         """Whether this process was forked since: the threads do not exist here, and their locks may never be free."""
         return os.getpid() != self._process
 
-    def start(self) -> None:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
-
     def next_ready(self) -> Batch[Row] | None:
         """Return what is to be handed on next, or None at the end."""
-        with self._changed:
-            while (batch := self._windows.ready()) is None and not self._windows.finished and not self._mishaps:
-                self._changed.notify_all()  # a window that is through makes the next one the first
-                self._changed.wait()
-            self._changed.notify_all()  # what is taken makes room
-        if self._mishaps:
-            raise self._mishaps[0]
-        return batch
+        if self._are_the_parents:
+            self._begin_anew()
+            self._windows.begin_anew()
+        if self._leader is None:
+            self._leader = start_new_thread(self._lead, ())
+        while True:
+            with self._lock:
+                if self._failures:
+                    raise self._failures[0]
+                batch = self._windows.ready()
+                self._wake_idle()  # what is taken makes room, and a window that is through makes the next one the first
+                if batch is not None or self._windows.finished:
+                    return batch
+                self._consumer_waits = True
+            self._news.get()
+
+    def stop(self) -> None:
+        """Let the threads end; doing it twice does no harm."""
+        if not self._are_the_parents:
+            self._leave.put(None)
+            with suppress(RuntimeError):  # it is not held, unless an interrupt kept `with` from letting go of it
+                self._lock.release()
 
     def end(self) -> None:
         """Stop the threads; one that cannot be interrupted is left behind, and touches nothing any more."""
-        if self.are_the_parents:
-            return
-        self._stop.set()
-        with self._changed:
-            self._changed.notify_all()
-        patience = monotonic() + _PATIENCE
-        for thread in self._threads:
-            if thread.is_alive():  # not yet, if the start was interrupted
-                thread.join(max(0.0, patience - monotonic()))
-        if not any(thread.is_alive() for thread in self._threads):
-            self._windows.close()
+        self.stop()
+        if not self._are_the_parents and self._leader is not None:
+            with suppress(Empty):
+                self._ended.get(timeout=_PATIENCE)
+
+    def _lead(self) -> None:
+        """Start the workers, stop them when the consumer leaves, and wait for their end."""
+        started: list[Thread] = []
+        try:
+            for number in range(self._windows.concurrency):
+                thread = Thread(target=self._work, name=f"venice-billing-{number}", daemon=True)
+                thread.start()
+                started.append(thread)
+        except BaseException as failure:  # noqa: BLE001 - it is raised in the consumer's thread
+            self._fail(failure)
+        self._leave.get()
+        self._interruption.set()
+        for _ in started:
+            self._wake.put(None)
+        for _ in started:
+            self._done.get()
+        while any(thread.is_alive() for thread in started):  # some microseconds more
+            sleep(0.0001)
+        self._windows.close()
+        self._ended.put(None)
 
     def _work(self) -> None:
         try:
             while (window := self._claimed()) is not None:
                 result = self._worked(window)
-                with self._changed:
-                    if self._stop.is_set():
+                with self._lock:
+                    if self._interruption.is_set():
                         return
                     self._windows.record(window, result)
-                    self._changed.notify_all()
+                    self._tell_all()
                 del result  # the plan has it, and lets go of it sooner
-        except BaseException as mishap:  # noqa: BLE001 - it is raised in the consumer's thread
-            with self._changed:
-                self._mishaps.append(mishap)
-                self._changed.notify_all()
+        except BaseException as failure:  # noqa: BLE001 - it is raised in the consumer's thread
+            self._fail(failure)
+        finally:
+            self._done.put(None)
 
     def _claimed(self) -> Window[Row] | None:
         """Return the next window to work on, or None when there will be none."""
-        with self._changed:
-            while not self._stop.is_set() and not self._windows.finished:
+        while True:
+            with self._lock:
+                if self._interruption.is_set() or self._windows.finished:
+                    return None
                 if (window := self._windows.claim()) is not None:
                     return window
-                self._changed.wait()
-        return None
+                self._idle += 1
+            self._wake.get()
 
     def _worked(self, window: Window[Row]) -> Batch[Row] | VeniceError | None:
         """Take a window to its next result, or give up its request once it is time to stop."""
         step, result = advance(window, None)
-        while step is not None and not self._stop.is_set():
+        while step is not None and not self._interruption.is_set():
             if isinstance(step, Wait) and not step.queued:
-                with self._changed:
+                with self._lock:
                     self._windows.slow_down()
-            outcome = self._perform(step, self._stop)
-            if self._stop.is_set():
+            outcome = self._perform(step, self._interruption)
+            if self._interruption.is_set():
                 break  # the outcome is that of the interruption, and not the API's
             step, result = advance(window, outcome)
         if step is not None:
             window.steps.close()
         return result
+
+    def _fail(self, failure: BaseException) -> None:
+        with self._lock:
+            self._failures.append(failure)
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Say that there is something new in the plan, whose lock is held."""
+        if self._consumer_waits:
+            self._consumer_waits = False
+            self._news.put(None)
+        self._wake_idle()
+
+    def _wake_idle(self) -> None:
+        for _ in range(self._idle):
+            self._wake.put(None)
+        self._idle = 0
 
 
 async def work_in_tasks(
@@ -151,57 +216,76 @@ async def work_in_tasks(
     """
     import asyncio  # noqa: PLC0415 - only who awaits needs it
 
-    changed = asyncio.Condition()
-    mishaps: list[BaseException] = []
+    changes = _Changes(asyncio.Event)
 
     async def work() -> None:
-        try:
-            while (window := await _claimed_async(windows, changed)) is not None:
-                result = await _worked_async(window, windows, perform)
-                async with changed:
-                    windows.record(window, result)
-                    changed.notify_all()
-                del result
-        except Exception as mishap:  # noqa: BLE001 - it is raised in the consumer's task
-            async with changed:
-                mishaps.append(mishap)
-                changed.notify_all()
+        while (window := await _claimed_async(windows, changes)) is not None:
+            result = await _worked_async(window, windows, perform)
+            windows.record(window, result)
+            changes.tell()
+            del result
+
+    def note_end(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # so that asyncio does not log it: the first one is raised in the consumer's task
+        changes.tell()
 
     tasks: list[asyncio.Task[None]] = []
     try:
         for _ in range(windows.concurrency):
-            tasks.append(asyncio.create_task(work()))  # noqa: PERF401 - if interrupted, those that were made must end
-        while (batch := await _next_ready_async(windows, changed, mishaps)) is not None:
+            tasks.append(asyncio.create_task(work()))  # if interrupted, those that were made must end
+            tasks[-1].add_done_callback(note_end)
+        while (batch := await _next_ready_async(windows, changes, tasks)) is not None:
             yield batch
     finally:
         for task in tasks:
             task.cancel()
         try:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # An event loop that ends has cancelled all tasks, and closes this generator and those around it at the
+            # same time: that goes well as long as none of them waits.
+            if not all(task.done() for task in tasks):
+                await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             windows.close()
 
 
-async def _claimed_async(windows: WindowPlan[Row], changed: asyncio.Condition) -> Window[Row] | None:
-    async with changed:
-        while not windows.finished:
-            if (window := windows.claim()) is not None:
-                return window
-            await changed.wait()
+class _Changes:
+    """Wakes the tasks that wait for a change of the plan."""
+
+    def __init__(self, new_event: Callable[[], asyncio.Event]) -> None:
+        self._new_event = new_event
+        self._event = new_event()
+
+    def tell(self) -> None:
+        """Wake all that wait."""
+        self._event.set()
+        self._event = self._new_event()
+
+    async def wait(self) -> None:
+        """Wait for the next change."""
+        await self._event.wait()
+
+
+async def _claimed_async(windows: WindowPlan[Row], changes: _Changes) -> Window[Row] | None:
+    while not windows.finished:
+        if (window := windows.claim()) is not None:
+            return window
+        await changes.wait()
     return None
 
 
 async def _next_ready_async(
-    windows: WindowPlan[Row], changed: asyncio.Condition, mishaps: list[BaseException]
+    windows: WindowPlan[Row], changes: _Changes, tasks: Sequence[asyncio.Task[None]]
 ) -> Batch[Row] | None:
-    async with changed:
-        while (batch := windows.ready()) is None and not windows.finished and not mishaps:
-            changed.notify_all()
-            await changed.wait()
-        changed.notify_all()
-    if mishaps:
-        raise mishaps[0]
-    return batch
+    while True:
+        for task in tasks:
+            if task.done():
+                task.result()  # raises why it ended early, if it did
+        batch = windows.ready()
+        changes.tell()
+        if batch is not None or windows.finished:
+            return batch
+        await changes.wait()
 
 
 async def _worked_async(
