@@ -9,6 +9,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from venice_billing.testing._checks import check_row
 from venice_billing.testing._text import Row, parse_instant, to_csv_record, to_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 Position = tuple[int, int]
 """Where an entry stands: its instant in microseconds, and its number in the order of booking."""
 
-_NUMBERS = ("pricePerUnitUsd", "units", "amount")
 _POSITION = attrgetter("position")
 _DEFAULTS: Row = {
     "sku": "zai-org-glm-5-1-llm-output-mtoken",
@@ -97,23 +97,11 @@ class Account:
 
 
 def complete_row(row: Mapping[str, Any]) -> Row:
-    """Return the row with every wire field and its three numbers as `Decimal`s.
+    """Return the row with every wire field, its time as text and its three numbers as `Decimal`s.
 
     Raises:
-        TypeError: A number is a float, which could not be sent digit for digit.
-        ValueError: There is no timestamp.
+        TypeError: A field cannot be sent; a float, for one, not digit for digit.
+        ValueError: There is no timestamp, or a field cannot be sent.
     """
-    if "timestamp" not in row:
-        raise ValueError("a ledger row needs a timestamp")
-    complete = {"timestamp": row["timestamp"], **_DEFAULTS, **row}
-    for name in _NUMBERS:
-        complete[name] = _exact(name, complete[name])
-    return complete
-
-
-def _exact(name: str, value: object) -> Decimal:
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return Decimal(value)
-    raise TypeError(f"{name} must be a Decimal, an int or their text, not {type(value).__name__}")
+    fields = check_row(row)
+    return {"timestamp": fields["timestamp"], **_DEFAULTS, **fields}

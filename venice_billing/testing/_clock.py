@@ -6,6 +6,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from venice_billing.testing._checks import check_moment
+
 
 class VirtualClock:
     """Tell a time that moves only by `sleep` and `advance`, so that hangs and waits cost nothing.
@@ -17,6 +19,8 @@ class VirtualClock:
     def __init__(self, start: datetime | float | None = None) -> None:
         if start is None:
             start = datetime.now(UTC)
+        if isinstance(start, datetime):
+            check_moment("start", start)
         self._start = start.timestamp() if isinstance(start, datetime) else start
         self._elapsed = 0.0
         self._running_since: float | None = None

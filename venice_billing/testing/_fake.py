@@ -14,13 +14,14 @@ import httpx
 from attrs import evolve
 
 from venice_billing.testing._account import Account
+from venice_billing.testing._checks import bound, check_choice, check_days, check_entries, check_moment
 from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._quirks import Quirks, SeenRequest
 from venice_billing.testing._responses import Response, error_response
 from venice_billing.testing._router import ORIGINAL_LEDGER, PREFIX, Router, Service
 from venice_billing.testing._seed import seeded_charge, seeded_rows
 from venice_billing.testing._server import FakeServer
-from venice_billing.testing._text import Row, format_instant, instant_of
+from venice_billing.testing._text import Row, format_instant
 from venice_billing.testing._transport import mock_transport
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class FakeVenice:
 
     Args:
         entries: How many ledger rows to make up, or the rows themselves: dicts by their wire names, with at
-            least a `timestamp`, whose numbers are `Decimal`, int or text.
+            least a `timestamp` (an aware datetime or its text), whose numbers are `Decimal`, int or text.
         days: The days before `now` that made-up rows cover.
         seed: What the made-up rows, and all other chance, are drawn from.
         now: The time at the start; the present if None.
@@ -50,6 +51,10 @@ class FakeVenice:
         history: Whether `/billing/usage-history` exists yet.
         quirks: What goes wrong; `fake.quirks` may be changed at any time.
         clock: The clock to live by, if it is shared with others.
+
+    Raises:
+        TypeError: An argument or a field of a row is of another type; the error names it.
+        ValueError: An argument or a field of a row has a value that makes no sense; the error names it.
 
     Example:
         >>> fake = FakeVenice([{"timestamp": "2026-10-01T00:00:00Z", "amount": "-0.25", "currency": "USD"}])
@@ -75,6 +80,10 @@ class FakeVenice:
         quirks: Quirks | None = None,
         clock: VirtualClock | None = None,
     ) -> None:
+        check_entries(entries)
+        check_days(days)
+        check_moment("now", now)
+        check_choice("original", original, "retired", "alive")
         self.admin_key = admin_key
         self.inference_key = inference_key
         self.clock = clock or VirtualClock(now)
@@ -105,7 +114,7 @@ class FakeVenice:
         end: datetime | str | None = None,
     ) -> list[Row]:
         """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order."""
-        chosen = self._account.select(currency=currency, start=instant_of(start), end=instant_of(end))
+        chosen = self._account.select(currency=currency, start=bound("start", start), end=bound("end", end))
         return [dict(entry.row) for entry in chosen]
 
     def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:

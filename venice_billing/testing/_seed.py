@@ -29,9 +29,9 @@ _OTHERS = tuple(model for model in MODELS if model.kind != "LLM")
 def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> list[Row]:
     """Return exactly `count` rows over the days before `now`, in ascending order of time."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    end = (instant_of(now) or 0) // 1000 * 1000
+    end = instant_of(now) // 1000 * 1000
     bundles = list(_bundles(rng, count))
-    start = end - int(days * DAY)
+    start = end - max(int(days * DAY), 1000)
     return [
         {"timestamp": format_instant(instant), **_dated(row, (instant - start) / (end - start))}
         for instant, bundle in zip(_instants(rng, len(bundles), start, end), bundles, strict=True)

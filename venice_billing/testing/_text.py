@@ -103,12 +103,8 @@ def format_instant(instant: int) -> str:
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
-def instant_of(moment: datetime | str | int | None) -> int | None:
-    """Return the instant of an aware datetime or an ISO text; an instant and None pass through."""
-    if isinstance(moment, str):
-        return parse_instant(moment)
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise ValueError("a naive datetime names no instant")
-        return (moment - _EPOCH) // timedelta(microseconds=1)
-    return moment
+def instant_of(moment: datetime) -> int:
+    """Return the instant of an aware datetime in microseconds."""
+    if moment.utcoffset() is None:
+        raise ValueError("a naive datetime names no instant")
+    return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,144 @@
+"""What a test may give to the fake: each refusal names the argument or the field, the value, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from venice_billing.testing._text import Row, format_instant, instant_of, parse_instant
+
+_LONGEST_VALUE = 80
+_LONGEST = 36_525  # days: a century
+_TEXTS = ("sku", "currency", "notes")
+_NUMBERS = ("pricePerUnitUsd", "units", "amount")
+_ALLOWED_TIME = "an aware datetime, or a text such as '2026-10-01T00:00:00Z'"
+
+
+def check_entries(entries: int | Iterable[Mapping[str, Any]]) -> None:
+    """Refuse what is neither a number of rows nor rows."""
+    allowed = "a number of rows, 0 or more, or the rows themselves"
+    if isinstance(entries, bool | str | bytes | Mapping) or not isinstance(entries, int | Iterable):
+        raise TypeError(_refusal("entries", allowed, entries))
+    if isinstance(entries, int) and entries < 0:
+        raise ValueError(_refusal("entries", allowed, entries))
+
+
+def check_days(days: float) -> None:
+    """Refuse a period that is none, or begins before there was an API."""
+    allowed = f"a number of days, more than 0 and up to {_LONGEST}"
+    if isinstance(days, bool) or not isinstance(days, int | float):
+        raise TypeError(_refusal("days", allowed, days))
+    if not 0 < days <= _LONGEST:
+        raise ValueError(_refusal("days", allowed, days))
+
+
+def check_choice(name: str, value: object, *choices: str) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        raise ValueError(_refusal(name, " or ".join(map(repr, choices)), value))
+
+
+def check_moment(name: str, moment: object) -> None:
+    """Refuse a time that names no instant; None is allowed."""
+    if moment is None:
+        return
+    if not isinstance(moment, datetime):
+        raise TypeError(_refusal(name, "an aware datetime, or None", moment))
+    if moment.utcoffset() is None:
+        raise ValueError(_refusal(name, "an aware datetime, or None", moment))
+
+
+def bound(name: str, moment: datetime | str | None) -> int | None:
+    """Return the instant of a bound of a window."""
+    return None if moment is None else _instant(name, moment)
+
+
+def check_row(row: Mapping[str, Any]) -> Row:
+    """Return the fields of a row with its time as text and its numbers as `Decimal`s.
+
+    Raises:
+        TypeError: A field is of a type that cannot be sent; a float could not be sent digit for digit.
+        ValueError: The timestamp is missing or names no instant, or a text or a number cannot be sent.
+    """
+    if not isinstance(row, Mapping):
+        raise TypeError(_refusal("a row", "a dict of fields by their names", row))
+    if "timestamp" not in row:
+        raise ValueError(f"a row must have a timestamp, {_ALLOWED_TIME}; got {repr(dict(row))[:_LONGEST_VALUE]}")
+    fields = {name: _field(name, value) for name, value in row.items()}
+    instant = _instant("a row's timestamp", row["timestamp"])
+    if not isinstance(row["timestamp"], str):
+        fields["timestamp"] = format_instant(instant)
+    return fields
+
+
+def _field(name: str, value: Any) -> Any:
+    if name in _NUMBERS:
+        return _number(name, value)
+    where = f"a row's {name}"
+    if name in _TEXTS and not isinstance(value, str):
+        raise TypeError(_refusal(where, "a text", value))
+    if name == "apiKeyId" and not isinstance(value, str | None):
+        raise TypeError(_refusal(where, "a text, or None", value))
+    if name == "inferenceDetails" and not isinstance(value, Mapping | None):
+        raise TypeError(_refusal(where, "a dict, or None", value))
+    if name != "timestamp":
+        _check_sendable(where, value)
+    return value
+
+
+def _check_sendable(where: str, value: object) -> None:
+    """Refuse what is no JSON, or not exactly."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise TypeError(_refusal(where, "a dict whose names are texts", value))
+            _check_text(where, name)
+            _check_sendable(f"{where}.{name}", item)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _check_sendable(f"{where}[{index}]", item)
+    elif isinstance(value, str):
+        _check_text(where, value)
+    elif isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(_refusal(where, "a finite number", value))
+    elif not isinstance(value, int | None):
+        raise TypeError(
+            _refusal(where, "a text, an int, a Decimal, True, False, None, or a list or dict of them", value)
+        )
+
+
+def _check_text(where: str, value: str) -> None:
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(_refusal(where, "text that UTF-8 can hold, without half a character", value))
+
+
+def _number(name: str, value: object) -> Decimal:
+    where, allowed = f"a row's {name}", "a finite number: a Decimal, an int or their text"
+    if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
+        raise TypeError(_refusal(where, allowed, value))
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise ValueError(_refusal(where, allowed, value)) from None
+    if not number.is_finite():
+        raise ValueError(_refusal(where, allowed, value))
+    return number
+
+
+def _instant(name: str, moment: object) -> int:
+    """Return the instant of a text or an aware datetime."""
+    if not isinstance(moment, str | datetime):
+        raise TypeError(_refusal(name, _ALLOWED_TIME, moment))
+    try:
+        instant = parse_instant(moment) if isinstance(moment, str) else instant_of(moment)
+        format_instant(instant)
+    except (ValueError, OverflowError):
+        raise ValueError(_refusal(name, _ALLOWED_TIME, moment)) from None
+    return instant
+
+
+def _refusal(name: str, allowed: str, value: object) -> str:
+    return f"{name} must be {allowed}; got {repr(value)[:_LONGEST_VALUE]}"
