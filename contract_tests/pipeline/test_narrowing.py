@@ -37,9 +37,9 @@ def _is_no_day(text: str) -> bool:
     return False
 
 
-def _has_small_zulu(text: str) -> bool:
-    """RFC 3339 knows a small z and leap seconds; ISO 8601 as Python reads it, which is what we document, does not."""
-    return text.endswith("z") or text[17:19] == "60"
+def _has_leap_second(text: str) -> bool:
+    """RFC 3339 knows leap seconds; ISO 8601 as Python reads it, which is what we document, does not."""
+    return text[17:19] == "60"
 
 
 def _is_no_page(number: int) -> bool:
@@ -49,10 +49,10 @@ def _is_no_page(number: int) -> bool:
 
 CHOICES: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("get_usage", "page"): _is_no_page,
-    ("get_usage", "startDate"): _has_small_zulu,
-    ("get_usage", "endDate"): _has_small_zulu,
-    ("get_usage_history", "startTimestamp"): _has_small_zulu,
-    ("get_usage_history", "endTimestamp"): _has_small_zulu,
+    ("get_usage", "startDate"): _has_leap_second,
+    ("get_usage", "endDate"): _has_leap_second,
+    ("get_usage_history", "startTimestamp"): _has_leap_second,
+    ("get_usage_history", "endTimestamp"): _has_leap_second,
     ("get_usage_analytics", "startDate"): _is_no_day,
     ("get_usage_analytics", "endDate"): _is_no_day,
     ("get_usage_analytics", "lookback"): _is_beyond_ninety_days,
