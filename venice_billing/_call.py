@@ -17,6 +17,8 @@ from attrs import field, frozen
 
 from venice_billing._budget import LONGEST_POLL, Ticket
 from venice_billing._drift import note
+from venice_billing._runtime.codec import read_with_notice
+from venice_billing._runtime.errors import DecodeError
 from venice_billing._secret import Secret
 from venice_billing.errors import (
     DOCUMENTED,
@@ -28,8 +30,6 @@ from venice_billing.errors import (
     error_for,
     retry_after,
 )
-from venice_billing_api.codec import noticing
-from venice_billing_api.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,8 +216,7 @@ def _asked_to_wait(reply: Reply, policy: Policy) -> float | None:
 
 def _read(operation: Operation[T], reply: Reply, secret: Secret) -> T:
     try:
-        with noticing(partial(note, secret=secret)):
-            return operation.read(reply)
+        return read_with_notice(partial(note, secret=secret), operation.read, reply)
     except DecodeError as error:
         problem, place = error.problem, error.location
     except ResponseValidationError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from venice_billing_api.deadline import Deadline
+    from venice_billing._runtime.deadline import Deadline
 
 
 class Clock(Protocol):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
 
+from venice_billing._runtime.codec import parse_datetime
 from venice_billing.errors import ResponseValidationError
-from venice_billing_api.codec import parse_datetime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

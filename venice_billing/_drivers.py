@@ -12,11 +12,12 @@ from venice_billing._clock import Pace, SystemClock
 from venice_billing._event_loops import under_asyncio
 from venice_billing._exchange import FAULTS, Exchange
 from venice_billing._http_client import ClosedError
+from venice_billing._runtime.connections import leave_unless_clean
+from venice_billing._runtime.deadline import Deadline
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
 from venice_billing._walk.windows import work_alone
 from venice_billing._walk.workers import work_in_tasks, work_in_threads
 from venice_billing.errors import ResponseValidationError, VeniceError
-from venice_billing_api.deadline import Deadline, leave_unless_clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator

@@ -16,8 +16,8 @@ from venice_billing._call import Broken, Expired, Outcome, Reply, Send, Unreadab
 from venice_billing._version import __version__
 
 if TYPE_CHECKING:
+    from venice_billing._runtime.deadline import Deadline
     from venice_billing._secret import Secret
-    from venice_billing_api.deadline import Deadline
 
 BODY_LIMIT = 3 * 1024 * 1024
 """Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and lists in lists take fifty times their text."""

@@ -18,8 +18,8 @@ import httpx
 from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._exchange import set_location_aside, set_location_aside_async
 from venice_billing._forks import heed_forks
+from venice_billing._runtime.connections import bound_async, bound_sync, leave_all, shut
 from venice_billing.errors import InvalidParameterError
-from venice_billing_api.deadline import bound_async, bound_sync, leave_all, shut
 
 if TYPE_CHECKING:
     import ssl
@@ -269,7 +269,7 @@ def _load_event_loops() -> None:
     """Import now what a call needs: at the first call there may be no file descriptor left to import it with."""
     import anyio  # noqa: F401, PLC0415 - a synchronous program needs none of it
 
-    from venice_billing_api import network  # noqa: F401, PLC0415 - as above
+    from venice_billing._runtime import network  # noqa: F401, PLC0415 - as above
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -9,6 +9,7 @@ from venice_billing import _arguments as arguments
 from venice_billing._call import Operation, Reply, Request
 from venice_billing._csv import check_text
 from venice_billing._headers import file_name
+from venice_billing._runtime.types import UNSET, Unset
 from venice_billing.errors import InvalidParameterError, ResponseValidationError
 from venice_billing.models import UsageCsv
 from venice_billing_api.api.billing import (
@@ -27,7 +28,6 @@ from venice_billing_api.models import (
     UsageHistoryPage,
     UsagePage,
 )
-from venice_billing_api.types import UNSET, Unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

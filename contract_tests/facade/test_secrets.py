@@ -29,10 +29,10 @@ from venice_billing import (
     VeniceError,
     _drift,
 )
+from venice_billing._runtime.codec import decode_json
+from venice_billing._runtime.network import _BoundStream, _TidyStream
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, Quirks, faults
-from venice_billing_api.codec import decode_json
-from venice_billing_api.network import _BoundStream, _TidyStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable

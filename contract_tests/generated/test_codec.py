@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venice_billing_api import AuthenticatedClient, Client, codec
+from venice_billing._runtime import codec
+from venice_billing_api import AuthenticatedClient, Client, errors, types
 from venice_billing_api.api.billing import (
     get_billing_balance,
     get_billing_usage,
@@ -299,6 +300,66 @@ def test_what_is_no_text_is_no_currency(value: Any) -> None:
         UsageEntry.from_dict(_entry(currency=value))
 
 
+# ---------------------------------------------------------------- what no document names
+
+
+_DRIFTED = {"data": [_entry(currency="SHELLS", novel=1)], "nextCursor": None}
+
+
+def _told() -> list[tuple[str, str]]:
+    """Read a page with what no document names, and return what was told of it."""
+    told: list[tuple[str, str]] = []
+    codec.read_with_notice(lambda *what: told.append(what), UsageHistoryPage.from_dict, _DRIFTED)
+    return told
+
+
+def test_notice_is_given_of_unknown_fields_and_values() -> None:
+    assert _told() == [("Currency value", "SHELLS"), ("field of UsageEntry", "novel")]
+
+
+def test_a_notice_ends_with_its_reading() -> None:
+    told = _told()
+    UsageHistoryPage.from_dict(_DRIFTED)
+    assert len(told) == 2
+    with pytest.raises(DecodeError):
+        codec.read_with_notice(lambda *_: None, UsageHistoryPage.from_dict, {})
+    assert codec._notice.get() is codec._ignore
+
+
+def test_an_interrupt_at_any_instruction_leaves_no_notice_set() -> None:
+    interrupted = 0
+    while _is_interrupted(interrupted):
+        assert codec._notice.get() is codec._ignore, f"instruction {interrupted}"
+        interrupted += 1
+    assert interrupted > 10
+
+
+def _is_interrupted(position: int) -> bool:
+    """Read with a notice, and raise KeyboardInterrupt at one instruction of the codec; tell whether it has so many."""
+    reached = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal reached
+        if frame.f_code.co_filename != codec.__file__:
+            return trace
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            reached += 1
+            if reached == position + 1:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        codec.read_with_notice(lambda *_: None, str, 1)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
 # ---------------------------------------------------------------- requests
 
 
@@ -405,7 +466,25 @@ def test_the_token_is_sent_and_shown_in_no_repr() -> None:
 
 
 def test_the_server_is_the_one_of_the_contract() -> None:
-    assert Client().base_url == "https://api.venice.ai/api/v1"
+    assert Client().base_url == AuthenticatedClient(token="secret").base_url == "https://api.venice.ai/api/v1"
+    assert Client("https://venice.test").base_url == "https://venice.test"
+
+
+def test_a_client_with_a_token_is_a_client() -> None:
+    client = AuthenticatedClient("https://venice.test", token="secret", headers={"a": "b"})
+    assert isinstance(client.with_timeout(1), Client)
+    assert isinstance(client.with_timeout(1), AuthenticatedClient)
+    assert client == client.with_headers({})
+    with pytest.raises(AttributeError):
+        client.tokens = "secret"  # type: ignore[attr-defined]
+
+
+def test_the_errors_and_types_of_the_package_are_those_that_it_uses() -> None:
+    with pytest.raises(errors.DecodeError):
+        UsageEntry.from_dict({})
+    assert UsageEntry.from_dict(_entry()).api_key_id is types.UNSET
+    with _client() as client:
+        assert isinstance(get_billing_usage_history.sync_detailed(client=client), types.Response)
 
 
 def test_a_call_answers_with_any_status() -> None:

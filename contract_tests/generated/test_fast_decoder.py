@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from venice_billing import _drift
 from venice_billing import _operations as operations
 from venice_billing._call import Reply, _read
+from venice_billing._runtime import codec, decoders
 from venice_billing._secret import Secret
 from venice_billing.testing._text import to_json
-from venice_billing_api import codec
 from venice_billing_api.errors import DecodeError
 from venice_billing_api.models import Balance, StandardError, UsageAnalytics, UsageEntry, UsageHistoryPage
-from venice_billing_api.wire import read_plain
+from venice_billing_api.wire import read_body, read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +84,11 @@ def test_what_is_read_is_what_would_be_constructed() -> None:
     assert (repr(read), hash(read)) == (repr(StandardError("x")), hash(StandardError("x")))
     with pytest.raises(AttributeError):
         read.error = "y"  # type: ignore[misc]
+    fast, slow = read_plain(UsageHistoryPage, _page(_ENTRY)), _careful_page(_page(_ENTRY))
+    assert fast is not None
+    assert [(type(entry), hash(entry)) for entry in fast.data] == [(UsageEntry, hash(entry)) for entry in slow.data]
+    with pytest.raises(AttributeError):
+        fast.next_cursor = None  # type: ignore[misc]
 
 
 def test_any_mapping_is_read() -> None:
@@ -212,7 +217,7 @@ def _careful_page(content: bytes) -> UsageHistoryPage:
 
 
 def _read_page(content: bytes) -> UsageHistoryPage:
-    return codec.read_body(UsageHistoryPage, content)
+    return read_body(UsageHistoryPage, content)
 
 
 _PAGES = [
@@ -230,7 +235,7 @@ def test_the_fast_way_reads_what_the_careful_one_reads() -> None:
 
 
 def test_a_page_that_is_plainly_as_documented_is_read_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "decode_json", lambda _: pytest.fail("decoded twice"))
+    monkeypatch.setattr(decoders, "decode_json", lambda _: pytest.fail("decoded twice"))
     assert len(_read_page(_page({**_ENTRY, "currency": '"SHELLS"'})).data) == 2
     assert len(_read_page(_page({name: _ENTRY[name] for name in _ENTRY if name != "apiKeyId"})).data) == 2
 

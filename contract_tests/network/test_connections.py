@@ -30,9 +30,10 @@ from venice_billing import (
     VeniceBilling,
     VeniceError,
 )
+from venice_billing._runtime.connections import bound_sync
+from venice_billing._runtime.deadline import Deadline
+from venice_billing._runtime.network import BoundBackend, _BoundStream
 from venice_billing.testing import FakeVenice, faults
-from venice_billing_api.deadline import Deadline, bound_sync
-from venice_billing_api.network import BoundBackend, _BoundStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from contract_tests.support.scripted_server import GOOD, Script, ScriptedServer, never_accepting, say, stall_after
+from venice_billing._runtime.connections import bound_sync
+from venice_billing._runtime.deadline import Deadline
+from venice_billing._runtime.network import BoundBackend
 from venice_billing_api import Client
 from venice_billing_api.api.billing import get_billing_balance
-from venice_billing_api.deadline import Deadline, bound_sync
-from venice_billing_api.network import BoundBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

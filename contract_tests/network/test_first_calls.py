@@ -63,7 +63,7 @@ def test_only_one_decoder_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
         return decoder(*arguments, **options)
 
     monkeypatch.setattr(msgspec.json, "Decoder", slow)
-    monkeypatch.setattr(wire, "_made", {})
+    monkeypatch.setattr(wire._decoders, "_made", {})
     models = (Balance, UsageHistoryPage, UsagePage, UsageAnalytics)
     threads = [threading.Thread(target=wire.read_plain, args=(model, b"{}")) for model in models * 3]
     for thread in threads:

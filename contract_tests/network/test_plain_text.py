@@ -12,8 +12,8 @@ import trustme
 
 from contract_tests.support.front_server import Front
 from venice_billing import ClientClosedError, VeniceBilling
+from venice_billing._runtime.deadline import Deadline
 from venice_billing.testing import FakeVenice, faults
-from venice_billing_api.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

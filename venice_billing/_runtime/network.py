@@ -1,38 +1,46 @@
-{# Ours: an extra module, rendered by scripts/_generator.py; see deadline.py.jinja. #}
 """Connections each of whose operations gets no more than the time left before the deadline of its request.
 
 Apart from `deadline`, because httpx itself loads httpcore only when a client is made.
 """
 
+# ruff: noqa: ASYNC109 - httpcore hands a timeout to each operation of a backend
+from __future__ import annotations
+
 import socket
-import ssl
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, finalize
 
 import httpcore
-import httpx
 from anyio import CancelScope
 
-from .deadline import Deadline, addresses, time_left
+from venice_billing._runtime.deadline import Deadline, addresses, time_left
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+    import httpx
 
 _LONGEST_WRITE = 65_536
 
 
 def bound_pool(pool: httpcore.ConnectionPool) -> None:
     """Make the connections that a pool opens from now on heed the deadline; doing it twice does nothing."""
-    if not isinstance(pool._network_backend, BoundBackend):
-        pool._network_backend = BoundBackend(pool._network_backend)
+    backend = pool._network_backend  # noqa: SLF001 - httpcore takes a backend only when a pool is made, by httpx
+    if not isinstance(backend, BoundBackend):
+        pool._network_backend = BoundBackend(backend)  # noqa: SLF001 - as above
         # A lock that is taken and let go in compiled code: a signal in between leaves it as it was.
-        pool._optional_thread_lock = threading.RLock()  # type: ignore[assignment]
+        lock: Any = threading.RLock()
+        pool._optional_thread_lock = lock  # noqa: SLF001 - as above
 
 
 def tidy_pool(pool: httpcore.AsyncConnectionPool) -> None:
     """Make a pool close what it opened when a TLS handshake is cancelled; doing it twice does nothing."""
-    if not isinstance(pool._network_backend, TidyBackend):
-        pool._network_backend = TidyBackend(pool._network_backend)
+    backend = pool._network_backend  # noqa: SLF001 - as above
+    if not isinstance(backend, TidyBackend):
+        pool._network_backend = TidyBackend(backend)  # noqa: SLF001 - as above
 
 
 class BoundBackend(httpcore.NetworkBackend):
@@ -89,7 +97,7 @@ class BoundBackend(httpcore.NetworkBackend):
         for stream in list(self._streams):
             stream.leave()
 
-    def adopt(self, stream: "_BoundStream") -> "_BoundStream":
+    def adopt(self, stream: _BoundStream) -> _BoundStream:
         """Know a stream, in order to end what it does."""
         self._streams.add(stream)
         if self._is_shut:
@@ -97,7 +105,7 @@ class BoundBackend(httpcore.NetworkBackend):
             raise httpcore.ConnectError("the client is closed")
         return stream
 
-    def _bound(self, stream: httpcore.NetworkStream) -> "_BoundStream":
+    def _bound(self, stream: httpcore.NetworkStream) -> _BoundStream:
         return self.adopt(_BoundStream(stream, self))
 
 
@@ -251,7 +259,8 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.AsyncNetworkStream:
-        return await self.adopt(_TidyStream(await self._backend.connect_unix_socket(path, timeout, socket_options), self))
+        stream = await self._backend.connect_unix_socket(path, timeout, socket_options)
+        return await self.adopt(_TidyStream(stream, self))
 
     async def sleep(self, seconds: float) -> None:
         await self._backend.sleep(seconds)
@@ -265,7 +274,7 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         for stream in list(self._streams):
             stream.leave()
 
-    async def adopt(self, stream: "_TidyStream") -> "_TidyStream":
+    async def adopt(self, stream: _TidyStream) -> _TidyStream:
         """Return a stream, unless the client was closed meanwhile."""
         self._streams.add(stream)
         if self._is_shut:

@@ -1,42 +1,37 @@
-{# Ours: an extra module, rendered by scripts/_generator.py, with what every model and operation shares. #}
-"""Between JSON text and Python values, exactly: money to the digit, instants in UTC, everything checked."""
+"""Convert between JSON text and Python values: money to the digit, instants in UTC, every type checked."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, copy_context
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache
-from typing import Any, NoReturn, Protocol, Self, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
 
-from .errors import DecodeError
+from venice_billing._runtime.errors import DecodeError
+from venice_billing._runtime.types import NOTHING, UNSET, Unset
 
-class Model(Protocol):
-    """What can be read from an object."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-    @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
-        """Read decoded JSON."""
-        ...
-
-
+S = TypeVar("S")
 T = TypeVar("T")
-M = TypeVar("M", bound=Model)
 E = TypeVar("E", bound=Enum)
 
-# Beyond these powers of ten a number is no amount and no count, but an attack or a mistake:
+# A number beyond these powers of ten is neither an amount nor a count, but an attack or a mistake:
 # "1e400" is 6 bytes on the wire and 400 digits in a sum.
 LARGEST_POWER = 30
-SMALLEST_POWER = -100
-LARGEST = 10**LARGEST_POWER
+_SMALLEST_POWER = -100
+_LARGEST = 10**LARGEST_POWER
 _LONGEST_EXCERPT = 80
 
 
 def _ignore(kind: str, name: str) -> None:
-    """Unknown fields and values are data: nobody has to be told."""
+    """Do nothing: unknown fields and values are data, and need no notice."""
 
 
 _notice: ContextVar[Callable[[str, str], None]] = ContextVar("notice", default=_ignore)
@@ -48,34 +43,22 @@ def decode_json(content: bytes) -> Any:
     Raises:
         DecodeError: It is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
     """
-    import msgspec  # here, because who asks for CSV needs none
+    import msgspec  # noqa: PLC0415 - a program that asks for CSV needs none
 
     try:
         return _fast_decoder()(content)
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        return _decode_carefully(content)  # which alone says what is JSON, and what is wrong with the rest
+        return _decode_carefully(content)  # it decides what is JSON, and what is wrong with the rest
 
 
-def read_body(model: type[M], content: bytes) -> M:
-    """Return the model in a body.
+def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
+    """Return `read(source)`, and tell `notice` of each unknown field and value: its kind, and its name.
 
-    Raises:
-        DecodeError: It is no JSON, or a field is missing or not of its type; the error says which.
+    The notice is set in a context of its own, so that an interrupt at any moment leaves nothing set.
     """
-    from .wire import read_plain  # here, because who asks for CSV needs no decoder
-
-    plain: M | None = read_plain(model, content)
-    return model.from_dict(decode_json(content)) if plain is None else plain
-
-
-@contextmanager
-def noticing(notice: Callable[[str, str], None]) -> Iterator[None]:
-    """Let `notice` hear of each unknown field and value that is read: of its kind, and its name."""
-    token = _notice.set(notice)
-    try:
-        yield
-    finally:
-        _notice.reset(token)
+    context = copy_context()
+    context.run(_notice.set, notice)
+    return context.run(read, source)
 
 
 def parse_datetime(text: str) -> datetime:
@@ -131,29 +114,41 @@ def read_error(content: bytes, read: Callable[[Any], T]) -> T | None:
         return None
 
 
-def draft_of(model: type) -> Any:
-    """Return a class whose instances can be written field by field, and then made `model`'s.
-
-    They have the same slots, so Python lets `__class__` be assigned.
-    """
-    return type(f"{model.__name__}Draft", (), {"__slots__": tuple(vars(model)["__slots__"])})
-
-
 def read_object(value: Any) -> dict[str, Any]:
-    """Return a copy of an object."""
+    """Return an object."""
+    if value.__class__ is dict:
+        found: dict[str, Any] = value
+        return found
     if isinstance(value, Mapping):
         return dict(value)
     raise _mistyped("an object", value)
 
 
-def read_rest(value: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T:
+    """Return a field of an object, read; an error names it."""
+    if name not in source:
+        raise DecodeError(name, "missing")
+    try:
+        return read(source[name])
+    except DecodeError as error:
+        raise error.within(name) from None
+
+
+def read_optional_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | Unset:
+    """Return a field of an object like `read_field`, or UNSET if it was not sent."""
+    return read_field(source, name, read) if name in source else UNSET
+
+
+def read_rest(source: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """Return what of an object has none of these names."""
-    return {name: item for name, item in value.items() if name not in names}
+    return {name: item for name, item in source.items() if name not in names}
 
 
-def read_unknown(value: Mapping[str, Any], names: frozenset[str], kind: str) -> dict[str, Any]:
-    """Return the fields of an object that the contract does not name, and tell who wants to know."""
-    rest = read_rest(value, names)
+def read_unknown(source: dict[str, Any], names: frozenset[str], kind: str) -> dict[str, Any]:
+    """Return the fields of an object that the contract does not name, and give notice of each."""
+    if source.keys() <= names:
+        return NOTHING
+    rest = read_rest(source, names)
     for name in rest:
         _notice.get()(f"field of {kind}", name)
     return rest
@@ -176,14 +171,14 @@ def read_number(value: Any) -> Decimal:
         number = Decimal(repr(value))
     else:
         raise _mistyped("a number", value)
-    if SMALLEST_POWER <= number.adjusted() <= LARGEST_POWER and number.is_finite():
+    if _SMALLEST_POWER <= number.adjusted() <= LARGEST_POWER and number.is_finite():
         return number
     raise _mistyped("a number of a sane size", value)
 
 
 def read_integer(value: Any) -> int:
     """Return an integer of a sane size; 3.0 is one, as JSON Schema has it."""
-    if value.__class__ is int and -LARGEST < value < LARGEST:
+    if value.__class__ is int and -_LARGEST < value < _LARGEST:
         return int(value)
     try:
         number = read_number(value)
@@ -236,49 +231,67 @@ def read_uuid(value: Any) -> UUID:
 
 
 def read_enum(enum: type[E], value: Any) -> E:
-    """Return a member of an enum."""
-    known = enum._value2member_map_
-    if value.__class__ is str and value in known:
-        return known[value]  # type: ignore[return-value] # an eighth of the cost of a call; typeshed says Enum
+    """Return a member of an enum, and give notice of one that the contract does not name."""
     try:
         member = enum(value)
     except ValueError:
         raise _mistyped(f"a {enum.__name__}", value) from None
-    if value not in known:
+    if value not in enum._value2member_map_:
         _notice.get()(f"{enum.__name__} value", value)
     return member
 
 
-def read_list(value: Any, read: Callable[[Any], T]) -> list[T]:
-    """Return a list with each of its items read."""
-    if not isinstance(value, list):
-        raise _mistyped("a list", value)
-    try:
-        return [read(item) for item in value]
-    except DecodeError:
-        return _read_one_by_one(value, read)
+def member_of(enum: type[E]) -> Callable[[Any], E]:
+    """Return a reader of members of an enum."""
+    return partial(read_enum, enum)
 
 
-def read_values(value: Mapping[str, Any], read: Callable[[Any], T]) -> dict[str, T]:
+def nullable(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
+    """Return a reader of what may be null instead."""
+    return lambda value: None if value is None else read(value)
+
+
+def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
+    """Return a reader of lists; an error says which item it is in."""
+
+    def read_list(value: Any) -> list[T]:
+        if not isinstance(value, list):
+            raise _mistyped("a list", value)
+        items: list[T] = []
+        try:
+            for item in value:
+                items.append(read(item))  # noqa: PERF401 - an error needs to know how many were read
+        except DecodeError as error:
+            raise error.within(f"[{len(items)}]") from None
+        return items
+
+    return read_list
+
+
+def one_of(*readers: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a reader of what the first of several readers can read."""
+
+    def read_one_of(value: Any) -> Any:
+        problems: list[DecodeError] = []
+        for read in readers:
+            try:
+                return read(value)
+            except DecodeError as error:
+                problems.append(error)
+        raise max(problems, key=lambda error: len(error.location))  # the one that came furthest says most
+
+    return read_one_of
+
+
+def read_values(source: dict[str, Any], read: Callable[[Any], T]) -> dict[str, T]:
     """Return an object with each of its values read, whatever their names."""
     values: dict[str, T] = {}
-    for name, item in value.items():
+    for name, item in source.items():
         try:
             values[name] = read(item)
         except DecodeError as error:
             raise error.within(_cut(name)) from None
     return values
-
-
-def read_one_of(value: Any, *readers: Callable[[Any], Any]) -> Any:
-    """Return what the first reader that can makes of the value."""
-    problems: list[DecodeError] = []
-    for read in readers:
-        try:
-            return read(value)
-        except DecodeError as error:
-            problems.append(error)
-    raise max(problems, key=lambda error: len(error.location))  # the one that came furthest says most
 
 
 def write_any(value: Any) -> Any:
@@ -294,7 +307,7 @@ def write_any(value: Any) -> Any:
 
 @cache
 def _fast_decoder() -> Callable[[bytes], Any]:
-    import msgspec  # here, because who asks for CSV needs none
+    import msgspec  # noqa: PLC0415 - a program that asks for CSV needs none
 
     return msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -308,17 +321,6 @@ def _decode_carefully(content: bytes) -> Any:
         raise DecodeError("", "too deeply nested") from None
     except (ValueError, ArithmeticError) as error:
         raise DecodeError("", f"not JSON: {_cut(str(error))}") from None
-
-
-def _read_one_by_one(value: list[Any], read: Callable[[Any], T]) -> list[T]:
-    """Read a list like `read_list`, and say which item cannot be read."""
-    items: list[T] = []
-    try:
-        for item in value:
-            items.append(read(item))
-    except DecodeError as error:
-        raise error.within(f"[{len(items)}]") from None
-    return items
 
 
 def _unusual_datetime(text: str) -> datetime:
@@ -354,7 +356,7 @@ def _described(value: Any) -> str:
     return "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}"
 
 
-def _digits(number: int | float | Decimal) -> str:
+def _digits(number: float | Decimal) -> str:
     """Return a number's text; of an integer beyond Python's own limit of digits only its size."""
     try:
         return str(number)

@@ -1,6 +1,8 @@
-{# Ours: an extra module, rendered by scripts/_generator.py. An httpx timeout bounds each socket operation, so
-   that a server sending one byte now and then holds a "10 s" call for ever. #}
-"""Bound a whole request, from connect to last byte, in both flavours."""
+"""Bound a whole request, from connect to last byte, in both flavours.
+
+An httpx timeout bounds each socket operation, so that a server sending one byte now and then holds a "10 s" call for
+ever.
+"""
 
 from __future__ import annotations
 
@@ -87,67 +89,13 @@ def within(seconds: float | None) -> dict[str, Any]:
     return Deadline(seconds).extensions()
 
 
-def bound_sync(client: httpx.Client) -> None:
-    """Make the connections that a client opens from now on heed a `Deadline`; doing it twice does nothing.
-
-    Transports that are no `httpx.HTTPTransport` (a mock, a WSGI application) are left alone.
-    """
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport):
-            from .network import bound_pool  # here, because httpx loads httpcore as late as this
-
-            bound_pool(transport._pool)
-
-
-def bound_async(client: httpx.AsyncClient) -> None:
-    """Make a client close a connection whose TLS handshake is cancelled, which httpcore leaves to the collector."""
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.AsyncHTTPTransport):
-            from .network import tidy_pool
-
-            tidy_pool(transport._pool)
-
-
-def shut(client: httpx.Client | httpx.AsyncClient) -> None:
-    """End what a client is doing on the network, from any thread, and let it open nothing from now on."""
-    from .network import BoundBackend, TidyBackend
-
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
-            backend = transport._pool._network_backend
-            if isinstance(backend, BoundBackend | TidyBackend):
-                backend.shut()
-
-
-def leave_all(client: httpx.Client | httpx.AsyncClient) -> None:
-    """Let no other request use the connections that a client has."""
-    from .network import BoundBackend, TidyBackend
-
-    for transport in (client._transport, *client._mounts.values()):
-        if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
-            backend = transport._pool._network_backend
-            if isinstance(backend, BoundBackend | TidyBackend):
-                backend.leave_all()
-
-
-def leave_unless_clean(response: httpx.Response) -> None:
-    """Let no other request use the connection of an answer that was read, unless it is a success and nothing more.
-
-    Bytes that nobody asked for pass for the next answer. From then on every answer would be the one before; so
-    whatever does not look right ends it.
-    """
-    stream = response.extensions.get("network_stream")
-    if stream is not None and hasattr(stream, "leave_unless_clean"):
-        stream.leave_unless_clean(response)
-
-
 async def await_within(seconds: float | None, call: Awaitable[T]) -> T:
     """Await a call for at most `seconds`; None sets no bound.
 
     Raises:
         httpx.ReadTimeout: The time is over.
     """
-    from anyio import fail_after  # here, because a synchronous program never needs it
+    from anyio import fail_after  # noqa: PLC0415 - a synchronous program never needs it
 
     try:
         with fail_after(seconds):
