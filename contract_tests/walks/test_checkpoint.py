@@ -1,4 +1,4 @@
-"""A checkpoint is a text that names filters and place, survives any journey whole, and is refused otherwise."""
+"""A checkpoint encodes filters and position as text; a damaged or foreign one is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COUNTS = st.dictionaries(st.text("0123456789abcdef", min_size=18, max_size=18), 
 
 @st.composite
 def walked(draw: st.DrawFn) -> tuple[Filters, Position]:
-    """Return the filters of a walk, and a place in its range."""
+    """Return the filters of a walk, and a position in its range."""
     start, at, end = sorted(draw(st.lists(MOMENTS, min_size=3, max_size=3, unique=True)))
     bounds = Bounds(draw(st.sampled_from([None, start])), draw(st.sampled_from([None, end])))
     filters = Filters(draw(st.sampled_from([None, "USD", "DIEM"])), bounds, draw(st.sampled_from(["asc", "desc"])))
@@ -42,26 +42,26 @@ START = datetime(2026, 9, 1, tzinfo=UTC)
 
 
 @given(walked())
-def test_what_is_written_is_read_again(walk: tuple[Filters, Position]) -> None:
+def test_an_encoded_checkpoint_decodes_to_the_same_values(walk: tuple[Filters, Position]) -> None:
     filters, position = walk
     text = encode(filters, position)
     assert decode(text) == (filters, position)
-    assert text == encode(filters, position), "the same place has the same text"
+    assert text == encode(filters, position), "equal positions have equal texts"
     assert text.isascii()
     assert text.isprintable()
-    assert not set(text) & set(" \"'\\/+="), "it goes into a URL, a shell and a file name as it is"
+    assert not set(text) & set(" \"'\\/+="), "the text needs no quoting in a URL, a shell or a file name"
 
 
 @given(walked(), st.data())
-def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Position], data: st.DataObject) -> None:
-    """A wrong place would be a wrong total: better none."""
+def test_a_truncated_or_altered_checkpoint_is_refused(walk: tuple[Filters, Position], data: st.DataObject) -> None:
+    """A wrong position would give a wrong total, so an error is better."""
     filters, position = walk
     text = encode(filters, position)
     index = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.sampled_from("AZaz09-_.").filter(lambda letter: letter != text[index]))
     for damaged in (text[:index], text[:index] + other + text[index + 1 :], text + "A"):
         try:
-            assert decode(damaged) == (filters, position), "only the unused bits of the last letter may differ"
+            assert decode(damaged) == (filters, position), "only the unused bits of the last character may differ"
         except InvalidParameterError as error:
             assert error.parameter == "checkpoint"  # noqa: PT017 - the other way out
         else:
@@ -69,13 +69,13 @@ def test_one_that_was_cut_or_altered_is_refused(walk: tuple[Filters, Position], 
 
 
 @given(st.text(max_size=60) | st.binary(max_size=10) | st.none() | st.integers())
-def test_anything_else_is_refused_by_name(value: object) -> None:
+def test_other_values_are_refused_with_the_parameter_named(value: object) -> None:
     with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
         decode(value)
 
 
 def sealed(document: object) -> str:
-    """Return a checkpoint of another making whose check bytes are right."""
+    """Encode any document as a checkpoint with correct check bytes."""
     packed = zlib.compress(json.dumps(document).encode())
     return "vb1." + base64.urlsafe_b64encode(checkpoints._check(packed) + packed).decode().rstrip("=")
 
@@ -126,7 +126,7 @@ GOOD: dict[str, object] = {"currency": None, "start": None, "end": None, "order"
         *({**GOOD, field: moment} for field in ("start", "end", "at") for moment in NO_MOMENTS),
     ],
 )
-def test_one_of_another_making_is_refused(document: object) -> None:
+def test_other_documents_with_correct_check_bytes_are_refused(document: object) -> None:
     assert decode(sealed(GOOD)) == (Filters(None, Bounds(), "asc"), Position())
     with pytest.raises(InvalidParameterError, match=r"^checkpoint must be"):
         decode(sealed(document))
@@ -139,10 +139,10 @@ MIDNIGHT = st.sampled_from([*NO_MOMENTS, None, LATE, "0001-01-07T00:00:00+00:00"
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @given(start=MIDNIGHT, end=MIDNIGHT, at=MIDNIGHT, seen=st.sampled_from([{}, {"f" * 18: 10**9}, {"f" * 18: 10**300}]))
 @settings(deadline=None, max_examples=150)
-def test_whatever_a_forged_one_says_only_our_errors_come_of_it(
+def test_a_forged_checkpoint_raises_only_venice_errors(
     order: str, start: object, end: object, at: object, seen: dict[str, int]
 ) -> None:
-    """At the ends of the calendar too, where a day more is no date."""
+    """Also at the ends of the calendar, where adding a day overflows."""
     text = sealed({"currency": None, "start": start, "end": end, "order": order, "at": at, "seen": seen})
     client = FakeVenice(3, now=NOW).client()
     for concurrency in (1, 3):
@@ -152,8 +152,8 @@ def test_whatever_a_forged_one_says_only_our_errors_come_of_it(
             assert isinstance(error, InvalidParameterError) or at is not None  # noqa: PT017 - the other way out
 
 
-def test_a_crowded_instant_makes_no_giant() -> None:
-    """The image service books hundreds of charges at once; they are counted, and packed."""
+def test_a_crowded_instant_makes_a_checkpoint_of_bounded_size() -> None:
+    """The image service books hundreds of charges at once; the checkpoint counts and compresses them."""
     position = Position(START, {f"{number:018x}": 1 for number in range(1000)})
     assert len(encode(Filters("USD", Bounds(START, NOW), "asc"), position)) < 20_000
 
@@ -165,7 +165,9 @@ def fake() -> FakeVenice:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_the_filters_may_be_given_again_or_left_out(fake: FakeVenice, flavour: Flavour, order: Order) -> None:
+async def test_filters_may_be_repeated_or_omitted_with_a_checkpoint(
+    fake: FakeVenice, flavour: Flavour, order: Order
+) -> None:
     client = flavour.connect(fake).client
     filters = {"currency": "USD", "start_timestamp": "2026-09-03", "end_timestamp": START + timedelta(days=20)}
     walk = client.iter_usage_history(**filters, sort_order=order)
@@ -190,7 +192,7 @@ async def test_the_filters_may_be_given_again_or_left_out(fake: FakeVenice, flav
         ("iter_usage", {"sort_order": "desc"}),
     ],
 )
-async def test_other_filters_are_refused_by_name(
+async def test_filters_that_contradict_the_checkpoint_are_refused(
     fake: FakeVenice, flavour: Flavour, method: str, other: dict[str, str]
 ) -> None:
     client = flavour.connect(fake).client
@@ -204,9 +206,7 @@ async def test_other_filters_are_refused_by_name(
 
 
 @pytest.mark.anyio
-async def test_the_checkpoint_of_a_walk_that_is_over_leads_to_nothing_or_to_what_is_new(
-    fake: FakeVenice, flavour: Flavour
-) -> None:
+async def test_a_checkpoint_of_a_finished_walk_yields_only_new_charges(fake: FakeVenice, flavour: Flavour) -> None:
     client = flavour.connect(fake).client
     walk = client.iter_usage_history()
     await receive(walk)
@@ -216,7 +216,7 @@ async def test_the_checkpoint_of_a_walk_that_is_over_leads_to_nothing_or_to_what
 
 
 @pytest.mark.anyio
-async def test_a_checkpoint_of_another_account_is_noticed(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_a_checkpoint_of_another_account_is_refused(flavour: Flavour, fake: FakeVenice) -> None:
     walk = flavour.connect(fake).client.iter_usage_history()
     await receive(walk, 5)
     other = FakeVenice(100, now=NOW)
@@ -225,8 +225,8 @@ async def test_a_checkpoint_of_another_account_is_noticed(flavour: Flavour, fake
 
 
 @pytest.mark.parametrize("pages", [False, True])
-def test_a_checkpoint_is_right_whenever_it_is_asked_for(*, pages: bool) -> None:
-    """Also between two lines of the walk itself, as by a signal handler: never ahead of what was handed out."""
+def test_a_checkpoint_is_correct_at_every_line_of_the_walk(*, pages: bool) -> None:
+    """A signal handler may read it between two lines of the walk; it is never ahead of what was delivered."""
     client = FakeVenice(200, now=NOW).client()
     walk = client.iter_usage_history(page_size=50)
     counts = {walk.checkpoint: 0}

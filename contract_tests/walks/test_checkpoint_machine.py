@@ -1,7 +1,7 @@
-"""Checkpoints under all that can happen between two entries: expiry, late bookings, another process, turning back.
+"""Checkpoints under events between two entries: expired cursors, late bookings, another process, older checkpoints.
 
-The machine keeps its own account of what was received; whatever the interleaving, the parts joined at the
-checkpoints are the ledger.
+The machine records what was received; for any interleaving of events, the parts joined at the checkpoints are the
+ledger.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _LIFE = 60.0  # seconds that a cursor lives
 
 
 def charge(hours: int, kind: int) -> dict[str, Any]:
-    """Return one of few charges at one of few instants: twins are the rule."""
+    """Return one of few charges at one of few instants, so that identical rows are common."""
     moment = NOW - timedelta(hours=hours, seconds=1)
     return {"timestamp": moment.isoformat().replace("+00:00", ".000Z"), "notes": f"charge {kind}"}
 
 
 class Checkpoints(RuleBasedStateMachine):
-    """A consumer, a ledger that others write to, and a pile of checkpoints."""
+    """A consumer, a ledger that grows, and the checkpoints saved so far."""
 
     @initialize(
         rows=st.lists(st.tuples(_HOURS, st.integers(0, 1)), min_size=30, max_size=60),
@@ -53,16 +53,16 @@ class Checkpoints(RuleBasedStateMachine):
         self.walk_on()
 
     def walk_on(self) -> None:
-        """Begin to walk from the checkpoint as another process would: all it has is the text."""
+        """Start a walk from the text of the checkpoint alone, as another process would."""
         client = self.fake.client(max_retries=0)
         self.walk: UsageWalk = client.iter_usage_history(checkpoint=self.checkpoint, **self.options)
         self.entries: Iterator[UsageEntry] = iter(self.walk)
         self.ended = False
-        # What is booked from here on may come or not, depending on the pages that are there already; the rest must.
+        # Rows booked from here on may be delivered or not, depending on the pages already fetched; the others must be.
         self.owed = self.texts_received() | Counter(map(text_of_row, filter(self.lies_ahead, self.fake.ledger)))
 
     def lies_ahead(self, row: dict[str, Any]) -> bool:
-        """Tell whether a walk that goes on must still come by: the instant that it stands at counts."""
+        """Return whether a resumed walk must still deliver the row; rows at its current instant count."""
         if not self.received:
             return True
         moment, last = datetime.fromisoformat(row["timestamp"]), self.received[-1].timestamp
@@ -127,7 +127,7 @@ class Checkpoints(RuleBasedStateMachine):
         assert moments == sorted(moments, reverse=self.options["sort_order"] == "desc")
 
     def teardown(self) -> None:
-        """Go on to the end: all that is owed must have come."""
+        """Walk to the end: every owed row must have been received."""
         if not hasattr(self, "fake"):
             return
         owed = self.owed

@@ -1,4 +1,4 @@
-"""More charges at one instant than 200 pages hold: a walk goes on with the largest pages, and still ends."""
+"""More charges at one instant than 200 pages hold: a walk continues with the largest pages, and still ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fake() -> FakeVenice:
 
 
 def crowded(**options: Any) -> FakeVenice:
-    """Return an account with five charges before and five after a crowded instant; every third one is different."""
+    """Return an account with five charges before and five after a crowded instant; every third charge differs."""
     instants = [
         *(f"2026-09-14T0{hour}:00:00.000Z" for hour in range(5)),
         *["2026-09-15T00:00:00.000Z"] * CROWD,
@@ -52,7 +52,7 @@ def in_order(fake: FakeVenice, order: str) -> list[Any]:
 
 @ORDERS
 @AT_ONCE
-async def test_a_walk_by_small_pages_gets_past_a_crowded_instant(
+async def test_a_walk_in_small_pages_gets_past_a_crowded_instant(
     flavour: Flavour, fake: FakeVenice, order: str, concurrency: int
 ) -> None:
     walk = flavour.connect(fake).client.iter_usage_history(page_size=10, sort_order=order, concurrency=concurrency)
@@ -61,7 +61,7 @@ async def test_a_walk_by_small_pages_gets_past_a_crowded_instant(
 
 
 @AT_ONCE
-async def test_an_export_by_small_pages_gets_past_a_crowded_instant(
+async def test_an_export_in_small_pages_gets_past_a_crowded_instant(
     flavour: Flavour, fake: FakeVenice, tmp_path: Path, concurrency: int
 ) -> None:
     face = flavour.connect(fake)
@@ -71,9 +71,7 @@ async def test_an_export_by_small_pages_gets_past_a_crowded_instant(
     assert (tmp_path / "usage.csv").read_bytes().startswith(bytes(whole))
 
 
-async def test_an_export_goes_on_in_the_midst_of_a_crowded_instant(
-    flavour: Flavour, fake: FakeVenice, tmp_path: Path
-) -> None:
+async def test_an_export_resumes_within_a_crowded_instant(flavour: Flavour, fake: FakeVenice, tmp_path: Path) -> None:
     fake.quirks.faults = lambda seen: faults.status(403) if seen.number > STALLED_PAGES - 10 else None
     face = flavour.connect(fake)
     path = tmp_path / "usage.csv"
@@ -95,7 +93,7 @@ async def test_original_pages_get_past_a_crowded_instant(flavour: Flavour, order
 @ORDERS
 @AT_ONCE
 @pytest.mark.parametrize("count", [700, CROWD - 5], ids=["some received", "more received than 200 pages hold"])
-async def test_a_checkpoint_in_a_crowded_instant_goes_on_by_small_pages(
+async def test_a_checkpoint_in_a_crowded_instant_resumes_in_small_pages(
     flavour: Flavour, fake: FakeVenice, order: str, concurrency: int, count: int
 ) -> None:
     client = flavour.connect(fake).client
@@ -106,7 +104,7 @@ async def test_a_checkpoint_in_a_crowded_instant_goes_on_by_small_pages(
 
 
 @ORDERS
-async def test_a_checkpoint_in_a_crowded_instant_goes_on_by_original_pages(flavour: Flavour, order: str) -> None:
+async def test_a_checkpoint_in_a_crowded_instant_resumes_in_original_pages(flavour: Flavour, order: str) -> None:
     fake = crowded(original="alive", history=False)
     client = flavour.connect(fake).client
     walk = client.iter_usage(sort_order=order, max_items=CROWD - 5)
@@ -116,10 +114,10 @@ async def test_a_checkpoint_in_a_crowded_instant_goes_on_by_original_pages(flavo
 
 
 @pytest.mark.parametrize("format", ["json", "csv"])
-async def test_one_page_of_a_range_that_hangs_holds_a_crowded_instant(
+async def test_a_single_page_of_a_hanging_range_reads_a_crowded_instant(
     flavour: Flavour, fake: FakeVenice, format: str
 ) -> None:
-    """Wider questions find the range, and are read by the largest pages from the start."""
+    """Wider queries find the range, and use the largest pages from the start."""
     fake.quirks.faults = lambda seen: faults.hang() if seen.param("endTimestamp") else None
     asked = {"start_timestamp": "2026-09-15", "end_timestamp": "2026-09-16", "page_size": 10, "format": format}
     page = await flavour.connect(fake).call("get_usage_history", **asked)
@@ -127,12 +125,12 @@ async def test_one_page_of_a_range_that_hangs_holds_a_crowded_instant(
 
 
 def crowd(rows: int, *, later: bool = True) -> list[Row]:
-    """Return so many rows of one instant, and perhaps one a day later."""
+    """Return `rows` rows of one instant, and optionally one a day later."""
     return [*[Row(START, "same")] * rows, *[Row(START + timedelta(days=1), "later")] * later]
 
 
 @ORDERS
-def test_past_a_crowded_instant_a_walk_keeps_the_largest_pages(order: Order) -> None:
+def test_a_walk_keeps_the_largest_pages_after_a_crowded_instant(order: Order) -> None:
     rows = crowd(CROWD) + [Row(START + timedelta(days=sign * days), "far") for days in range(2, 40) for sign in (1, -1)]
     ledger = MemoryLedger(rows)
     walked = received(sequential(ledger, EVERYTHING, order, Position(), 10))
@@ -140,8 +138,8 @@ def test_past_a_crowded_instant_a_walk_keeps_the_largest_pages(order: Order) -> 
     assert ledger.sizes == [10, 1000]
 
 
-def test_the_largest_pages_are_asked_for_where_smaller_ones_hold_only_rows_received_before() -> None:
-    """The position does not move then, and another page size than the largest would not do."""
+def test_pages_of_only_known_rows_switch_to_the_largest_page_size() -> None:
+    """The position does not move then, and no page size but the largest would help."""
     ledger = MemoryLedger(crowd(CROWD))
     position = Position(START, {"same": CROWD - 1})
     assert received(sequential(ledger, EVERYTHING, "asc", position, 10)) == ledger.rows[-2:]
@@ -153,14 +151,14 @@ def test_the_largest_pages_are_asked_for_where_smaller_ones_hold_only_rows_recei
     [crowd(20 * STALLED_PAGES + 19), crowd(20 * STALLED_PAGES + 20, later=False)],
     ids=["then a later row", "then nothing"],
 )
-def test_as_many_rows_of_an_instant_are_read_as_200_of_the_largest_pages_hold(rows: list[Row]) -> None:
+def test_an_instant_may_fill_200_of_the_largest_pages(rows: list[Row]) -> None:
     ledger = MemoryLedger(rows)
     ledger.largest_page = 20
     assert received(sequential(ledger, EVERYTHING, "asc", Position(), 10)) == ledger.rows
 
 
 @pytest.mark.parametrize("page_size", [10, 20, 1000, None])
-def test_more_rows_of_an_instant_end_in_an_error(page_size: int | None) -> None:
+def test_an_instant_beyond_200_of_the_largest_pages_is_an_error(page_size: int | None) -> None:
     ledger = MemoryLedger(crowd(20 * STALLED_PAGES + 20), 20)
     ledger.largest_page = 20
     capped = page_size and min(page_size, 20)
@@ -171,7 +169,7 @@ def test_more_rows_of_an_instant_end_in_an_error(page_size: int | None) -> None:
 
 
 class HangsUnlessOpen(MemoryLedger):
-    """Answers only what has no end, with pages of ten rows."""
+    """Answers only ranges without an end, with pages of ten rows."""
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         if bounds.end is not None:
@@ -179,15 +177,15 @@ class HangsUnlessOpen(MemoryLedger):
         return (yield from super().open(EVERYTHING, order, page_size))
 
 
-def test_wider_questions_are_not_asked_again_by_larger_pages() -> None:
-    """They are asked by the largest from the start."""
+def test_wider_queries_are_not_repeated_with_larger_pages() -> None:
+    """They use the largest pages from the start."""
     ledger = HangsUnlessOpen(crowd(CROWD), 10)
     with pytest.raises(ServerError, match="does not end"):
         received(sequential(ledger, Bounds(START, START + timedelta(days=2)), "asc", Position(), 10))
     assert ledger.requests == STALLED_PAGES + 1
 
 
-def test_empty_pages_are_no_crowd() -> None:
+def test_empty_pages_do_not_count_as_a_crowded_instant() -> None:
     """Larger pages would be empty too."""
     ledger = MemoryLedger(crowd(10_000), 10, lambda _, page: Page([], page.following, page.state))
     with pytest.raises(ServerError, match="does not end"):
@@ -195,7 +193,7 @@ def test_empty_pages_are_no_crowd() -> None:
     assert ledger.requests == STALLED_PAGES
 
 
-def test_empty_pages_between_pages_of_one_instant_do_not_prolong_a_walk() -> None:
+def test_empty_pages_within_one_instant_do_not_prolong_a_walk() -> None:
     ledger = MemoryLedger(
         crowd(100_000), 10, lambda number, page: Page([], page.following, page.state) if number % 2 else page
     )
@@ -205,8 +203,8 @@ def test_empty_pages_between_pages_of_one_instant_do_not_prolong_a_walk() -> Non
     assert ledger.requests <= 2 * STALLED_PAGES + 4
 
 
-def test_cursors_that_are_dead_in_a_crowd_that_was_received_end_in_an_error() -> None:
-    """A walk does not change for ever between one page size that ends in the crowd and one that breaks off in it."""
+def test_dead_cursors_in_a_received_crowded_instant_are_an_error() -> None:
+    """A walk does not alternate forever between a page size that ends in the instant and one that fails within it."""
 
     def spoil(_: int, page: Page[Row]) -> Page[Row]:
         if page.state[2] == 1000 and page.state[1] > 1000:  # type: ignore[index]
@@ -228,10 +226,10 @@ def test_cursors_that_are_dead_in_a_crowd_that_was_received_end_in_an_error() ->
         (None, [500, 500, 493, 486, 479]),
     ],
 )
-async def test_each_fruitless_reopening_of_original_pages_has_another_size(
+async def test_each_reopening_of_original_pages_uses_another_page_size(
     flavour: Flavour, page_size: int | None, sizes: list[int]
 ) -> None:
-    """The largest that this ledger has comes first, and then smaller ones: larger ones would all be taken for it."""
+    """The ledger's largest page size comes first, then smaller ones: the server caps larger ones to the largest."""
     fake = FakeVenice([row("2026-09-15T00:00:00.000Z")] * 1200, now=NOW, original="alive", history=False)
     fake.quirks.faults = lambda seen: faults.status(500) if seen.param("page") not in {None, "1"} else None
     client = flavour.connect(fake, max_retries=0).client

@@ -1,4 +1,4 @@
-"""An asynchronous walk that outlives its event loop, or is cancelled: it never passes for one that is over."""
+"""An asynchronous walk that outlives its event loop, or is cancelled, never looks like a complete walk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def client_of(fake: FakeVenice) -> AsyncVeniceBilling:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("pages", [False, True])
 @CONCURRENCY
-def test_an_iterator_whose_event_loop_has_ended_raises_and_tells_how_to_go_on(
+def test_an_iterator_of_an_ended_event_loop_raises_with_checkpoint(
     fake: FakeVenice, backend: str, concurrency: int, *, pages: bool
 ) -> None:
     client = client_of(fake)
@@ -61,7 +61,7 @@ def test_an_iterator_whose_event_loop_has_ended_raises_and_tells_how_to_go_on(
 
 @CONCURRENCY
 @pytest.mark.parametrize("max_items", [None, 30])
-def test_an_iterator_that_ended_stays_ended_in_another_event_loop(
+def test_a_finished_iterator_stays_finished_in_another_event_loop(
     fake: FakeVenice, concurrency: int, max_items: int | None
 ) -> None:
     iterator = aiter(client_of(fake).iter_usage_history(max_items=max_items, concurrency=concurrency))
@@ -70,8 +70,8 @@ def test_an_iterator_that_ended_stays_ended_in_another_event_loop(
 
 
 @CONCURRENCY
-def test_an_iterator_that_handed_out_all_it_may_is_not_cut_short(fake: FakeVenice, concurrency: int) -> None:
-    """Though nobody asked it for more before its event loop ended."""
+def test_an_iterator_that_delivered_everything_is_not_cut_short(fake: FakeVenice, concurrency: int) -> None:
+    """Its event loop ended before the consumer asked for another entry."""
     iterator = aiter(client_of(fake).iter_usage_history(max_items=30, concurrency=concurrency))
     assert len(asyncio.run(take(iterator, 30))) == 30
     assert asyncio.run(take_all(iterator)) == []
@@ -80,9 +80,7 @@ def test_an_iterator_that_handed_out_all_it_may_is_not_cut_short(fake: FakeVenic
 @pytest.mark.anyio
 @pytest.mark.parametrize("pages", [False, True])
 @CONCURRENCY
-async def test_an_iterator_that_its_user_closed_has_nothing_more(
-    fake: FakeVenice, concurrency: int, *, pages: bool
-) -> None:
+async def test_an_iterator_closed_by_its_user_is_exhausted(fake: FakeVenice, concurrency: int, *, pages: bool) -> None:
     iterator: Any = opened(client_of(fake).iter_usage_history(page_size=50, concurrency=concurrency), pages=pages)
     async with aclosing(iterator):
         await take(iterator, 2)
@@ -91,7 +89,7 @@ async def test_an_iterator_that_its_user_closed_has_nothing_more(
 
 @pytest.mark.anyio
 @CONCURRENCY
-async def test_an_iterator_that_a_cancellation_hit_raises_and_tells_how_to_go_on(concurrency: int) -> None:
+async def test_a_cancelled_iterator_raises_with_checkpoint(concurrency: int) -> None:
     fake = FakeVenice(2000, now=NOW)
     transport = fake.transport()
     is_silent = False
@@ -120,7 +118,7 @@ async def test_an_iterator_that_a_cancellation_hit_raises_and_tells_how_to_go_on
 
 @CONCURRENCY
 @pytest.mark.parametrize("pages", [False, True])
-def test_an_event_loop_ends_in_silence_while_a_walk_is_open(
+def test_an_event_loop_ends_without_warnings_while_a_walk_is_open(
     fake: FakeVenice, concurrency: int, caplog: pytest.LogCaptureFixture, *, pages: bool
 ) -> None:
     iterator = opened(client_of(fake).iter_usage_history(page_size=50, concurrency=concurrency), pages=pages)

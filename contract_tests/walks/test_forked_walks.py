@@ -1,4 +1,4 @@
-"""A concurrent walk that is under way at a fork goes on exactly in the child, and in the parent."""
+"""A concurrent walk that is under way at a fork continues exactly in the child and in the parent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
 SCRIPT = '''
-"""Fork in the midst of a walk while a thread of its crew is held at one place, in the parent alone."""
+"""Fork during a walk while one of its worker threads is held at one line, in the parent only."""
 import os, select, signal, sys, threading, time
 import httpx
 from venice_billing import VeniceBilling, _call
@@ -48,8 +48,8 @@ def noting(init):
     return noted
 
 
-def crew_is_idle():
-    """Tell whether the crew waits for its consumer: it has read ahead as far as it may."""
+def workers_are_idle():
+    """Return whether the workers wait for the consumer, having read ahead as far as they may."""
     for _ in range(30):
         if plans[0]._busy:
             return False
@@ -74,7 +74,7 @@ def handle(request):
 
 if where == "reading":  # in the midst of the steps of a window
     _call._read = holding(_call._read)
-if where == "recording":  # with the lock of the crew
+if where == "recording":  # with the lock of the workers
     _windows.Windows.record = holding(_windows.Windows.record)
 
 fake = FakeVenice(1200)
@@ -118,7 +118,7 @@ def answer(pipe):
 
 
 until = time.monotonic() + 60
-while time.monotonic() < until and not (crew_is_idle() and a_page_is_waiting()):
+while time.monotonic() < until and not (workers_are_idle() and a_page_is_waiting()):
     if not plans[0]._busy:
         received += next(walk)
 armed.set()
@@ -135,8 +135,8 @@ print(rest())
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("where", ["request", "reading", "recording"])
-def test_a_walk_forked_on_its_way_goes_on_exactly_in_child_and_parent(where: str, order: str, tmp_path: Path) -> None:
-    """Whatever its threads are doing just then: the child has none of them, and their locks are never free there."""
+def test_a_forked_walk_continues_exactly_in_child_and_parent(where: str, order: str, tmp_path: Path) -> None:
+    """The child has none of the walk's threads, and a lock that one of them held is never released there."""
     script = tmp_path / "forks.py"
     script.write_text(SCRIPT, "utf-8")
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""An interrupt anywhere in the thread that reads a walk: nothing is lost or repeated, and no thread is left."""
+"""An interrupt anywhere in the thread that reads a walk loses or repeats no row, and leaves no thread."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ OF_WALKS = {module.__file__ for module in (walks, _drivers, _clock, threading, q
 
 
 class Interrupt(BaseException):
-    """What a signal handler may raise."""
+    """An exception such as a signal handler may raise."""
 
 
 @define
 class Place:
-    """A place in a program: a line, the entry of a function, or the call of one."""
+    """A place in the code: a line, the entry of a function, or a call."""
 
     code: CodeType
     offset: int
@@ -48,9 +48,9 @@ class Place:
 
 @define
 class Interrupter:
-    """Raises in this thread at the `turn`th time that a new place is met, or an old one for the second time.
+    """Raises in this thread the `turn`th time that a place is reached for the first or the second time.
 
-    So each place is met with twice at least, and a long walk is no more work than a short one.
+    Thus each place is interrupted at least twice, and a long walk needs no more turns than a short one.
     """
 
     kind: type[BaseException]
@@ -61,12 +61,12 @@ class Interrupter:
     _met: dict[tuple[CodeType, int, str], int] = field(factory=dict)
 
     def profile(self, frame: FrameType, event: str, _: Any) -> None:
-        """Interrupt where the interpreter runs signal handlers: at entries of functions, and around calls."""
+        """Interrupt where the interpreter runs signal handlers: at entries of functions and around calls."""
         if event in {"call", "c_call", "c_return"}:
             self._meet(frame, event)
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        """Interrupt before lines too, as under a debugger."""
+        """Also interrupt before lines, as under a debugger."""
         if not self.is_meant(frame.f_code.co_filename):
             return None
         if event in {"call", "line"}:
@@ -105,9 +105,9 @@ class Interrupter:
 
 
 def is_closed_to_signals(frame: FrameType, event: str) -> bool:
-    """Tell whether an entry is one where no handler runs: within an `await` or `yield from`, or by `throw` or `close`.
+    """Return whether no signal handler runs at this entry: within `await` or `yield from`, or by `throw` or `close`.
 
-    To raise there anyway would keep a generator from doing what it does at its end.
+    Raising there anyway would skip the clean-up of a generator.
     """
     instruction, argument = frame.f_code.co_code[frame.f_lasti : frame.f_lasti + 2]
     return event == "call" and not (instruction == opmap["RESUME"] and argument & 3 < 2)
@@ -118,19 +118,19 @@ def of_walks(filename: str) -> bool:
 
 
 def of_the_reader(filename: str) -> bool:
-    """Tell whether a file has code that the reading thread goes through: of walks, and of what they use of Python."""
+    """Return whether the reading thread runs this file's code: walks, and the standard library modules they use."""
     return filename in OF_WALKS or filename.startswith(WALK_FOLDER)
 
 
 def of_the_exporter(filename: str) -> bool:
-    """Tell the same of an export, files apart."""
+    """Return the same for an export, except for file operations."""
     return of_the_reader(filename) and filename != contextlib.__file__
 
 
 def wait_for_the_end_of_threads(before: int, place: Place | None) -> None:
     until = time.monotonic() + 30
     while count_threads() > before:
-        assert time.monotonic() < until, f"threads are left, interrupted at {place}: {threading.enumerate()}"
+        assert time.monotonic() < until, f"threads are left after an interrupt at {place}: {threading.enumerate()}"
         time.sleep(0.001)
 
 
@@ -148,10 +148,10 @@ def wait_for_the_end_of_threads(before: int, place: Place | None) -> None:
 )
 @pytest.mark.parametrize("pages", [True, False])
 @pytest.mark.filterwarnings("ignore:coroutine method 'aclose'")  # interrupted just before it is awaited
-async def test_after_an_interrupt_the_checkpoint_leads_to_exactly_the_rest(
+async def test_the_checkpoint_after_an_interrupt_yields_exactly_the_rest(
     flavour: Flavour, options: dict[str, Any], *, pages: bool
 ) -> None:
-    """Also between the making of a page and its being handed out."""
+    """Also between the creation of a page and its delivery."""
     fake = FakeVenice(50, now=NOW)
     client = flavour.connect(fake).client
     truth = fake.ledger[::-1] if "sort_order" in options else fake.ledger
@@ -198,7 +198,7 @@ def export(client: VeniceBilling, target: Path) -> object:
 
 @pytest.mark.parametrize("how", ["trace", "profile"])
 @pytest.mark.parametrize("read", [read_all, read_some, leave_early, read_backwards, export])
-def test_an_interrupt_of_a_concurrent_walk_comes_out_and_leaves_no_thread(
+def test_an_interrupt_of_a_concurrent_walk_propagates_and_leaves_no_thread(
     read: Callable[[VeniceBilling, Path], object], how: str, tmp_path: Path
 ) -> None:
     fake = FakeVenice(60, now=NOW)
@@ -214,7 +214,7 @@ def test_an_interrupt_of_a_concurrent_walk_comes_out_and_leaves_no_thread(
                 read(client, target)
         except KeyboardInterrupt:
             came_out = True
-        assert came_out == interrupter.fired, f"it was swallowed at {interrupter.place}"
+        assert came_out == interrupter.fired, f"the interrupt was swallowed at {interrupter.place}"
         wait_for_the_end_of_threads(before, interrupter.place)
         if not interrupter.fired:
             break

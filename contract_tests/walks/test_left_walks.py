@@ -1,4 +1,4 @@
-"""A walk that several work on, and that is left early: it ends at once, books nothing, and leaves nothing running."""
+"""Leaving a concurrent walk early ends it at once, books no failure, and leaves no thread, task or request behind."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-CREW = 4
+WORKERS = 4
 OK = Reply(200, {}, b"")
 PAGE: Operation[None] = Operation(Request("getBillingUsageHistory", "GET", "/usage-history", {}, {}), lambda _: None)
 
 
 class CalledLedger(MemoryLedger):
-    """A ledger in memory, each page of which costs a call under one failure budget."""
+    """A ledger in memory; each of its pages costs a call under one failure budget."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(ledger_rows(*range(0, 864_000, 864)), page_size=50)
@@ -59,11 +59,11 @@ def budget() -> FailureBudget:
 @pytest.fixture
 def windows(budget: FailureBudget) -> Windows[Row]:
     policy = Policy(timeout=10.0, max_retries=2, budget=budget, clock=SystemClock())
-    return Windows(CalledLedger(policy), EVERYTHING, "asc", BEGINNING, now=NOW, page_size=50, concurrency=CREW)
+    return Windows(CalledLedger(policy), EVERYTHING, "asc", BEGINNING, now=NOW, page_size=50, concurrency=WORKERS)
 
 
 class Network:
-    """Performs steps: the first request is answered, and `then` gives the outcome of those after it."""
+    """Performs steps: answers the first request, and takes the outcome of later steps from `then`."""
 
     def __init__(self, then: Callable[[Send | Wait, Interruption], Outcome | None]) -> None:
         self.then = then
@@ -83,7 +83,7 @@ class Network:
 
 
 def left(batches: Any, how: str) -> None:
-    """Leave a walk, by `break` or by Ctrl-C."""
+    """Leave a walk by `break` or by Ctrl-C."""
     if how == "break":
         batches.close()
     else:
@@ -91,7 +91,7 @@ def left(batches: Any, how: str) -> None:
             batches.throw(KeyboardInterrupt())
 
 
-def crew_threads() -> list[threading.Thread]:
+def worker_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("venice-billing")]
 
 
@@ -102,10 +102,10 @@ def wait_for(threads: list[threading.Thread]) -> None:
 
 
 @pytest.mark.parametrize("how", ["break", "interrupt"])
-def test_a_crew_that_waits_for_the_failure_budget_stops_at_once(
+def test_workers_that_wait_for_the_failure_budget_stop_at_once(
     windows: Windows[Row], budget: FailureBudget, how: str
 ) -> None:
-    """Its waits end with the stop; asking the budget again and again after that would take up to half a minute."""
+    """The stop ends their waits; asking the budget again after it would take up to half a minute."""
     waiting = threading.Event()
 
     def wait(step: Send | Wait, stop: Interruption) -> Outcome | None:
@@ -126,13 +126,13 @@ def test_a_crew_that_waits_for_the_failure_budget_stops_at_once(
     next(batches)
     assert waiting.wait(60)
     left(batches, how)
-    wait_for(crew_threads())
-    assert network.after_the_stop <= CREW
+    wait_for(worker_threads())
+    assert network.after_the_stop <= WORKERS
     assert len(budget._under_way) == len(budget._queue) == 0
 
 
 @pytest.mark.parametrize("how", ["break", "interrupt"])
-def test_requests_cut_short_by_leaving_a_crew_are_no_failures(
+def test_requests_cut_by_leaving_a_walk_count_as_no_failures(
     windows: Windows[Row], budget: FailureBudget, how: str
 ) -> None:
     def cut(step: Send | Wait, stop: Interruption) -> Outcome | None:
@@ -144,15 +144,15 @@ def test_requests_cut_short_by_leaving_a_crew_are_no_failures(
     next(batches)
     assert network.busy.wait(60)
     left(batches, how)
-    wait_for(crew_threads())
+    wait_for(worker_threads())
     assert budget._failed == []
     assert len(budget._under_way) == len(budget._queue) == 0
 
 
-def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
+def test_a_thread_that_cannot_be_interrupted_is_abandoned_safely(
     windows: Windows[Row], budget: FailureBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look-up of a name, say."""
+    """For example, a thread in a DNS look-up; when it returns, it changes nothing."""
     go_on = threading.Event()
 
     def look_up(*_: object) -> Outcome:
@@ -164,8 +164,8 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
     next(batches)
     assert network.busy.wait(60)
     batches.close()
-    threads = crew_threads()
-    assert threads, "they were waited for"
+    threads = worker_threads()
+    assert threads, "closing the walk waited for the threads"
     monkeypatch.setattr(Windows, "record", lambda *_: pytest.fail("the plan was touched"))
     go_on.set()
     wait_for(threads)
@@ -174,10 +174,10 @@ def test_a_thread_that_cannot_be_interrupted_is_left_behind_and_touches_nothing(
     assert len(budget._under_way) == len(budget._queue) == 0
 
 
-def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
+def test_waits_for_requests_of_the_same_client_keep_the_concurrency(
     windows: Windows[Row], budget: FailureBudget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The API is as quick as ever: with as many at work as the budget has places, there is always one that waits."""
+    """The API is not slow: with as many workers as the failure budget has slots, one of them always waits."""
     others = [Ticket() for _ in range(FAILURES)]
     assert [budget.admit(other, time.monotonic()) for other in others] == [0.0] * FAILURES
     waits: list[Wait] = []
@@ -187,7 +187,7 @@ def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
             return OK
         stop.wait(0.001)
         waits.append(step)
-        if len(waits) > 10 * CREW:
+        if len(waits) > 10 * WORKERS:
             others.clear()
         return None
 
@@ -197,9 +197,7 @@ def test_a_crew_that_waits_for_other_requests_of_its_client_does_not_slow_down(
 
 
 @pytest.mark.parametrize("mishap", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
-def test_a_mishap_of_a_thread_is_raised_where_the_walk_is_read(
-    windows: Windows[Row], mishap: type[BaseException]
-) -> None:
+def test_an_exception_in_a_worker_is_raised_in_the_consumer(windows: Windows[Row], mishap: type[BaseException]) -> None:
     def fail(*_: object) -> Outcome:
         raise mishap
 
@@ -209,10 +207,10 @@ def test_a_mishap_of_a_thread_is_raised_where_the_walk_is_read(
 
     with pytest.raises(mishap):
         read()
-    wait_for(crew_threads())
+    wait_for(worker_threads())
 
 
-def test_a_thread_that_cannot_be_started_is_an_error_and_the_others_end(
+def test_a_failed_thread_start_is_raised_and_ends_the_other_threads(
     windows: Windows[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -235,8 +233,8 @@ def test_a_thread_that_cannot_be_started_is_an_error_and_the_others_end(
     wait_for(started)
 
 
-async def test_a_walk_whose_tasks_somebody_else_cancelled_is_cancelled(windows: Windows[Row]) -> None:
-    """It cannot go on, and must not wait for ever."""
+async def test_a_walk_whose_worker_tasks_are_cancelled_is_cancelled(windows: Windows[Row]) -> None:
+    """The walk cannot continue, and must not wait forever."""
 
     async def perform(_: Send | Wait) -> Outcome | None:
         await anyio.sleep_forever()
@@ -253,7 +251,7 @@ async def test_a_walk_whose_tasks_somebody_else_cancelled_is_cancelled(windows: 
     assert reading.cancelled()
 
 
-async def test_requests_cut_short_by_leaving_an_asynchronous_crew_are_no_failures(
+async def test_requests_cut_by_leaving_an_async_walk_count_as_no_failures(
     windows: Windows[Row], budget: FailureBudget
 ) -> None:
     busy = asyncio.Event()
@@ -278,7 +276,7 @@ async def test_requests_cut_short_by_leaving_an_asynchronous_crew_are_no_failure
     assert asyncio.all_tasks() == before
 
 
-async def test_an_asynchronous_crew_whose_start_is_interrupted_leaves_no_task(
+async def test_an_interrupted_start_of_async_workers_leaves_no_task(
     windows: Windows[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_task = asyncio.create_task
@@ -303,14 +301,14 @@ async def test_an_asynchronous_crew_whose_start_is_interrupted_leaves_no_task(
     assert [task.done() for task in created] == [True, True]
 
 
-async def test_many_short_walks_left_early_hold_no_call_up(flavour: Flavour) -> None:
-    """On real sockets, where the requests under way are cut: none of them counts."""
+async def test_many_walks_left_early_do_not_delay_later_calls(flavour: Flavour) -> None:
+    """On real sockets: leaving cuts the requests under way, and none of them counts as a failure."""
     fake = FakeVenice(2000, quirks=Quirks(latency=0.02))
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     with fake.serve() as server:
         face = Face(kind(fake.admin_key, base_url=server.base_url))
         for _ in range(8):
-            walk = face.client.iter_usage_history(page_size=50, concurrency=CREW)
+            walk = face.client.iter_usage_history(page_size=50, concurrency=WORKERS)
             assert len(await receive(walk, 60)) == 60
             assert face.client._policy.budget._failed == []
         assert (await face.call("get_balance")).can_consume
@@ -318,7 +316,7 @@ async def test_many_short_walks_left_early_hold_no_call_up(flavour: Flavour) -> 
         await face.close()
 
 
-async def test_a_cancelled_asynchronous_call_is_no_failure() -> None:
+async def test_a_cancelled_async_call_counts_as_no_failure() -> None:
     entered = anyio.Event()
 
     async def handle(_: httpx.Request) -> httpx.Response:

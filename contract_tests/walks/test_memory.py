@@ -1,4 +1,4 @@
-"""What a walk keeps: of the pages that were handed on nothing, or the next one is read into cold memory."""
+"""A walk drops each delivered page before it fetches the next: reusing the memory makes decoding faster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _entries() -> int:
 
 
 async def _each(walk: Any) -> AsyncIterator[None]:
-    """Step through the entries of a walk of either flavour, keeping none."""
+    """Step through the entries of a sync or async walk, keeping none."""
     if isinstance(walk, UsageWalk):
         for _ in walk:
             yield
@@ -32,7 +32,7 @@ async def _each(walk: Any) -> AsyncIterator[None]:
             yield
 
 
-async def test_a_page_that_was_handed_on_is_gone_before_the_next_is_fetched(fake: FakeVenice, face: Face) -> None:
+async def test_a_delivered_page_is_dropped_before_the_next_is_fetched(fake: FakeVenice, face: Face) -> None:
     held: list[int] = []
     before = _entries()
     fake.quirks.faults = lambda _: held.append(_entries() - before)  # asked at each request; injects nothing
@@ -41,11 +41,11 @@ async def test_a_page_that_was_handed_on_is_gone_before_the_next_is_fetched(fake
         entries += 1
     assert entries == 600
     assert len(held) == 6
-    assert max(held) <= 2, "the entry the consumer has, and the one it had"
+    assert max(held) <= 2, "the consumer's current entry and its previous one"
 
 
-async def test_where_a_walk_stands_is_known_without_its_page(fake: FakeVenice, face: Face) -> None:
-    """The checkpoint after a page that is gone is the one of its last entry."""
+async def test_a_walk_knows_its_checkpoint_without_its_page(fake: FakeVenice, face: Face) -> None:
+    """The checkpoint after a dropped page is that of its last entry."""
     walk = face.client.iter_usage_history(page_size=100)
     stood: list[str] = []
     fake.quirks.faults = lambda _: stood.append(walk.checkpoint)

@@ -1,4 +1,7 @@
-"""Servers without progress: every way of reading ends in an error after a bounded number of pages, and says where."""
+"""Servers that make no progress: every way of reading ends in an error after a bounded number of pages.
+
+The error names the position and carries a checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ PAGES: dict[str, Way] = {
 
 
 def endless(timestamp: str | None) -> Callable[[SeenRequest], faults.Fault]:
-    """Answer every request with ten rows of one instant, or with none, and with a cursor never seen before."""
+    """Answer every request with ten rows of one instant, or with none, and with a new cursor."""
     rows = [] if timestamp is None else [complete_row(row(timestamp))] * 10
 
     def fault(seen: SeenRequest) -> faults.Fault:
@@ -73,13 +76,13 @@ def endless(timestamp: str | None) -> Callable[[SeenRequest], faults.Fault]:
 
 
 def hanging_first(then: Callable[[SeenRequest], faults.Fault]) -> Callable[[SeenRequest], faults.Fault]:
-    """Let every question with an end hang, so that wider ones are asked."""
+    """Let every request with an end hang, so that wider ranges are requested."""
     return lambda seen: faults.hang() if seen.param("endTimestamp") else then(seen)
 
 
 @pytest.mark.parametrize("way", WALKS)
 @pytest.mark.parametrize("timestamp", [None, "2026-09-30T12:00:00.000Z"], ids=["empty pages", "one instant"])
-async def test_a_walk_that_does_not_end_is_ended(
+async def test_a_walk_without_progress_ends_in_an_error(
     flavour: Flavour, tmp_path: Path, way: str, timestamp: str | None
 ) -> None:
     fake = FakeVenice(0, now=NOW)
@@ -92,10 +95,10 @@ async def test_a_walk_that_does_not_end_is_ended(
 
 @pytest.mark.parametrize("way", [*WALKS, *PAGES])
 @pytest.mark.parametrize("timestamp", [None, "2026-08-15T00:00:00.000Z"], ids=["empty pages", "pages before the range"])
-async def test_a_wider_question_whose_pages_do_not_end_is_ended(
+async def test_a_wider_query_without_progress_ends_in_an_error(
     flavour: Flavour, tmp_path: Path, way: str, timestamp: str | None
 ) -> None:
-    """Its pages are read on towards the range, but not for ever."""
+    """Its pages are followed towards the range, but not forever."""
     fake = FakeVenice(0, now=NOW)
     fake.quirks.faults = hanging_first(endless(timestamp))
     with pytest.raises(VeniceError) as caught:
@@ -105,9 +108,7 @@ async def test_a_wider_question_whose_pages_do_not_end_is_ended(
 
 
 @pytest.mark.parametrize("way", ["asc, 1 at once", "asc, 8 at once", "desc, 1 at once", "export"])
-async def test_pages_wholly_before_the_range_are_an_answer_to_another_question(
-    flavour: Flavour, tmp_path: Path, way: str
-) -> None:
+async def test_pages_entirely_before_the_range_are_refused(flavour: Flavour, tmp_path: Path, way: str) -> None:
     fake = FakeVenice(0, now=NOW)
     fake.quirks.faults = endless("2026-08-15T00:00:00.000Z")
     with pytest.raises(ResponseValidationError, match="range asked for") as caught:
@@ -118,7 +119,9 @@ async def test_pages_wholly_before_the_range_are_an_answer_to_another_question(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("timestamp", [None, "2026-09-30T12:00:00.000Z"], ids=["empty pages", "one instant"])
-async def test_original_pages_that_do_not_end_are_ended(flavour: Flavour, order: str, timestamp: str | None) -> None:
+async def test_original_pages_without_progress_end_in_an_error(
+    flavour: Flavour, order: str, timestamp: str | None
+) -> None:
     fake = FakeVenice(0, now=NOW, original="alive", history=False)
     fake.quirks.faults = lambda seen: endless(timestamp)(seen) if seen.path == ORIGINAL else None
     walk = flavour.connect(fake).client.iter_usage(sort_order=order, start_date="2026-09-01", end_date="2026-10-01")
@@ -128,8 +131,8 @@ async def test_original_pages_that_do_not_end_are_ended(flavour: Flavour, order:
     assert len(fake.requests) <= STALLED_PAGES + 10
 
 
-async def test_the_checkpoint_goes_on_where_the_server_has_recovered(flavour: Flavour) -> None:
-    """The rows of the one instant were genuine charges: they were delivered, and they are not delivered again."""
+async def test_the_checkpoint_resumes_once_the_server_has_recovered(flavour: Flavour) -> None:
+    """The rows of the one instant were genuine charges: they were delivered, and are not delivered again."""
     fake = FakeVenice([row("2026-09-15T00:00:00.000Z")] * 2500, now=NOW)
     fake.quirks.faults = endless("2026-09-15T00:00:00.000Z")
     client = flavour.connect(fake).client
@@ -145,14 +148,14 @@ async def test_the_checkpoint_goes_on_where_the_server_has_recovered(flavour: Fl
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("empty", [1, 2, 7])
-async def test_first_pages_that_are_empty_but_lead_on_are_followed(flavour: Flavour, order: str, empty: int) -> None:
-    """Newest first as well, whose first look would take the ledger for empty."""
+async def test_empty_first_pages_with_a_cursor_are_followed(flavour: Flavour, order: str, empty: int) -> None:
+    """Also newest first, where the first request could make the ledger look empty."""
     fake = FakeVenice([row(timestamp) for timestamp in timestamps(NOW, range(-5000, 0, 100))], now=NOW)
 
     later: list[bytes] = []
 
     def delayed(seen: SeenRequest) -> faults.Fault | None:
-        """Send the first page of a question only after so many empty ones."""
+        """Send `empty` empty pages before the first page of a query."""
         token = seen.param("cursor") or ""
         number = int(token.removeprefix("empty-")) if token.startswith("empty-") else 0
         if seen.param("cursor") is not None and not token.startswith("empty-"):
@@ -174,7 +177,7 @@ async def test_first_pages_that_are_empty_but_lead_on_are_followed(flavour: Flav
 
 
 class NarrowHangs(MemoryLedger):
-    """Answers with the whole ledger what has no end, and nothing else."""
+    """Answers ranges without an end with the whole ledger; other ranges hang."""
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         if bounds.end is not None:
@@ -182,15 +185,15 @@ class NarrowHangs(MemoryLedger):
         return (yield from super().open(EVERYTHING, order, page_size))
 
 
-def test_a_wider_range_that_begins_far_away_is_read_to_the_range() -> None:
-    """Many more pages than the bound: as long as time advances there is progress."""
+def test_a_wider_query_that_begins_far_away_reaches_the_range() -> None:
+    """It takes many more pages than the bound: as long as timestamps advance, there is progress."""
     rows = [Row(START + timedelta(minutes=number), f"row {number}") for number in range(25 * STALLED_PAGES)]
     ledger = NarrowHangs(rows, 10)
     assert received(sequential(ledger, Bounds(rows[-5].at, rows[-2].at), "asc", Position())) == rows[-5:-2]
     assert ledger.requests > 2 * STALLED_PAGES
 
 
-def test_newest_first_follows_a_first_page_that_is_empty() -> None:
+def test_newest_first_follows_an_empty_first_page() -> None:
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
         return Page([], "cursor-0", (ledger.rows, 0, 10)) if number == 1 else page
 

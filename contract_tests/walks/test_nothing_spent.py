@@ -1,4 +1,4 @@
-"""Nothing spent is an answer: on an account whose ledger never answers for empty or narrow ranges, too."""
+"""A range without charges gives an empty result, even where the ledger hangs on empty or narrow ranges."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MONTHS = {
 
 
 def hanging() -> Quirks:
-    """Return the quirks of a ledger that never answers for empty or narrow ranges."""
+    """Return the quirks of a ledger that hangs on empty or narrow ranges."""
     return Quirks(empty_result_hangs=True, narrow_window_hangs=True)
 
 
@@ -74,7 +74,7 @@ async def test_an_empty_range_is_an_empty_walk(flavour: Flavour, month: str, ord
 
 
 @pytest.mark.parametrize("month", MONTHS)
-async def test_an_empty_range_is_an_empty_page_and_a_csv_with_its_header(flavour: Flavour, month: str) -> None:
+async def test_an_empty_range_is_an_empty_page_and_a_csv_of_only_a_header(flavour: Flavour, month: str) -> None:
     fake = account()
     face = flavour.connect(fake)
     start, end = MONTHS[month]
@@ -89,7 +89,7 @@ async def test_an_empty_range_is_an_empty_page_and_a_csv_with_its_header(flavour
 
 @pytest.mark.parametrize("concurrency", CONCURRENCIES)
 @pytest.mark.parametrize("month", ["between two charges", "after all charges", "today"])
-async def test_an_empty_range_is_an_export_of_its_header(
+async def test_an_empty_range_is_an_export_of_only_a_header(
     flavour: Flavour, tmp_path: Path, month: str, concurrency: int
 ) -> None:
     start, end = MONTHS[month]
@@ -109,10 +109,10 @@ async def test_an_empty_range_is_an_export_of_its_header(
 )
 @pytest.mark.parametrize("concurrency", CONCURRENCIES)
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_currency_that_was_never_used_is_an_empty_walk(
+async def test_an_unused_currency_is_an_empty_walk(
     flavour: Flavour, bounds: tuple[str | None, str | None], order: str, concurrency: int
 ) -> None:
-    """The account is silent on every question about it, so the last question is about all currencies."""
+    """The account hangs on every query for that currency, so the last query covers all currencies."""
     fake = account()
     walk = flavour.connect(fake).client.iter_usage_history(
         currency="DIEM",
@@ -126,9 +126,7 @@ async def test_a_currency_that_was_never_used_is_an_empty_walk(
     assert len(fake.requests) <= 1 + 4
 
 
-async def test_a_currency_that_was_never_used_is_an_empty_page_and_an_export_of_its_header(
-    flavour: Flavour, tmp_path: Path
-) -> None:
+async def test_an_unused_currency_is_an_empty_page_and_an_empty_export(flavour: Flavour, tmp_path: Path) -> None:
     face = flavour.connect(account())
     assert (await face.call("get_usage_history", currency="DIEM")).data == []
     assert (await face.call("get_usage_history", currency="DIEM", format="csv")).count(b"\n") == 1
@@ -136,7 +134,7 @@ async def test_a_currency_that_was_never_used_is_an_empty_page_and_an_export_of_
     assert (tmp_path / "usage.csv").read_bytes().count(b"\n") == 1
 
 
-async def test_csv_without_a_column_of_currencies_cannot_be_sorted_and_says_so(flavour: Flavour) -> None:
+async def test_csv_without_a_currency_column_cannot_be_filtered_by_currency(flavour: Flavour) -> None:
     fake = account()
     header = ",".join(["timestamp", *(f"column{number}" for number in range(11))])
     fake.quirks.csv_layouts = [CsvLayout(header=header)]
@@ -146,7 +144,7 @@ async def test_csv_without_a_column_of_currencies_cannot_be_sorted_and_says_so(f
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_currency_used_once_is_found_among_the_others(flavour: Flavour, order: str) -> None:
-    """Sorted out of a long ledger, page by page: pages without a row of the currency are progress all the same."""
+    """It is filtered from a long ledger page by page; pages without a row of the currency still count as progress."""
     rows = [row(timestamp) for timestamp in timestamps(NOW - timedelta(days=40), range(0, 5000 * 60, 60))]
     rows[4000] = {**rows[4000], "currency": "DIEM"}
     fake = FakeVenice(rows, now=NOW)
@@ -159,7 +157,7 @@ async def test_a_currency_used_once_is_found_among_the_others(flavour: Flavour, 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("month", ["before all charges", "between two charges", "after all charges", "today"])
-async def test_the_original_ledger_too(flavour: Flavour, month: str, order: str) -> None:
+async def test_an_empty_range_of_the_original_ledger_is_an_empty_walk(flavour: Flavour, month: str, order: str) -> None:
     start, end = MONTHS[month]
     for currency in (None, "DIEM"):
         fake = account(original="alive", history=False)
@@ -171,7 +169,7 @@ async def test_the_original_ledger_too(flavour: Flavour, month: str, order: str)
 
 
 async def test_an_account_without_a_charge_is_a_timeout_everywhere(flavour: Flavour, tmp_path: Path) -> None:
-    """Nothing at all can be learnt there, and a wrong zero would be worse."""
+    """Such an account answers no query at all, and a wrong zero would be worse than an error."""
     fake = FakeVenice(0, now=NOW, quirks=hanging())
     face = flavour.connect(fake)
     month: dict[str, Any] = {"start_timestamp": "2026-09-01", "end_timestamp": "2026-10-01"}
@@ -193,15 +191,15 @@ async def test_an_account_without_a_charge_is_a_timeout_everywhere(flavour: Flav
             await face.call("export_usage_csv", tmp_path / "usage.csv", **arguments)
 
 
-async def test_an_empty_ledger_that_answers_a_wider_question_is_empty(flavour: Flavour) -> None:
+async def test_an_empty_ledger_that_answers_a_wider_query_is_empty(flavour: Flavour) -> None:
     fake = FakeVenice(0, now=NOW, quirks=Quirks(narrow_window_hangs=True))
     page = await flavour.connect(fake).call("get_usage_history", start_timestamp=NOW - timedelta(minutes=5))
     assert page.data == []
     assert len(fake.requests) == 2
 
 
-async def test_an_accidental_hang_is_no_wrong_zero(flavour: Flavour) -> None:
-    """Whichever of the questions hang, without any reason: the rows of the range are the answer."""
+async def test_an_accidental_hang_gives_no_wrong_zero(flavour: Flavour) -> None:
+    """The result holds the rows of the range, no matter how many of the queries hang by accident."""
     fake = account()
     september = fake.rows(start="2026-09-01T00:00:00Z", end="2026-10-01T00:00:00Z")
     for hanging in range(1, 5):
@@ -215,8 +213,8 @@ async def test_an_accidental_hang_is_no_wrong_zero(flavour: Flavour) -> None:
         assert as_wire(page.data) == september
 
 
-async def test_a_gateway_that_gives_up_is_no_hang(flavour: Flavour) -> None:
-    """A 504 names a range that is too long already: nothing wider is asked."""
+async def test_a_504_is_not_bridged_by_wider_queries(flavour: Flavour) -> None:
+    """A 504 means that the range is already too long, so no wider range is requested."""
     fake = account()
     fake.quirks.faults = lambda _: faults.status(504)
     with pytest.raises(BillingTimeoutError) as caught:
@@ -226,7 +224,7 @@ async def test_a_gateway_that_gives_up_is_no_hang(flavour: Flavour) -> None:
 
 
 async def test_dead_cursors_on_the_way_to_a_range_are_bridged(flavour: Flavour) -> None:
-    """The ledger is read on from where the cursor died, and not from the beginning again."""
+    """Reading continues where the cursor died, not at the beginning of the ledger."""
     rows = [row(timestamp) for timestamp in timestamps(NOW - timedelta(days=40), range(0, 20_000 * 60, 60))]
     fake = FakeVenice(rows, now=NOW)
     start = NOW - timedelta(days=24)
@@ -247,7 +245,7 @@ async def test_dead_cursors_on_the_way_to_a_range_are_bridged(flavour: Flavour) 
     is_open=st.booleans(),
 )
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_range_of_any_ledger_is_what_the_ledger_holds(
+def test_any_range_of_any_ledger_yields_its_rows(
     *,
     hours: list[int],
     diem: list[int],
@@ -281,10 +279,10 @@ def test_any_range_of_any_ledger_is_what_the_ledger_holds(
 @pytest.mark.parametrize("start", [None, NOW - timedelta(minutes=5), NOW - timedelta(days=3), NOW + timedelta(days=3)])
 @pytest.mark.parametrize("width", [None, timedelta(minutes=5), timedelta(days=40)])
 @pytest.mark.parametrize("known", [None, NOW - timedelta(days=300)])
-def test_wider_questions_are_few_and_hold_the_range(
+def test_wider_queries_are_few_and_contain_the_range(
     start: datetime | None, width: timedelta | None, known: datetime | None, *, filtered: bool
 ) -> None:
-    """At most four, none narrower than a day, none twice, each wider than the one before."""
+    """There are at most four, none narrower than a day and none repeated; each contains the range."""
     bounds = Bounds(start, None if width is None else (start or NOW) + width)
     questions = list(wider_questions(bounds, NOW, filtered=filtered, known=known))
     assert len(questions) <= 4
@@ -298,7 +296,7 @@ def test_wider_questions_are_few_and_hold_the_range(
         assert questions[-1].any_currency == filtered
 
 
-def test_landmarks_are_the_nearest_before() -> None:
+def test_a_landmark_is_the_nearest_known_charge_before() -> None:
     landmarks = Landmarks()
     for day in range(1000):
         landmarks.add(NOW + timedelta(days=day))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 Change = Callable[[dict[str, Any], int], None]
-"""Changes a document, the page of that number."""
+"""Changes a document in place; the second argument is its page number."""
 
 ORDERS = pytest.mark.parametrize("order", ["asc", "desc"])
 
@@ -38,7 +38,7 @@ def fake() -> FakeVenice:
 
 
 def changed(fake: FakeVenice, change: Change) -> None:
-    """Let the original ledger send pages that are changed."""
+    """Let the original ledger send pages altered by `change`."""
 
     def fault(seen: SeenRequest) -> faults.Fault | None:
         def rewrite(answer: Response) -> Response:
@@ -88,8 +88,8 @@ async def test_pages_that_do_not_add_up_to_the_total_are_refused(
 
 
 @ORDERS
-async def test_a_walk_refuses_another_page_than_it_asked_for(flavour: Flavour, order: str) -> None:
-    """Rows of one instant come twice otherwise, and nothing else shows it."""
+async def test_a_walk_refuses_a_page_that_it_did_not_request(flavour: Flavour, order: str) -> None:
+    """Otherwise rows of one instant are delivered twice, and nothing else shows the error."""
     fake = FakeVenice([row("2026-10-01T00:00:00.000Z")] * 30, now=NOW, original="alive", history=False)
     changed(fake, lambda document, _: document["pagination"].update(page=1))
     received: list[Any] = []
@@ -101,8 +101,10 @@ async def test_a_walk_refuses_another_page_than_it_asked_for(flavour: Flavour, o
 
 
 @ORDERS
-async def test_rows_that_are_left_out_are_counted(flavour: Flavour, fake: FakeVenice, order: str) -> None:
-    """The total of the server counts what the server sends."""
+async def test_rows_filtered_by_the_client_count_towards_the_total(
+    flavour: Flavour, fake: FakeVenice, order: str
+) -> None:
+    """The server's total counts the rows that the server sends."""
     outside = {**fake.ledger[0], "timestamp": "2026-01-01T00:00:00.000Z"}
 
     def one_more(document: dict[str, Any], page: int) -> None:
@@ -116,8 +118,8 @@ async def test_rows_that_are_left_out_are_counted(flavour: Flavour, fake: FakeVe
 
 
 @ORDERS
-async def test_rows_of_other_currencies_are_counted(flavour: Flavour, fake: FakeVenice, order: str) -> None:
-    """Where the ledger hangs on the filter by currency, the total is that of all currencies."""
+async def test_rows_of_other_currencies_count_towards_the_total(flavour: Flavour, fake: FakeVenice, order: str) -> None:
+    """Where the ledger hangs on the currency filter, the total is that of all currencies."""
     fake.quirks.faults = lambda seen: faults.hang() if seen.param("currency") else None
     walk = flavour.connect(fake).client.iter_usage(currency="DIEM", sort_order=order, start_date="2026-09-01")
     expected = fake.rows(currency="DIEM")
@@ -125,8 +127,10 @@ async def test_rows_of_other_currencies_are_counted(flavour: Flavour, fake: Fake
 
 
 @ORDERS
-async def test_charges_recorded_meanwhile_are_no_contradiction(flavour: Flavour, fake: FakeVenice, order: str) -> None:
-    """Pages that shifted are read anew, and a first page that grew is counted with what came."""
+async def test_charges_recorded_during_a_walk_do_not_contradict_the_total(
+    flavour: Flavour, fake: FakeVenice, order: str
+) -> None:
+    """Shifted pages are read again, and the rows added to the first page are counted."""
     before = fake.ledger
     fake.quirks.arrivals = lambda seen: [row("2026-10-30T00:00:00.000Z")] if seen.number in {2, 4} else ()
     received = as_wire(await receive(flavour.connect(fake).client.iter_usage(page_size=10, sort_order=order)))
@@ -135,13 +139,13 @@ async def test_charges_recorded_meanwhile_are_no_contradiction(flavour: Flavour,
     assert order == "desc" or received == fake.ledger
 
 
-async def test_a_ledger_without_charges_has_a_total_of_none(flavour: Flavour) -> None:
+async def test_a_ledger_without_charges_may_have_a_total_of_zero(flavour: Flavour) -> None:
     fake = FakeVenice(0, now=NOW, original="alive", history=False)
     assert await receive(flavour.connect(fake).client.iter_usage()) == []
 
 
 @pytest.mark.parametrize(("asked", "answered"), [(2, 1), (1, 2), (None, 2)])
-async def test_one_page_that_is_another_one_is_refused(
+async def test_a_single_page_with_another_number_is_refused(
     flavour: Flavour, fake: FakeVenice, asked: int | None, answered: int
 ) -> None:
     face = flavour.connect(fake)
@@ -151,7 +155,7 @@ async def test_one_page_that_is_another_one_is_refused(
     assert caught.value.field == "pagination.page"
 
 
-async def test_one_csv_page_that_is_another_one_is_refused(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_a_single_csv_page_with_another_number_is_refused(flavour: Flavour, fake: FakeVenice) -> None:
     face = flavour.connect(fake)
     fake.quirks.faults = lambda _: faults.Fault(
         "another page", lambda answer: answer.with_header("x-pagination-page", "1")
@@ -162,7 +166,7 @@ async def test_one_csv_page_that_is_another_one_is_refused(flavour: Flavour, fak
     assert caught.value.field == "x-pagination-page"
 
 
-async def test_a_csv_page_without_page_headers_is_taken_as_asked(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_a_csv_page_without_page_headers_is_accepted(flavour: Flavour, fake: FakeVenice) -> None:
     def bare(answer: Response) -> Response:
         return evolve(answer, headers=tuple(pair for pair in answer.headers if not pair[0].startswith("x-pagination")))
 
@@ -173,7 +177,7 @@ async def test_a_csv_page_without_page_headers_is_taken_as_asked(flavour: Flavou
 
 
 @pytest.mark.parametrize("format", ["json", "csv"])
-async def test_the_last_page_that_can_be_asked_for_is_taken(flavour: Flavour, fake: FakeVenice, format: str) -> None:
+async def test_the_highest_page_number_is_accepted(flavour: Flavour, fake: FakeVenice, format: str) -> None:
     page = await flavour.connect(fake).call("get_usage", page=10**15, format=format)
     assert page.pagination.page == 10**15
     assert page.pagination.total == 25

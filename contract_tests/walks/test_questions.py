@@ -1,4 +1,4 @@
-"""Every answer belongs to its question: rows of the currency and of the range asked for, or an error that says so."""
+"""Rows must have the requested currency and lie in the requested range; otherwise they are refused or left out."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WAYS: dict[str, Way] = {
 
 @pytest.fixture
 def fake() -> FakeVenice:
-    """Return an account with a charge an hour in October, every tenth one in DIEM."""
+    """Return an account with one charge per hour in October, every tenth one in DIEM."""
     rows = [
         row(timestamp, currency="USD" if number % 10 else "DIEM")
         for number, timestamp in enumerate(timestamps(NOW, range(-31 * 86_400, -12 * 3600, 3600)))
@@ -49,7 +49,7 @@ def fake() -> FakeVenice:
 
 
 def with_rows(change: Callable[[SeenRequest, list[Any]], list[Any]], fake: FakeVenice) -> None:
-    """Let every answer hold the rows that `change` makes of the ledger's."""
+    """Let every response hold the ledger's rows as altered by `change`."""
 
     def fault(seen: SeenRequest) -> faults.Fault:
         def changed(answer: Response) -> Response:
@@ -74,7 +74,7 @@ def with_rows(change: Callable[[SeenRequest, list[Any]], list[Any]], fake: FakeV
 async def test_a_row_of_another_currency_is_refused(
     flavour: Flavour, fake: FakeVenice, tmp_path: Path, way: str
 ) -> None:
-    """Its amount would end up in a sum of money that it is not."""
+    """Its amount would be added to a sum of another currency."""
     with_rows(lambda seen, rows: [*rows[:3], {**rows[3], "currency": "DIEM"}, *rows[4:]], fake)
     asked = {"currency": "USD"}
     with pytest.raises(ResponseValidationError, match="'USD' was asked for") as caught:
@@ -82,12 +82,12 @@ async def test_a_row_of_another_currency_is_refused(
     assert caught.value.field == "data[3].currency"
 
 
-async def test_without_a_filter_every_currency_is_data(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_every_currency_is_accepted_without_a_currency_filter(flavour: Flavour, fake: FakeVenice) -> None:
     assert as_wire(await receive(flavour.connect(fake).client.iter_usage_history())) == fake.ledger
     assert len(fake.rows(currency="DIEM")) > 10
 
 
-async def test_pages_by_cursor_are_of_the_currency_of_their_walk(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_pages_by_cursor_are_checked_for_the_currency_of_their_walk(flavour: Flavour, fake: FakeVenice) -> None:
     fake.quirks.faults = lambda seen: faults.unknown_currency("DIEM") if seen.param("cursor") else None
     walk = flavour.connect(fake).client.iter_usage_history(currency="USD", page_size=10)
     first: list[Any] = []
@@ -97,7 +97,7 @@ async def test_pages_by_cursor_are_of_the_currency_of_their_walk(flavour: Flavou
     assert caught.value.checkpoint == walk.checkpoint
 
 
-async def test_of_a_single_page_by_its_cursor_nothing_is_known(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_the_currency_of_a_single_page_by_cursor_is_not_checked(flavour: Flavour, fake: FakeVenice) -> None:
     face = flavour.connect(fake)
     page = await face.call("get_usage_history", currency="USD", page_size=10)
     fake.quirks.faults = lambda _: faults.unknown_currency("DIEM")
@@ -106,7 +106,7 @@ async def test_of_a_single_page_by_its_cursor_nothing_is_known(flavour: Flavour,
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_rows_outside_the_range_are_left_out_and_noted_once(
+async def test_rows_outside_the_range_are_left_out_and_logged_once(
     flavour: Flavour,
     fake: FakeVenice,
     tmp_path: Path,
@@ -114,7 +114,7 @@ async def test_rows_outside_the_range_are_left_out_and_noted_once(
     monkeypatch: pytest.MonkeyPatch,
     way: str,
 ) -> None:
-    """The server ignores the range: what was asked for is handed on, and nothing else."""
+    """The server ignores the range; only rows within it are delivered."""
     monkeypatch.setattr(_drift, "_noted", set())
     with_rows(lambda seen, rows: rows, fake)
     asked = {"start_timestamp": "2026-10-10", "end_timestamp": "2026-10-20"}
@@ -132,7 +132,7 @@ async def test_rows_outside_the_range_are_left_out_and_noted_once(
     assert len([record for record in caplog.records if "left out" in record.getMessage()]) == 1
 
 
-async def test_the_end_is_excluded_and_the_start_is_not(flavour: Flavour) -> None:
+async def test_the_start_is_included_and_the_end_is_excluded(flavour: Flavour) -> None:
     fake = FakeVenice(
         [row(timestamp) for timestamp in ("2026-10-10T00:00:00.000Z", "2026-10-20T00:00:00.000Z")], now=NOW
     )
@@ -144,16 +144,16 @@ async def test_the_end_is_excluded_and_the_start_is_not(flavour: Flavour) -> Non
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_page_wholly_outside_the_range_is_no_empty_range(
+async def test_a_page_entirely_outside_the_range_is_refused(
     flavour: Flavour, fake: FakeVenice, tmp_path: Path, way: str
 ) -> None:
-    """It answers another question, and what lies in the range is not known."""
+    """It says nothing about the range, so the range must not pass for empty."""
     with_rows(lambda seen, rows: rows[:50], fake)
     with pytest.raises(ResponseValidationError, match="none of 50 entries lies in the range asked for"):
         await WAYS[way](flavour.connect(fake), tmp_path, {"start_timestamp": "2026-10-20"})
 
 
-async def test_what_is_left_of_a_single_page_keeps_its_cursor(flavour: Flavour, fake: FakeVenice) -> None:
+async def test_a_filtered_single_page_keeps_its_cursor(flavour: Flavour, fake: FakeVenice) -> None:
     face = flavour.connect(fake)
     early = fake.ledger[0]
     fake.quirks.faults = [faults.edit(lambda document: document["data"].insert(0, dict(early)))]
@@ -164,8 +164,8 @@ async def test_what_is_left_of_a_single_page_keeps_its_cursor(flavour: Flavour, 
 
 
 @pytest.mark.parametrize("method", ["get_usage", "iter_usage"])
-async def test_the_original_ledger_is_asked_the_same(flavour: Flavour, fake: FakeVenice, method: str) -> None:
-    """Its end may be included, as its description leaves open."""
+async def test_the_original_ledger_is_checked_in_the_same_way(flavour: Flavour, fake: FakeVenice, method: str) -> None:
+    """Its end may be included, since its documentation leaves this open."""
     fake = FakeVenice(fake.ledger, now=NOW, original="alive", history=False)
     face = flavour.connect(fake)
 
@@ -189,10 +189,10 @@ async def test_the_original_ledger_is_asked_the_same(flavour: Flavour, fake: Fak
 
 
 @pytest.mark.parametrize("cursor", [False, True], ids=["by filters", "by its cursor"])
-async def test_a_single_page_out_of_order_is_given_as_it_came(
+async def test_a_single_page_out_of_order_is_returned_unchanged(
     flavour: Flavour, fake: FakeVenice, *, cursor: bool
 ) -> None:
-    """Only a walk needs the order: its places are times."""
+    """Only a walk needs the order: its positions are timestamps."""
     face = flavour.connect(fake)
     first = await face.call("get_usage_history", page_size=10)
     fake.quirks.faults = lambda _: faults.edit(lambda document: document["data"].reverse())
@@ -209,8 +209,8 @@ async def test_a_single_page_out_of_order_is_given_as_it_came(
 
 @pytest.mark.parametrize("header", [b"a,Consumption Currency,b", b"a,CURRENCY,b", b"a,currency", b"currency,a"])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-def test_the_column_of_currencies_is_found_and_read(header: bytes, newline: bytes) -> None:
-    """In records of one line each, which are split, and in others, which are parsed."""
+def test_the_currency_column_is_found_and_checked(header: bytes, newline: bytes) -> None:
+    """Both in records of one line each, which are split, and in other records, which are parsed."""
     names = header.split(b",")
     position = next(index for index, name in enumerate(names) if b"urrency" in name or name.isupper())
 
@@ -233,14 +233,14 @@ def test_the_column_of_currencies_is_found_and_read(header: bytes, newline: byte
                 assert column.only(form, "DIEM") == [list(form)[1]]
 
 
-def test_without_such_a_column_nothing_can_be_checked() -> None:
+def test_a_missing_currency_column_is_refused_only_for_filtering() -> None:
     CurrencyColumn(b"a,b").check([b"1,2\n"], "USD")
     with pytest.raises(ResponseValidationError, match="no column names the currency"):
         CurrencyColumn(b"a,b").only([b"1,2\n"], "USD")
 
 
-async def test_records_without_times_are_exported_whole(flavour: Flavour, tmp_path: Path) -> None:
-    """Where neither header nor records tell a time, neither range nor progress can be judged by it."""
+async def test_records_without_timestamps_are_exported_completely(flavour: Flavour, tmp_path: Path) -> None:
+    """Without timestamps in header and records, neither range nor progress can be checked."""
     fake = FakeVenice([row(timestamp) for timestamp in timestamps(NOW, range(-30_000, -1, 10))], now=NOW)
 
     def without_times(answer: Response) -> Response:

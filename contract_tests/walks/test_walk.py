@@ -1,4 +1,4 @@
-"""Walks, without any I/O: every charge once, in order, wherever the thread is lost and wherever it is taken up."""
+"""Walks without any I/O: every charge once and in order, wherever pagination is lost or resumed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from venice_billing._call import Steps
 
 KINDS = ("asc", "desc", "windows")
-# Few instants and few names, so that twins and crowded instants are common; spans from milliseconds to weeks.
+# Few instants and few names, so that identical rows and crowded instants are common; spans of milliseconds to weeks.
 SPANS = st.sampled_from([0.001, 1.0, 60.0, 3600.0, 86400.0])
 LEDGERS = st.builds(
     lambda span, drawn: [Row(START + timedelta(seconds=at * span), name) for at, name in drawn],
@@ -40,8 +40,8 @@ LEDGERS = st.builds(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_what_was_received_and_the_rest_are_the_ledger(kind: str, data: st.DataObject) -> None:
-    """For any ledger, any page size and any point at which the walk is cut and taken up again."""
+def test_received_rows_and_the_rest_are_the_ledger(kind: str, data: st.DataObject) -> None:
+    """For any ledger, any page size and any point at which the walk is stopped and resumed."""
     rows = data.draw(LEDGERS)
     ledger = MemoryLedger(rows, data.draw(st.integers(1, 12)))
     truth = ledger.rows if kind == "asc" else ledger.rows[::-1]
@@ -52,8 +52,8 @@ def test_what_was_received_and_the_rest_are_the_ledger(kind: str, data: st.DataO
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_the_same_within_bounds(kind: str, data: st.DataObject) -> None:
-    """The bounds are kept to the microsecond, although the wire is asked in milliseconds."""
+def test_received_rows_and_the_rest_are_the_range(kind: str, data: st.DataObject) -> None:
+    """The bounds are exact to the microsecond, although requests state them in milliseconds."""
     rows = data.draw(LEDGERS)
     edges = st.one_of(st.none(), st.integers(-1, 21_000_000))
     start, end = (
@@ -67,8 +67,8 @@ def test_the_same_within_bounds(kind: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_faults_at_any_request_cost_no_row(kind: str, data: st.DataObject) -> None:
-    """Dead and rejected cursors and hangs, though never two in a row."""
+def test_faults_at_any_request_lose_no_row(kind: str, data: st.DataObject) -> None:
+    """Faults are dead cursors, rejected cursors and hangs, never two in a row."""
     faults = data.draw(st.dictionaries(st.integers(2, 30), st.sampled_from(["dead", "rejected", "hang"])))
 
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
@@ -92,8 +92,8 @@ def test_faults_at_any_request_cost_no_row(kind: str, data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_identical_twins_are_counted(kind: str) -> None:
-    """Two equal rows are two charges: the place says how many of each were received."""
+def test_identical_rows_are_counted(kind: str) -> None:
+    """Two equal rows are two charges: the position says how many of each were received."""
     twins = [Row(START, "same")] * 5 + [Row(START, "other")] + [Row(START + DAY, "later")]
     for count in range(len(twins) + 1):
         head, position = cut(start_walk(MemoryLedger(twins, 2), kind, Position()), count)
@@ -101,7 +101,7 @@ def test_identical_twins_are_counted(kind: str) -> None:
         assert Counter(head + rest) == Counter(twins)
 
 
-def test_a_place_counts_only_the_rows_of_its_own_instant() -> None:
+def test_a_position_counts_only_the_rows_of_its_own_instant() -> None:
     ledger = MemoryLedger([])
     first = Position().after([Row(START, "a"), Row(START + DAY, "b"), Row(START + DAY, "b")], ledger)
     assert first == Position(START + DAY, {"b": 2})
@@ -119,7 +119,7 @@ def test_a_place_counts_only_the_rows_of_its_own_instant() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_cursor_that_leads_nowhere_is_bridged_at_the_last_timestamp(error: VeniceError) -> None:
+def test_a_dead_cursor_is_bridged_at_the_last_timestamp(error: VeniceError) -> None:
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
         if number == 2:
             raise error
@@ -140,8 +140,8 @@ def test_other_errors_end_the_walk() -> None:
         received(sequential(MemoryLedger(ledger_rows(0, 1, 2), 1, spoil), Bounds(), "asc", Position()))
 
 
-def test_data_that_cannot_be_had_is_a_server_error_that_says_where() -> None:
-    """After a few reopenings at one place; each asks for another page size, which puts the cursors elsewhere."""
+def test_unreachable_data_is_a_server_error_naming_the_timestamp() -> None:
+    """The error follows a few reopenings at one position; each uses another page size, which moves the cursors."""
     sizes: list[int | None] = []
 
     class PageSource(MemoryLedger):
@@ -158,12 +158,12 @@ def test_data_that_cannot_be_had_is_a_server_error_that_says_where() -> None:
     with pytest.raises(ServerError, match="2026-09-01T00:00:00"):
         received(sequential(ledger, Bounds(), "asc", Position(), 1000))
     assert sizes[0] == 1000
-    assert len(set(sizes)) == len(sizes) - 1, "the first reopening is as before, each further one is not"
+    assert len(set(sizes)) == len(sizes) - 1, "only the first reopening repeats a page size"
     assert all(10 <= size <= 1000 for size in sizes if size)
     assert len(sizes) <= 6
 
 
-def test_a_dead_cursor_at_every_page_is_bridged_as_long_as_there_is_progress() -> None:
+def test_dead_cursors_at_every_page_are_bridged_given_progress() -> None:
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
         if page.state[1] > len(page.rows):  # type: ignore[index]
             raise ServerError("dead", status_code=500)
@@ -173,8 +173,8 @@ def test_a_dead_cursor_at_every_page_is_bridged_as_long_as_there_is_progress() -
     assert received(sequential(ledger, Bounds(), "asc", Position())) == ledger.rows
 
 
-def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
-    """Not even when all its rows fall into one instant, so that it cannot be told by its times."""
+def test_a_page_with_its_own_cursor_is_not_delivered_twice() -> None:
+    """Not even when all its rows have one timestamp, so that timestamps cannot reveal the repetition."""
     rows = [Row(START + timedelta(seconds=second), "same") for second in (0, 0, 1, 1, 2, 2)]
     first: dict[str, Page[Row]] = {}
 
@@ -191,7 +191,7 @@ def test_a_page_that_names_its_own_cursor_is_not_delivered_twice() -> None:
     assert received(sequential(PageSource(rows, 2), Bounds(), "asc", Position())) == rows
 
 
-def test_cursors_that_go_round_end_in_an_error_and_not_in_a_loop() -> None:
+def test_a_cycle_of_cursors_is_an_error() -> None:
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
         return Page([Row(START, "same")], f"cursor-{number % 2}", ([], 0, 1))
 
@@ -199,7 +199,7 @@ def test_cursors_that_go_round_end_in_an_error_and_not_in_a_loop() -> None:
         received(sequential(MemoryLedger([], 1, spoil), Bounds(), "asc", Position()))
 
 
-def test_empty_pages_on_the_way_are_passed() -> None:
+def test_empty_pages_within_a_walk_are_followed() -> None:
     def spoil(number: int, page: Page[Row]) -> Page[Row]:
         return Page([], "cursor-0", (page.state[0], 0, 2)) if number == 1 else page  # type: ignore[index]
 
@@ -216,8 +216,8 @@ def test_a_page_that_goes_back_in_time_is_not_delivered() -> None:
     assert len(ledger.opened) == 2
 
 
-def test_rows_that_vanished_since_are_an_error_and_not_a_silent_loss() -> None:
-    """Where the rows of the place are gone, the rest would not be exact: perhaps it is another account."""
+def test_received_rows_that_vanished_are_an_error() -> None:
+    """If the rows of the position are gone, the rest would not be exact; it may be another account."""
     rows = ledger_rows(0, 10, 10, 20)
     _, position = cut(sequential(MemoryLedger(rows), Bounds(), "asc", Position()), 2)
     without = MemoryLedger([rows[0], rows[2], rows[3]])
@@ -226,8 +226,8 @@ def test_rows_that_vanished_since_are_an_error_and_not_a_silent_loss() -> None:
     assert caught.value.field == "checkpoint"
 
 
-def test_rows_of_a_widened_window_outside_the_bounds_are_left_out() -> None:
-    """The ledger answers a narrow window only as part of a day; what lies around it is not delivered."""
+def test_rows_of_a_widened_window_beyond_the_bounds_are_left_out() -> None:
+    """The ledger answers a narrow window only as part of a day; rows around the window are not delivered."""
     around = ledger_rows(0, 100, 200, 300, 400, 500)
 
     class Wide(MemoryLedger):
@@ -237,7 +237,7 @@ def test_rows_of_a_widened_window_outside_the_bounds_are_left_out() -> None:
     bounds = Bounds(START + timedelta(seconds=100), START + timedelta(seconds=300))
     ledger = Wide(around, 2)
     assert received(sequential(ledger, bounds, "asc", Position())) == around[1:3]
-    assert ledger.requests == 2, "past the end, no further page is asked for"
+    assert ledger.requests == 2, "past the end, no further page is requested"
     assert received(sequential(Wide(around, 2), bounds, "desc", Position())) == around[1:3][::-1]
 
 
@@ -253,10 +253,10 @@ def retired(number: int, kind: type[VeniceError]) -> Any:
 @pytest.mark.parametrize("kind", [EndpointRetiredError, NotFoundError])
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("request_number", [1, 2, 3, 4])
-def test_a_ledger_that_retires_on_the_way_is_left_for_the_next(
+def test_a_walk_switches_from_a_retired_source_to_the_next(
     kind: type[VeniceError], order: Literal["asc", "desc"], request_number: int
 ) -> None:
-    """At the place reached, in the same order: no charge is lost or repeated, twins across the seam included."""
+    """It continues at its position in the same order; no charge is lost or repeated, identical rows included."""
     rows = [Row(START + timedelta(seconds=number // 4), "same") for number in range(12)]
     first = MemoryLedger(rows, 3, retired(request_number, kind))
     second = MemoryLedger(rows, 5)
@@ -266,21 +266,21 @@ def test_a_ledger_that_retires_on_the_way_is_left_for_the_next(
     assert second.requests > 0
 
 
-def test_when_no_ledger_is_alive_the_first_refusal_is_raised() -> None:
+def test_the_first_refusal_is_raised_when_all_sources_have_retired() -> None:
     ledgers = [MemoryLedger([], 3, retired(1, kind)) for kind in (NotFoundError, EndpointRetiredError)]
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in ledgers]
     with pytest.raises(NotFoundError):
         received(first_alive(walks, Position()))
 
 
-def test_a_living_ledger_is_the_only_one_asked() -> None:
+def test_no_other_source_is_asked_while_the_first_answers() -> None:
     first, second = MemoryLedger(ledger_rows(0, 1)), MemoryLedger(ledger_rows(0, 1))
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in (first, second)]
     assert received(first_alive(walks, Position())) == first.rows
     assert second.requests == 0
 
 
-def test_leaving_a_walk_closes_all_that_runs_below_it() -> None:
+def test_leaving_a_walk_closes_its_generators() -> None:
     closed: list[str] = []
 
     class PageSource(MemoryLedger):

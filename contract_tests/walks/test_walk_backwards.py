@@ -1,4 +1,4 @@
-"""Newest first over a ledger that only goes forwards: windows that tile, none narrow, none held for long."""
+"""Newest first over a ledger that pages only forwards: windows tile the range, none is narrow, few pages are kept."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from venice_billing import (
 from venice_billing._walk.types import NARROWEST, Page
 
 
-def test_a_charge_from_beyond_the_clients_clock_is_delivered_backwards_too() -> None:
-    """The end of an open range is the ledger's business: the clock here may be slow."""
+def test_a_charge_ahead_of_the_clients_clock_is_delivered_backwards() -> None:
+    """The ledger decides where an open range ends: the client's clock may be slow."""
     ledger = MemoryLedger([*ledger_rows(0, 10), Row(NOW + timedelta(hours=5), "after")], 10)
     assert received(backwards(ledger)) == ledger.rows[::-1]
 
 
 def uneven_ledger() -> list[Row]:
-    """A year of silence with a few charges, then most of them within an hour, then a quiet month."""
+    """A quiet year with a few charges, then most of the charges within an hour, then a quiet month."""
     quiet = [Row(START - timedelta(days=360 - 40 * number), f"quiet {number}") for number in range(9)]
     busy = [Row(START + timedelta(seconds=number), f"busy {number}") for number in range(3600)]
     after = [Row(START + timedelta(days=1 + number), f"after {number}") for number in range(28)]
@@ -39,13 +39,13 @@ def uneven_ledger() -> list[Row]:
 
 
 @pytest.mark.parametrize("page_size", [10, 100, 1000])
-def test_windows_backwards_are_never_narrow_and_read_no_row_more_than_twice(page_size: int) -> None:
+def test_windows_are_never_narrow_and_read_no_row_more_than_twice(page_size: int) -> None:
     ledger = MemoryLedger(uneven_ledger(), page_size)
     assert received(backwards(ledger)) == ledger.rows[::-1]
     _probe, *windows = ledger.opened
     assert all(bounds.end - bounds.start >= NARROWEST for bounds in windows if bounds.start and bounds.end)
     assert all(bounds.start for bounds in windows)
-    assert [bounds.end for bounds in windows].count(None) == 1, "only the newest window is open, towards new charges"
+    assert [bounds.end for bounds in windows].count(None) == 1, "only the newest window is open, for new charges"
     assert ledger.rows_sent <= 2 * len(ledger.rows) + 10
     assert min(bounds.start for bounds in windows if bounds.start) >= ledger.rows[0].at - NARROWEST, (
         "no window reaches into the silence before the first charge"
@@ -54,7 +54,7 @@ def test_windows_backwards_are_never_narrow_and_read_no_row_more_than_twice(page
 
 @given(data=st.data())
 @settings(max_examples=50)
-def test_windows_tile_the_range_whatever_the_density(data: st.DataObject) -> None:
+def test_windows_tile_the_range_at_any_density(data: st.DataObject) -> None:
     gaps = data.draw(st.lists(st.sampled_from([0.0, 0.5, 30.0, 1800.0, 90_000.0, 500_000.0]), min_size=1, max_size=120))
     rows, at = [], NOW
     for number, gap in enumerate(gaps):
@@ -65,7 +65,7 @@ def test_windows_tile_the_range_whatever_the_density(data: st.DataObject) -> Non
     assert all(bounds.end - bounds.start >= NARROWEST for bounds in ledger.opened[1:] if bounds.start and bounds.end)
 
 
-def test_walking_backwards_holds_a_few_pages_and_never_the_ledger() -> None:
+def test_walking_backwards_keeps_only_a_few_pages_in_memory() -> None:
     held: list[int] = []
 
     def spoil(number: int, page: Page[Row]) -> Page[Row]:

@@ -1,4 +1,4 @@
-"""The planner of windows, worked by a simulated crew: no network, no threads, time in whole requests."""
+"""The planner of windows with simulated workers: no network, no threads, time in whole requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REQUEST = Send(Request("getBillingUsageHistory", "GET", "/billing/usage-history
 
 @frozen
 class Row:
-    """A charge, as far as a planner sees it."""
+    """A charge with the fields that the planner uses."""
 
     at: datetime
     name: int
@@ -40,7 +40,7 @@ class Row:
 
 @define
 class ListLedger:
-    """A ledger in a list; each page costs one step, and every range asked for is kept."""
+    """A ledger in a list; each page costs one step, and every requested range is recorded."""
 
     rows: list[Row]
     default: int = 1000
@@ -88,8 +88,8 @@ class ListLedger:
 
 
 @define
-class Crew:
-    """Works on a plan as several would at once: every request takes one unit of time."""
+class Workers:
+    """Simulates concurrent workers on a plan: every request takes one unit of time."""
 
     windows: Windows[Row]
     received: list[Row] = field(factory=list)
@@ -142,14 +142,14 @@ def ledger_of(moments: Sequence[datetime]) -> ListLedger:
 
 
 def even(count: int, days: float = 365, seed: int = 1) -> ListLedger:
-    """Charges at random moments of equal likelihood, in whole milliseconds."""
+    """Return charges at uniformly random moments, in whole milliseconds."""
     chance = random.Random(seed)
     span = int(days * 86_400_000)
     return ledger_of([NOW - timedelta(milliseconds=chance.randrange(1, span)) for _ in range(count)])
 
 
 def uneven(count: int) -> ListLedger:
-    """A tenth of the charges within a month, a year of silence, then all the others within one hour."""
+    """Return a ledger with a tenth of its charges in one month, then an empty year, then all others in one hour."""
     chance = random.Random(2)
     early = [NOW - timedelta(days=400, milliseconds=chance.randrange(30 * 86_400_000)) for _ in range(count // 10)]
     late = [NOW - timedelta(milliseconds=chance.randrange(1, 3_600_000)) for _ in range(count - count // 10)]
@@ -173,43 +173,43 @@ def in_order(ledger: ListLedger, order: Order) -> list[Row]:
 @pytest.mark.parametrize("concurrency", [1, 3, 8, 16])
 @pytest.mark.parametrize("name", LEDGERS)
 def test_every_row_comes_once_and_in_order(name: str, concurrency: int, order: Order) -> None:
-    """Whatever the density and however many work, the rows handed on are the ledger's."""
+    """At any density and with any number of workers, the delivered rows are the ledger's."""
     ledger = LEDGERS[name]()
-    assert Crew(plan(ledger, order=order, concurrency=concurrency)).run() == in_order(ledger, order)
+    assert Workers(plan(ledger, order=order, concurrency=concurrency)).run() == in_order(ledger, order)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_even_ledger_costs_few_requests_more_than_its_pages(order: Order) -> None:
     """At most 15 % more requests than a serial walk sends."""
     ledger = even(100_000)
-    Crew(plan(ledger, order=order)).run()
+    Workers(plan(ledger, order=order)).run()
     assert ledger.requests <= 1.15 * 100
 
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_very_uneven_ledger_costs_at_most_twice_its_pages(order: Order) -> None:
-    """A year of silence, then nine tenths in one hour: silence is crossed in a few steps."""
+    """An empty year, then nine tenths of the charges in one hour: a few steps cross the empty year."""
     ledger = uneven(100_000)
-    Crew(plan(ledger, order=order)).run()
+    Workers(plan(ledger, order=order)).run()
     assert ledger.requests <= 2 * 100
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_eight_are_nearly_eight_times_as_fast_as_one(order: Order) -> None:
-    """Counted in requests that follow one another, on an even ledger of 100 pages."""
-    crew = Crew(plan(even(100_000), order=order))
-    crew.run()
-    assert crew.time <= 100 / 8 * 1.6
+def test_eight_workers_are_nearly_eight_times_as_fast_as_one(order: Order) -> None:
+    """Counted in consecutive requests, on an even ledger of 100 pages."""
+    workers = Workers(plan(even(100_000), order=order))
+    workers.run()
+    assert workers.time <= 100 / 8 * 1.6
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("make", [lambda: even(40_000), lambda: uneven(40_000)], ids=["even", "uneven"])
 def test_pages_in_memory_stay_few(make: Any, order: Order) -> None:
-    """At most twice as many as work on it; of few, backwards, a crowded hour may ask for more."""
+    """At most two per worker; few workers may need more for a crowded hour, newest first."""
     for concurrency in (2, 3, 4, 8, 16) if order == "asc" else (8, 16):
-        crew = Crew(plan(make(), order=order, concurrency=concurrency))
-        crew.run()
-        assert crew.most_pages <= 2 * concurrency
+        workers = Workers(plan(make(), order=order, concurrency=concurrency))
+        workers.run()
+        assert workers.most_pages <= 2 * concurrency
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -217,38 +217,41 @@ def test_pages_in_memory_stay_few(make: Any, order: Order) -> None:
 def test_no_window_is_narrower_than_a_quarter_of_an_hour(name: str, order: Order) -> None:
     """The ledger hangs on such windows."""
     ledger = LEDGERS[name]()
-    Crew(plan(ledger, order=order)).run()
+    Workers(plan(ledger, order=order)).run()
     assert all(
         bounds.start is None or bounds.end is None or bounds.end - bounds.start >= NARROWEST for bounds in ledger.asked
     )
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_ledger_that_hangs_on_empty_windows_is_walked_all_the_same(order: Order) -> None:
-    """A window without an answer is looked into as part of a wider range, in which there is something."""
+def test_a_ledger_that_hangs_on_empty_windows_is_walked_completely(order: Order) -> None:
+    """A window that hangs is read as part of a wider range, which has charges."""
     ledger = uneven(5_000)
     ledger.hangs_when_empty = True
-    assert Crew(plan(ledger, order=order, concurrency=4)).run() == in_order(ledger, order)
+    assert Workers(plan(ledger, order=order, concurrency=4)).run() == in_order(ledger, order)
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("silent", [3, 40, 165, 500], ids=lambda days: f"{days} days")
-def test_a_long_silence_costs_few_hangs(order: Order, concurrency: int, silent: int) -> None:
-    """Each costs a whole timeout: forwards one answer serves all windows in the silence, backwards it is bisected."""
+def test_a_long_empty_period_costs_few_hangs(order: Order, concurrency: int, silent: int) -> None:
+    """Each hang costs a whole timeout.
+
+    Oldest first, one response serves all windows of the empty period; newest first, the period is bisected.
+    """
     dense = [NOW - timedelta(days=silent + 20, minutes=-10 * number) for number in range(2880)]
     ledger = ledger_of(dense)
     ledger.hangs_when_empty = True
     windows = plan(ledger, order=order, concurrency=concurrency, page_size=50)
-    crew = Crew(windows)
-    assert crew.run() == in_order(ledger, order)
+    workers = Workers(windows)
+    assert workers.run() == in_order(ledger, order)
     assert ledger.hangs <= (3 * concurrency if order == "asc" else 12)
-    assert crew.most_pages <= 2 * 8 + 4
+    assert workers.most_pages <= 2 * 8 + 4
     assert ledger.requests <= 2 * 2880 / 50 + 20
 
 
-def test_trouble_makes_the_crew_smaller_and_success_lets_it_grow_again() -> None:
-    """A wait halves the number of windows worked on; smooth answers bring it back one by one."""
+def test_waits_reduce_the_concurrency_and_success_restores_it() -> None:
+    """A wait halves the number of concurrent windows; each success adds one again."""
     windows = plan(even(200_000), concurrency=8)
     windows.slow_down()
     windows.slow_down()
@@ -257,7 +260,7 @@ def test_trouble_makes_the_crew_smaller_and_success_lets_it_grow_again() -> None
 
 
 def most_under_way(windows: Windows[Row], requests: int) -> int:
-    """Work on a plan for a number of requests, and return how many were under way at once at the most."""
+    """Run a plan for a number of requests, and return the largest number that were under way at once."""
     busy: list[Any] = []
     most = 0
     while requests:
@@ -281,7 +284,7 @@ def most_under_way(windows: Windows[Row], requests: int) -> int:
 
 
 class Failing(ListLedger):
-    """A ledger that cannot be read from a certain time on."""
+    """A ledger that cannot be read from a certain timestamp on."""
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
         if bounds.start is not None and bounds.start >= NOW - timedelta(days=100):
@@ -290,33 +293,33 @@ class Failing(ListLedger):
 
 
 def test_an_error_comes_after_all_the_rows_before_it() -> None:
-    """Windows beyond the broken one are dropped; what came before it is handed on whole."""
+    """Windows after the failed one are dropped; all rows before it are delivered."""
     whole = even(50_000)
-    crew = Crew(plan(Failing(whole.rows)))
+    workers = Workers(plan(Failing(whole.rows)))
     with pytest.raises(ServerError):
-        crew.run()
-    assert crew.received == whole.rows[: len(crew.received)]
-    assert len(crew.received) > 30_000
+        workers.run()
+    assert workers.received == whole.rows[: len(workers.received)]
+    assert len(workers.received) > 30_000
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_walk_goes_on_at_the_place_where_another_stopped(order: Order) -> None:
-    """The place of a plan that was left names exactly what was handed on, twins included."""
+def test_a_walk_resumes_at_the_position_where_another_stopped(order: Order) -> None:
+    """The position of an abandoned plan counts exactly the rows delivered, identical rows included."""
     moments = [NOW - timedelta(minutes=random.Random(5).randrange(20_000) // 50 * 50) for _ in range(3000)]
     ledger = ledger_of(moments + [moment for row in even(3000, 14).rows for moment in [row.at] * 2])
-    crew = Crew(plan(ledger, order=order, page_size=100, concurrency=4))
-    first = list(crew.run(until=2500))
-    rest = Crew(plan(ledger, order=order, page_size=100, concurrency=3, position=crew.windows.position)).run()
+    workers = Workers(plan(ledger, order=order, page_size=100, concurrency=4))
+    first = list(workers.run(until=2500))
+    rest = Workers(plan(ledger, order=order, page_size=100, concurrency=3, position=workers.windows.position)).run()
     assert Counter(first + rest) == Counter(ledger.rows)
     assert [row.at for row in first + rest] == [row.at for row in in_order(ledger, order)]
 
 
-def test_a_place_whose_rows_are_gone_is_refused() -> None:
-    """Newest first as well: what was received must still be there, or the rest would not be exact."""
+def test_a_position_whose_rows_are_gone_is_refused() -> None:
+    """Also newest first: received rows must still be in the ledger, or the rest would not be exact."""
     ledger = even(100)
     position = Position(ledger.rows[50].at, {"another account's": 1})
     with pytest.raises(ResponseValidationError, match="no longer in the ledger"):
-        Crew(plan(ledger, order="desc", position=position)).run()
+        Workers(plan(ledger, order="desc", position=position)).run()
 
 
 @given(
@@ -326,24 +329,24 @@ def test_a_place_whose_rows_are_gone_is_refused() -> None:
     order=st.sampled_from(ORDERS),
     stop=st.integers(1, 300),
 )
-def test_any_ledger_any_crew_any_stop(
+def test_any_walk_stopped_anywhere_resumes_exactly(
     minutes: list[int], concurrency: int, page_size: int, order: Order, stop: int
 ) -> None:
-    """Rows handed on before a stop, and those of the walk that goes on from there, are the ledger's."""
+    """The rows delivered before the stop and those of the resumed walk are the ledger's."""
     ledger = ledger_of([NOW - timedelta(minutes=minute + 1) for minute in minutes])
-    crew = Crew(plan(ledger, order=order, concurrency=concurrency, page_size=page_size))
-    received = list(crew.run(until=stop))
-    if not crew.windows.finished:
-        position = crew.windows.position
-        received += Crew(
+    workers = Workers(plan(ledger, order=order, concurrency=concurrency, page_size=page_size))
+    received = list(workers.run(until=stop))
+    if not workers.windows.finished:
+        position = workers.windows.position
+        received += Workers(
             plan(ledger, order=order, concurrency=concurrency, page_size=page_size, position=position)
         ).run()
     assert Counter(received) == Counter(ledger.rows)
     assert [row.at for row in received] == [row.at for row in in_order(ledger, order)]
 
 
-def test_one_alone_walks_a_plan_in_turn() -> None:
-    """Without a crew the plan is a plain walk: steps out, outcomes in."""
+def test_a_plan_without_workers_is_walked_sequentially() -> None:
+    """Without workers the plan is a sequential walk: steps out, outcomes in."""
     ledger = even(5000)
     steps = work_alone(plan(ledger, order="desc", concurrency=1))
     received: list[Row] = []
