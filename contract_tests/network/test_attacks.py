@@ -1,4 +1,4 @@
-"""What the client did wrong when it was attacked by somebody who knew its README only."""
+"""Regression tests for flaws found by attacking the client with knowledge of its README alone."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ def _balance(number: int) -> bytes:
 
 
 @pytest.mark.parametrize("surplus", [b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}", GOOD % (2, b"{}")])
-async def test_a_surplus_answer_shifts_no_later_one(flavour: Flavour, surplus: bytes) -> None:
-    """It comes just too late to be noticed; its connection is not used again, so that the next answers are right."""
+async def test_a_surplus_response_does_not_shift_later_responses(flavour: Flavour, surplus: bytes) -> None:
+    """The surplus arrives too late to be detected, but its connection is not reused, so later responses are right."""
     asked = 0
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         nonlocal asked
         asked += 1
         if asked == 1:
-            connection.sendall(surplus)  # in the place of the answer, which then comes behind it
+            connection.sendall(surplus)  # instead of the response, which follows
             wait(0.05)
         connection.sendall(_balance(asked))
 
@@ -74,7 +74,7 @@ async def test_a_surplus_answer_shifts_no_later_one(flavour: Flavour, surplus: b
 
 
 @pytest.mark.parametrize("location", ["http://xn--/", "http://xn--a/", "https://xn--zz--zz/billing"])
-async def test_a_redirect_to_no_name_is_an_error_of_this_package(flavour: Flavour, location: str) -> None:
+async def test_a_redirect_to_an_invalid_host_is_a_venice_error(flavour: Flavour, location: str) -> None:
     answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
     with ScriptedServer(say(answer)) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
@@ -89,10 +89,10 @@ _BAD_LOCATIONS = ["mailto:x", "http://h:b/", "http://[not a url", "http://xn--a/
 
 @pytest.mark.parametrize("location", _BAD_LOCATIONS)
 @pytest.mark.parametrize("served", [True, False])
-async def test_a_redirect_is_an_error_with_its_status_wherever_it_points(
+async def test_a_redirect_to_any_location_is_an_error_with_its_status(
     fake: FakeVenice, flavour: Flavour, location: str, *, served: bool
 ) -> None:
-    """It is sent once, and its headers are kept; a client of the fake does the same."""
+    """The request is sent once, and the error keeps the headers; a client of the fake behaves alike."""
     fake.quirks.faults = lambda _: faults.redirect(location)
     with fake.serve() as server:
         options: dict[str, Any] = {"max_retries": 2, "timeout": 30}
@@ -109,8 +109,8 @@ async def test_a_redirect_is_an_error_with_its_status_wherever_it_points(
     assert len(fake.requests) == 1
 
 
-async def test_a_cookie_before_a_redirect_is_an_error_of_this_package(fake: FakeVenice, flavour: Flavour) -> None:
-    """In an httpx client of the user's own, which keeps it."""
+async def test_a_redirect_with_a_cookie_is_a_venice_error(fake: FakeVenice, flavour: Flavour) -> None:
+    """The httpx client is the user's own, and stores the cookie."""
     fake.quirks.faults = [faults.ALL["cookie, not ascii"](), faults.redirect("?again")]
     http = flavour.http(transport=fake.transport())
     face = flavour.open(fake.admin_key, http_client=http, max_retries=0)
@@ -122,7 +122,7 @@ async def test_a_cookie_before_a_redirect_is_an_error_of_this_package(fake: Fake
 
 @pytest.mark.parametrize("port", [0, 65536, 99999])
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
-async def test_a_proxy_at_no_port_is_told_at_once(
+async def test_a_proxy_with_an_invalid_port_is_refused_at_once(
     flavour: Flavour, variable: str, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
@@ -134,8 +134,8 @@ async def test_a_proxy_at_no_port_is_told_at_once(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_nothing_is_imported_with_the_first_answer() -> None:
-    """An import that another thread has begun at a fork never ends in the child."""
+def test_the_first_response_imports_nothing() -> None:
+    """An import that another thread has started at a fork never ends in the child."""
     script = """
 import sys
 from venice_billing.testing import FakeVenice
@@ -148,8 +148,8 @@ print(sorted(name for name in set(sys.modules) - before if name.startswith(("ven
     assert done.stdout == "[]\n"
 
 
-def test_a_virtual_clock_stands_still_while_calls_wait_for_each_other() -> None:
-    """Many threads of one client want more requests at once than it allows itself."""
+def test_a_virtual_clock_stands_still_while_calls_wait_in_turn() -> None:
+    """Many threads of one client need more concurrent requests than its failure budget allows."""
     fake = FakeVenice(400, now=NOW)
     totals: list[int] = []
     with fake.client() as client:
@@ -167,15 +167,15 @@ def test_a_virtual_clock_stands_still_while_calls_wait_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("spelled", ['abcdefghij""klmn&lt;o', "abcdefghij&quot;klmn%26lt;o"])
-def test_a_key_is_found_as_csv_and_html_write_it(spelled: str) -> None:
+def test_a_key_escaped_for_csv_or_html_is_masked(spelled: str) -> None:
     assert "klmn" not in Secret('abcdefghij"klmn<o').masked(f"no such key: {spelled}")
 
 
-def test_a_key_is_found_as_html_writes_an_apostrophe() -> None:
+def test_a_key_with_an_apostrophe_escaped_for_html_is_masked() -> None:
     assert "klmn" not in Secret("abcdefghij'klmn").masked("no such key: abcdefghij&apos;klmn")
 
 
-def test_a_key_in_a_csv_page_is_masked_as_csv_writes_it() -> None:
+def test_a_key_escaped_in_a_csv_page_is_masked() -> None:
     assert b"klmn" not in Secret('abcdefghij"klmn').masked_bytes(
         b'timestamp,notes\n2026-10-01T00:00:00Z,"abcdefghij""klmn"\n'
     )
@@ -185,7 +185,7 @@ def test_a_key_in_a_csv_page_is_masked_as_csv_writes_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["Service unavailable\n", "OK", "error,message\n", '"error"', "busy, try later\n"])
-async def test_prose_is_no_empty_ledger(flavour: Flavour, text: str, tmp_path: Path) -> None:
+async def test_plain_text_does_not_pass_for_an_empty_csv(flavour: Flavour, text: str, tmp_path: Path) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text.encode())
     (tmp_path / "usage.csv").write_text("of last month\n")
     with ScriptedServer(say(answer)) as server:
@@ -198,7 +198,7 @@ async def test_prose_is_no_empty_ledger(flavour: Flavour, text: str, tmp_path: P
     assert (tmp_path / "usage.csv").read_text() == "of last month\n"
 
 
-def test_a_page_that_ends_within_a_line_break_is_joined_to_whole_ones() -> None:
+def test_a_page_that_ends_between_cr_and_lf_is_joined() -> None:
     document = take_apart(b"timestamp,a\r\n2026-10-01T00:00:00Z,1\r\n2026-10-01T00:00:01Z,2\r")
     assert joined(document.records, document.newline).endswith(b",1\r\n2026-10-01T00:00:01Z,2\r\n")
 
@@ -206,10 +206,10 @@ def test_a_page_that_ends_within_a_line_break_is_joined_to_whole_ones() -> None:
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00.000Z", "0001-01-03T00:00:00.000Z", "9999-12-31T23:59:59.000Z"])
 @pytest.mark.parametrize("sort_order", ["asc", "desc"])
 @pytest.mark.parametrize("concurrency", [1, 3])
-async def test_times_at_the_ends_of_the_calendar_are_told_and_not_left_out(
+async def test_timestamps_at_the_ends_of_the_calendar_are_refused(
     flavour: Flavour, moment: str, sort_order: str, concurrency: int
 ) -> None:
-    """The first is the zero of some languages."""
+    """Year 1 is the zero value of times in some languages; such rows must not be dropped in silence."""
     fake = FakeVenice([row(moment), row("2026-10-01T00:00:00.000Z")], now=NOW)
     walk = flavour.connect(fake).client.iter_usage_history(sort_order=sort_order, concurrency=concurrency)
     with pytest.raises(ResponseValidationError, match="end of the calendar"):
@@ -220,13 +220,13 @@ async def test_times_at_the_ends_of_the_calendar_are_told_and_not_left_out(
 
 
 class Size(int, enum.Enum):
-    """An enum whose members are numbers, and show as names."""
+    """An enum whose members are numbers but print as names."""
 
     SMALL = 20
 
 
-class Lookback(str, enum.Enum):  # noqa: UP042 - a StrEnum shows as its value
-    """An enum whose members are texts, and show as names."""
+class Lookback(str, enum.Enum):  # noqa: UP042 - a StrEnum prints as its value
+    """An enum whose members are texts but print as names."""
 
     WEEK = "7d"
 
@@ -238,7 +238,7 @@ async def test_members_of_enums_are_sent_as_their_values(fake: FakeVenice, face:
 
 
 class Grim:
-    """Fails in whatever is asked of it."""
+    """Raises from each of its special methods."""
 
     def __repr__(self) -> str:
         raise ZeroDivisionError
@@ -253,7 +253,7 @@ class Grim:
 
 
 class GrimZone(tzinfo):
-    """A zone that knows nothing but an exception."""
+    """A time zone whose methods all raise."""
 
     def utcoffset(self, _: datetime | None) -> timedelta:
         raise ZeroDivisionError
@@ -272,18 +272,18 @@ class GrimZone(tzinfo):
         ("get_usage_analytics", "lookback"),
     ],
 )
-async def test_a_value_that_fails_when_it_is_shown_is_refused(face: Face, method: str, parameter: str) -> None:
+async def test_a_value_whose_repr_raises_is_refused(face: Face, method: str, parameter: str) -> None:
     with pytest.raises(InvalidParameterError, match="unprintable Grim"):
         await face.call(method, **{parameter: Grim()})
 
 
-async def test_a_path_that_fails_is_refused(face: Face) -> None:
+async def test_a_path_whose_fspath_raises_is_refused(face: Face) -> None:
     with pytest.raises(InvalidParameterError, match="path"):
         await face.call("export_usage_csv", Grim())
 
 
 @pytest.mark.parametrize("zone", [GrimZone(), timezone(timedelta(hours=23, minutes=59))])
-async def test_a_zone_that_fails_is_refused(face: Face, zone: tzinfo) -> None:
+async def test_a_time_zone_whose_utcoffset_raises_is_refused(face: Face, zone: tzinfo) -> None:
     moment = datetime(2026, 10, 1, tzinfo=zone)
     if isinstance(zone, GrimZone):
         with pytest.raises(InvalidParameterError, match="start_timestamp"):
@@ -295,7 +295,7 @@ async def test_a_zone_that_fails_is_refused(face: Face, zone: tzinfo) -> None:
 # ---------------------------------------------------------------- files and the fake
 
 
-async def test_a_file_that_another_program_cuts_is_not_finished(
+async def test_a_file_truncated_by_another_program_is_an_error(
     fake: FakeVenice, face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish = CsvFile.finish
@@ -312,17 +312,17 @@ async def test_a_file_that_another_program_cuts_is_not_finished(
     assert (await face.call("export_usage_csv", tmp_path / "usage.csv")).rows == len(fake.ledger)
 
 
-def test_the_balance_of_the_fake_does_not_depend_on_the_context_of_the_caller() -> None:
+def test_the_balance_of_the_fake_ignores_the_decimal_context() -> None:
     fake = FakeVenice(200, now=NOW)
     expected = sum((entry["amount"] for entry in fake.ledger if entry["currency"] == "USD"), Decimal(0))
     with localcontext(Context(prec=5)):
         assert fake.client().get_balance().balances.usd == expected
 
 
-async def test_a_row_is_delivered_once_where_a_server_goes_back_and_ignores_where_a_walk_begins(
+async def test_no_row_repeats_when_a_server_goes_back_and_ignores_the_start(
     flavour: Flavour,
 ) -> None:
-    """Either it is told, or nothing is repeated."""
+    """An error is acceptable; a repeated row is not."""
     rows = [{"timestamp": f"2026-10-01T00:00:{second:02}.000Z", "sku": "a", "amount": -second} for second in range(20)]
     ledger = FakeVenice(rows, now=NOW)
     full = [entry.to_dict() for entry in ledger.client().iter_usage_history()]

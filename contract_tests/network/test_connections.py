@@ -1,4 +1,4 @@
-"""The connections of a client: kept, let go and never mixed up, with TLS and beside proxies."""
+"""The connections of a client: reuse, closing, isolation, TLS and proxies."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _face(flavour: Flavour, url: str, **options: Any) -> Face:
     return flavour.open("a-key", base_url=url, **{"max_retries": 0, **options})
 
 
-async def test_calls_in_turn_share_one_connection(flavour: Flavour, scripted: ScriptedServer) -> None:
+async def test_consecutive_calls_share_one_connection(flavour: Flavour, scripted: ScriptedServer) -> None:
     face = _face(flavour, scripted.url)
     for _ in range(3):
         assert (await face.call("get_balance")).can_consume
@@ -81,10 +81,10 @@ async def test_calls_in_turn_share_one_connection(flavour: Flavour, scripted: Sc
         say(_ANSWER + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
         say(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99999\r\n\r\n"),
     ],
-    ids=["ended by the server", "to be closed", "old", "with a rest", "with an answer too many", "not read to its end"],
+    ids=["closed by the server", "Connection: close", "HTTP/1.0", "extra bytes", "extra response", "partly read"],
 )
-async def test_a_connection_that_cannot_go_on_is_not_used_again(flavour: Flavour, first: Any) -> None:
-    """Not even once: the next call has no retries."""
+async def test_an_unusable_connection_is_not_reused(flavour: Flavour, first: Any) -> None:
+    """The next call succeeds without retries."""
     with ScriptedServer(first, say(_ANSWER)) as server:
         face = _face(flavour, server.url, timeout=0.5)
         with contextlib.suppress(BillingTimeoutError, APIConnectionError):
@@ -95,7 +95,7 @@ async def test_a_connection_that_cannot_go_on_is_not_used_again(flavour: Flavour
         assert server.connections == 2
 
 
-async def test_a_connection_that_has_waited_for_long_is_not_used_again(
+async def test_a_connection_idle_for_too_long_is_not_reused(
     flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     face = _face(flavour, scripted.url)
@@ -110,7 +110,7 @@ async def test_a_connection_that_has_waited_for_long_is_not_used_again(
     await face.close()
 
 
-def test_threads_have_connections_of_their_own_and_leave_them_to_others() -> None:
+def test_threads_have_own_connections_and_return_them_to_the_pool() -> None:
     fake = FakeVenice(50)
     with fake.serve() as server, VeniceBilling(fake.admin_key, base_url=server.base_url) as client:
         with ThreadPoolExecutor(8) as pool:
@@ -122,7 +122,7 @@ def test_threads_have_connections_of_their_own_and_leave_them_to_others() -> Non
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_tasks_have_connections_of_their_own(anyio_backend: str) -> None:
+async def test_tasks_have_own_connections(anyio_backend: str) -> None:
     fake = FakeVenice(50)
     sizes: dict[int, int] = {}
     with fake.serve() as server:
@@ -137,10 +137,10 @@ async def test_tasks_have_connections_of_their_own(anyio_backend: str) -> None:
     assert sizes == {size: size for size in range(10, 50)}
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the loop that could close it is gone
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the event loop that could close the connection is gone
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
-    """As in a script that says `asyncio.run` more than once."""
+    """As in a script that calls `asyncio.run` more than once."""
     fake = FakeVenice(20)
     with fake.serve() as server:
         client = AsyncVeniceBilling(fake.admin_key, base_url=server.base_url, max_retries=0)
@@ -151,10 +151,8 @@ def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_a_call_that_is_under_way_when_its_client_closes_says_so_at_once(
-    flavour: Flavour, anyio_backend: str
-) -> None:
-    """And so does every later one; nothing of it is a failure of the API."""
+async def test_closing_a_client_ends_its_running_call_with_an_error(flavour: Flavour, anyio_backend: str) -> None:
+    """Later calls raise the same error, and none of them counts as a failure of the API."""
     with ScriptedServer(stall_after(_ANSWER[:-5])) as server:
         face = _face(flavour, server.url, timeout=60, max_retries=2)
         started = time.monotonic()
@@ -185,8 +183,8 @@ async def test_a_call_that_is_under_way_when_its_client_closes_says_so_at_once(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_request_is_ended_from_another_thread(scheme: str) -> None:
-    """While it waits for an answer, or for the end of a handshake."""
+def test_another_thread_ends_a_request(scheme: str) -> None:
+    """The request waits for a response, or for the end of a TLS handshake."""
     with ScriptedServer(stall_after(b""), reads_requests=False) as server:
         url = server.url.replace("http:", f"{scheme}:")
         with httpx.Client() as client:
@@ -211,8 +209,8 @@ async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer, 
 
 
 @pytest.mark.parametrize("fault", [None, faults.hang()], ids=["well", "hanging"])
-async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault: faults.Fault | None) -> None:
-    """Nor a thread, nor a task, whatever its crew was waiting for: closing the client closes every one."""
+async def test_leaving_a_walk_leaves_no_connection(flavour: Flavour, fault: faults.Fault | None) -> None:
+    """It leaves no thread and no task either, and closing the client closes every connection."""
     fake = FakeVenice(2000)
     fake.quirks.faults = lambda seen: fault if seen.number > 3 else None
     before = threading.active_count()
@@ -223,7 +221,7 @@ async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault:
         walk = face.client.iter_usage_history(page_size=50, concurrency=4)
         if flavour.name == "sync":
             for _ in walk:
-                await anyio.sleep(0.3)  # meanwhile the crew is busy
+                await anyio.sleep(0.3)  # meanwhile the workers are busy
                 started = time.monotonic()
                 break
         else:
@@ -236,10 +234,10 @@ async def test_a_walk_that_is_left_leaves_no_connection(flavour: Flavour, fault:
         assert time.monotonic() - started < 30
         await face.close()
     assert threading.active_count() <= before + 1
-    gc.collect()  # a socket left open is a ResourceWarning here, and so an error
+    gc.collect()  # a socket left open raises a ResourceWarning here, which is an error
 
 
-def test_an_address_that_never_answers_leaves_time_for_the_next(
+def test_an_unanswered_address_leaves_time_for_the_next_one(
     scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.1")]
@@ -260,7 +258,7 @@ def test_an_address_that_never_answers_leaves_time_for_the_next(
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Return an authority that this environment trusts."""
+    """Return a certificate authority that this environment trusts."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -274,7 +272,7 @@ def _context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme.CA, anyio_backend: str) -> None:
+async def test_tls_connections_are_kept_alive(flavour: Flavour, authority: trustme.CA, anyio_backend: str) -> None:
     context = _context(authority, "localhost", "127.0.0.1")
     chosen: list[str | None] = []
 
@@ -295,7 +293,7 @@ async def test_tls_is_spoken_and_kept_alive(flavour: Flavour, authority: trustme
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
-async def test_who_cannot_prove_who_it_is_gets_no_request(
+async def test_a_server_with_an_invalid_certificate_gets_no_request(
     flavour: Flavour, reason: str, authority: trustme.CA, anyio_backend: str
 ) -> None:
     trusted = trustme.CA() if reason == "another authority" else authority
@@ -313,10 +311,10 @@ async def test_who_cannot_prove_who_it_is_gets_no_request(
 
 
 @pytest.mark.parametrize("wrong", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
-async def test_certificates_that_cannot_be_read_are_told_at_once(
+async def test_unreadable_certificates_are_refused_at_once(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
 ) -> None:
-    """The error names the variable that is wrong, and no other; plain http reads none of them."""
+    """The error names only the variable that is wrong; plain http reads none of them."""
     others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": str(tmp_path / "keys")}
     if wrong == "SSL_CERT_DIR":
         del others["SSL_CERT_FILE"]  # which comes first
@@ -330,7 +328,7 @@ async def test_certificates_that_cannot_be_read_are_told_at_once(
     await _face(flavour, "http://127.0.0.1:1").close()
 
 
-async def test_a_file_without_certificates_is_told_at_once(
+async def test_a_file_without_certificates_is_refused_at_once(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "empty.pem").touch()
@@ -340,10 +338,10 @@ async def test_a_file_without_certificates_is_told_at_once(
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
-async def test_plain_http_goes_through_no_proxy(
+async def test_plain_http_uses_no_proxy(
     flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """The proxy would read the key."""
+    """A proxy could read the key."""
     monkeypatch.setenv(variable, scripted.url)
     face = _face(flavour, "http://127.0.0.1:9/api")
     with pytest.raises(APIConnectionError):
@@ -352,7 +350,7 @@ async def test_plain_http_goes_through_no_proxy(
     assert scripted.connections == 0
 
 
-async def test_a_client_of_the_users_own_takes_plain_http_through_no_proxy_either(
+async def test_plain_http_through_a_proxy_of_the_users_client_is_refused(
     flavour: Flavour, scripted: ScriptedServer
 ) -> None:
     http = flavour.http(proxy=scripted.url)
@@ -361,7 +359,7 @@ async def test_a_client_of_the_users_own_takes_plain_http_through_no_proxy_eithe
     await Face(http).close()
 
 
-async def test_https_goes_through_the_proxy_of_the_environment_by_a_tunnel(
+async def test_https_tunnels_through_the_proxy_of_the_environment(
     flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted.then(then_close(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
@@ -379,10 +377,10 @@ async def test_https_goes_through_the_proxy_of_the_environment_by_a_tunnel(
 @pytest.mark.parametrize(
     "proxy", ["socks5://user:hidden@127.0.0.1:1", "http://user:hidden@[::1", "ftp://hidden", "http://hidden:b/"]
 )
-async def test_a_proxy_that_cannot_be_used_is_told_at_once(
+async def test_an_unusable_proxy_is_refused_at_once(
     flavour: Flavour, wrong: str, proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error names the variable that is wrong, and no other, and not the address."""
+    """The error names only the variable that is wrong, and does not show the address."""
     for name in {"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"} - {wrong.upper()}:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv(wrong, "http://hidden:b/" if wrong == "NO_PROXY" else proxy)
@@ -397,12 +395,12 @@ async def test_a_proxy_that_cannot_be_used_is_told_at_once(
 # ---------------------------------------------------------------- kept connections
 
 
-async def test_a_kept_connection_that_ended_meanwhile_costs_no_attempt(flavour: Flavour) -> None:
-    """Servers end a connection without a word; a request that reached nobody is sent once more."""
+async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flavour) -> None:
+    """Servers close idle connections without notice; a request that no server received is sent again."""
 
     def answer_once(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         connection.sendall(_ANSWER)
-        connection.recv(65536)  # the next request arrives, and is not answered
+        connection.recv(65536)  # the next request arrives and gets no response
         connection.close()
 
     with ScriptedServer(answer_once, say(_ANSWER)) as server:
@@ -414,8 +412,8 @@ async def test_a_kept_connection_that_ended_meanwhile_costs_no_attempt(flavour: 
         assert server.connections == 2
 
 
-async def test_a_new_connection_that_ends_is_a_failure(flavour: Flavour) -> None:
-    """Nobody knows what became of the request."""
+async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: Flavour) -> None:
+    """It is unknown whether the server processed the request."""
     with ScriptedServer(then_close(b"")) as server:
         face = _face(flavour, server.url)
         with pytest.raises(APIConnectionError):
@@ -424,7 +422,7 @@ async def test_a_new_connection_that_ends_is_a_failure(flavour: Flavour) -> None
         assert len(server.requests) == 1
 
 
-async def test_a_kept_connection_that_ends_within_an_answer_is_a_failure(flavour: Flavour) -> None:
+async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: Flavour) -> None:
     with ScriptedServer(say(_ANSWER), then_close(_ANSWER[:40])) as server:
         face = _face(flavour, server.url)
         await face.call("get_balance")
@@ -436,8 +434,8 @@ async def test_a_kept_connection_that_ends_within_an_answer_is_a_failure(flavour
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in a record of their own"])
-async def test_bytes_that_nobody_asked_for_answer_no_request(
+@pytest.mark.parametrize("apart", [False, True], ids=["in one record", "in a record of their own"])
+async def test_unsolicited_bytes_answer_no_request(
     flavour: Flavour, authority: trustme.CA, anyio_backend: str, *, apart: bool, tls: bool
 ) -> None:
     false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
@@ -457,7 +455,7 @@ async def test_bytes_that_nobody_asked_for_answer_no_request(
             received.set()
             while not sent.is_set():  # noqa: ASYNC110 - the server is a thread
                 await anyio.sleep(0.01)
-            await anyio.sleep(0.05)  # so that the event loop reads what the system has
+            await anyio.sleep(0.05)  # so that the event loop reads the bytes that have arrived
             received.clear()
             sent.clear()
         await face.close()
@@ -465,10 +463,10 @@ async def test_bytes_that_nobody_asked_for_answer_no_request(
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_a_record_right_behind_an_answer_answers_no_request(
+async def test_a_tls_record_behind_a_response_answers_no_request(
     flavour: Flavour, authority: trustme.CA, anyio_backend: str
 ) -> None:
-    """It comes in one piece with the answer, so that TLS holds it, and the system knows nothing of it any more."""
+    """The record arrives together with the response, so it waits in the TLS object and no longer in the socket."""
     false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
@@ -490,7 +488,7 @@ async def test_a_record_right_behind_an_answer_answers_no_request(
 
 
 @pytest.mark.parametrize("cookie", ["a=b; Path=/", "schl\u00fcssel=\u00fc\u4e2d"])
-async def test_no_cookie_is_kept(flavour: Flavour, scripted: ScriptedServer, cookie: str) -> None:
+async def test_no_cookie_is_stored(flavour: Flavour, scripted: ScriptedServer, cookie: str) -> None:
     set_cookie = f"\r\nSet-Cookie: {cookie}\r\n".encode()
     scripted.then(say(_ANSWER.replace(b"\r\n", set_cookie, 1)))
     theirs = flavour.http()
@@ -507,17 +505,17 @@ async def test_no_cookie_is_kept(flavour: Flavour, scripted: ScriptedServer, coo
 
 
 @pytest.mark.parametrize("operation", ["read", "write", "connect_tcp"])
-def test_an_interrupted_call_leaves_a_client_that_works(
+def test_a_client_works_after_an_interrupted_call(
     scripted: ScriptedServer, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = VeniceBilling("a-key", base_url=scripted.url)
     client.get_balance()
 
-    def strike(*_: object, **__: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(BoundBackend if operation == "connect_tcp" else _BoundStream, operation, strike)
+        patch.setattr(BoundBackend if operation == "connect_tcp" else _BoundStream, operation, interrupt)
         if operation == "connect_tcp":
             client._driver.connections.replace(client._driver.connections.client())
         with pytest.raises(KeyboardInterrupt):

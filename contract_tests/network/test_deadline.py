@@ -1,4 +1,4 @@
-"""The total deadline of one request, measured on real sockets in every phase and both flavours."""
+"""The total deadline of one request on real sockets, in every phase, sync and async."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BODY = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null
 _ANSWER = GOOD % (len(_BODY), _BODY)
 _HEAD = _ANSWER.index(b"\r\n\r\n")
 _TIMEOUT = 0.3
-_LATEST = 30.0  # generous: a loaded machine may be late; how late it is in earnest, the chaos harness measures
+_LATEST = 30.0  # generous, since a loaded machine may be late; the chaos harness measures how late requests really are
 
 _PHASES = {
     "headers that trickle": say(_ANSWER, slowly_from=5),
@@ -62,7 +62,9 @@ def _cut_in_time() -> Iterator[None]:
 
 @_each_flavour
 @pytest.mark.parametrize("script", _PHASES.values(), ids=_PHASES)
-def test_a_slow_phase_is_cut_and_its_connection_closed(script: Script, call: Callable[[Client], Any]) -> None:
+def test_the_deadline_cuts_a_slow_phase_and_closes_its_connection(
+    script: Script, call: Callable[[Client], Any]
+) -> None:
     with ScriptedServer(script) as server:
         client = Client(server.url, timeout=_TIMEOUT)
         with _cut_in_time():
@@ -80,7 +82,7 @@ def test_the_next_call_of_the_same_client_works(script: Script) -> None:
 
 
 @_each_flavour
-def test_a_tls_handshake_that_hangs_is_cut(call: Callable[[Client], Any]) -> None:
+def test_the_deadline_cuts_a_hanging_tls_handshake(call: Callable[[Client], Any]) -> None:
     with ScriptedServer(stall_after(b""), reads_requests=False) as server:
         client = Client(server.url.replace("http:", "https:"), timeout=_TIMEOUT)
         with _cut_in_time():
@@ -96,7 +98,7 @@ def full_port() -> Iterator[int]:
 
 
 @_each_flavour
-def test_a_connect_that_is_never_answered_is_cut(full_port: int, call: Callable[[Client], Any]) -> None:
+def test_the_deadline_cuts_a_connect_without_response(full_port: int, call: Callable[[Client], Any]) -> None:
     client = Client(f"http://127.0.0.1:{full_port}", timeout=_TIMEOUT)
     with _cut_in_time():
         call(client)
@@ -105,9 +107,9 @@ def test_a_connect_that_is_never_answered_is_cut(full_port: int, call: Callable[
 
 @pytest.fixture
 def many_addresses(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a way to say which addresses the host `many.test` has."""
+    """Return a function that sets the addresses of the host `many.test`."""
 
-    def say_so(port: int, *addresses: str) -> None:
+    def set_addresses(port: int, *addresses: str) -> None:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in addresses]
         resolve: Any = socket.getaddrinfo
 
@@ -116,18 +118,18 @@ def many_addresses(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
-    return say_so
+    return set_addresses
 
 
 def test_all_addresses_of_a_host_share_one_budget(full_port: int, many_addresses: Callable[..., None]) -> None:
-    """`socket.create_connection` would give each of them the whole timeout."""
+    """`socket.create_connection` would give each address the whole timeout."""
     many_addresses(full_port, "127.0.0.1", "127.0.0.2", "127.0.0.3")
     with Client(f"http://many.test:{full_port}", timeout=_TIMEOUT) as client, _cut_in_time():
         _sync(client)
 
 
-def test_a_name_that_is_never_resolved_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look-up knows no timeout of its own."""
+def test_the_deadline_cuts_a_hanging_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name lookup has no timeout of its own."""
     released = threading.Event()
 
     def hang(*_arguments: Any, **_more: Any) -> Any:
@@ -151,26 +153,26 @@ def test_a_host_without_an_address_is_a_connection_error() -> None:
         _sync(client)
 
 
-def test_an_answer_through_a_proxy_is_bounded_too() -> None:
+def test_the_deadline_bounds_a_response_through_a_proxy() -> None:
     with ScriptedServer(_PHASES["a body that trickles"]) as proxy:
         arguments = {"proxy": proxy.url}
         with Client("http://venice.test", timeout=_TIMEOUT, httpx_args=arguments) as client, _cut_in_time():
             _sync(client)
 
 
-def test_without_a_deadline_a_slow_answer_arrives() -> None:
+def test_a_slow_response_without_a_deadline_arrives() -> None:
     slow = say(_ANSWER, slowly_from=len(_ANSWER) - 10, pause=0.02)
     with ScriptedServer(slow) as server, Client(server.url, timeout=None) as client:
         assert _sync(client).can_consume is True
 
 
-def test_a_slow_answer_within_the_deadline_arrives() -> None:
+def test_a_slow_response_within_the_deadline_arrives() -> None:
     slow = say(_ANSWER, slowly_from=len(_ANSWER) - 10, pause=0.02)
     with ScriptedServer(slow) as server, Client(server.url, timeout=5) as client:
         assert _sync(client).can_consume is True
 
 
-def test_a_request_is_ended_from_another_thread() -> None:
+def test_another_thread_ends_a_request() -> None:
     with ScriptedServer(_PHASES["no answer at all"]) as server, httpx.Client(timeout=60) as client:
         bound_sync(client)
         started = time.monotonic()
@@ -181,7 +183,7 @@ def test_a_request_is_ended_from_another_thread() -> None:
         assert time.monotonic() - started < 30
 
 
-def test_binding_twice_binds_once_and_leaves_other_transports_alone() -> None:
+def test_binding_is_idempotent_and_skips_other_transports() -> None:
     mock = httpx.MockTransport(lambda _: httpx.Response(200))
     with httpx.Client(mounts={"http://mock.test": mock}) as client:
         bound_sync(client)

@@ -1,4 +1,4 @@
-"""The deadline of the public clients on real sockets: every phase, both flavours, and the next call works."""
+"""The deadline of the public clients on real sockets: every phase, sync and async; the next call works."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 _TIMEOUT = 0.4
 _PATIENT = 30.0
-"""Seconds for what is answered, and within which a cut has come for certain on a loaded machine."""
+"""Seconds allowed for a response; a deadline has certainly cut a request by then, even on a loaded machine."""
 _PHASES = {
     "no answer": faults.hang(),
     "headers that trickle": faults.trickle_headers(20),
@@ -38,22 +38,22 @@ _PHASES = {
 
 
 class Timed:
-    """A client of either flavour, with a watch."""
+    """A sync or async client whose calls are timed."""
 
     def __init__(self, client: VeniceBilling | AsyncVeniceBilling) -> None:
         self.client: Any = client
 
     async def call(self, method: str = "get_usage_history", **arguments: Any) -> Any:
-        """Call, and await where that is due."""
+        """Call a method, and await the result of an async client."""
         result = getattr(self.client, method)(**arguments)
         return await result if isinstance(self.client, AsyncVeniceBilling) else result
 
     async def call_patiently(self, method: str = "get_usage_history") -> Any:
-        """Call on the same connections, with time for a loaded machine."""
+        """Call on the same connections, with a timeout long enough for a loaded machine."""
         return await Timed(self.client.with_options(timeout=_PATIENT)).call(method)
 
     async def is_cut(self, method: str = "get_usage_history", **arguments: Any) -> None:
-        """Call in vain, and check how long that took."""
+        """Make a call that times out, and check how long it took."""
         started = time.monotonic()
         with pytest.raises(BillingTimeoutError):
             await self.call(method, **arguments)
@@ -74,10 +74,10 @@ async def connected(flavour: Flavour, base_url: str, **options: Any) -> AsyncIte
 
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("phase", _PHASES)
-async def test_a_phase_that_hangs_is_cut_in_time_and_the_next_call_works(
+async def test_the_deadline_cuts_a_hanging_phase_and_the_next_call_works(
     flavour: Flavour, phase: str, *, gzip: bool
 ) -> None:
-    """Once, without a retry; and what the server was about to send disturbs nobody."""
+    """There is one request without a retry, and bytes that the server sends later disturb no other call."""
     fake = FakeVenice(20, quirks=Quirks(gzip=gzip, faults=[None, _PHASES[phase]]))
     with fake.serve() as server:
         async with connected(flavour, server.base_url) as timed:
@@ -87,14 +87,14 @@ async def test_a_phase_that_hangs_is_cut_in_time_and_the_next_call_works(
     assert len(fake.requests) == 3
 
 
-async def test_a_connection_that_was_cut_is_closed(flavour: Flavour) -> None:
+async def test_a_connection_cut_by_the_deadline_is_closed(flavour: Flavour) -> None:
     with ScriptedServer(stall_after(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")) as server:
         async with connected(flavour, server.url) as timed:
             await timed.is_cut("get_balance")
             assert server.closed_by_peer.wait(2)
 
 
-async def test_tls_that_hangs_is_cut(flavour: Flavour) -> None:
+async def test_the_deadline_cuts_a_hanging_tls_handshake(flavour: Flavour) -> None:
     with ScriptedServer(stall_after(b""), reads_requests=False) as server:
         async with connected(flavour, server.url.replace("http:", "https:"), max_retries=0) as timed:
             await timed.is_cut("get_balance")
@@ -106,13 +106,13 @@ def full_port() -> Iterator[int]:
         yield port
 
 
-async def test_a_connect_that_is_never_answered_is_cut(flavour: Flavour, full_port: int) -> None:
+async def test_the_deadline_cuts_a_connect_without_response(flavour: Flavour, full_port: int) -> None:
     async with connected(flavour, f"http://127.0.0.1:{full_port}", max_retries=0) as timed:
         await timed.is_cut("get_balance")
 
 
-async def test_the_hang_of_a_narrow_window_is_bridged_by_a_day(flavour: Flavour) -> None:
-    """One attempt in vain, then the window widened to a day, and the rows outside left out."""
+async def test_a_hanging_narrow_window_is_widened_to_a_day(flavour: Flavour) -> None:
+    """After one timeout the window is widened to a day, and rows outside the range are left out."""
     fake = FakeVenice(300, days=3, quirks=Quirks(narrow_window_hangs=True))
     start = datetime.fromisoformat(fake.ledger[150]["timestamp"])
     end = start + timedelta(minutes=5)
@@ -124,7 +124,7 @@ async def test_the_hang_of_a_narrow_window_is_bridged_by_a_day(flavour: Flavour)
     assert [seen.status for seen in fake.requests] == [None, 200]
 
 
-async def test_a_window_that_hangs_however_wide_is_told_with_the_advice(flavour: Flavour) -> None:
+async def test_a_window_that_hangs_at_any_width_raises_advice(flavour: Flavour) -> None:
     fake = FakeVenice(0, quirks=Quirks(empty_result_hangs=True))
     with fake.serve() as server:
         async with connected(flavour, server.base_url) as timed:
@@ -133,8 +133,8 @@ async def test_a_window_that_hangs_however_wide_is_told_with_the_advice(flavour:
     assert len(fake.requests) <= 1 + 4
 
 
-def test_a_cut_call_of_one_thread_leaves_the_others_alone() -> None:
-    """Each request has its own deadline, also where threads share a client."""
+def test_a_timeout_in_one_thread_does_not_affect_others() -> None:
+    """Each request has its own deadline, even when threads share a client."""
     fake = FakeVenice(20, quirks=Quirks(faults=lambda seen: faults.hang() if seen.param("pageSize") == "11" else None))
     good: list[int] = []
 

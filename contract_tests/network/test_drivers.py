@@ -1,4 +1,4 @@
-"""What the drivers do on the wire: whatever comes back is an outcome, and connections are whose they were."""
+"""The drivers: every response or transport error becomes an outcome; connections stay with their owner."""
 
 from __future__ import annotations
 
@@ -44,10 +44,8 @@ MONTH = {"start": "2026-09-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
         and (method, name) not in {("get_usage_analytics", "nan"), ("get_usage_analytics", "huge number")}  # no amount
     ],
 )
-async def test_hostile_answers_are_errors_of_this_package(
-    fake: FakeVenice, flavour: Flavour, name: str, method: str
-) -> None:
-    """With a bounded message, in bounded time, and the next call works."""
+async def test_hostile_responses_are_venice_errors(fake: FakeVenice, flavour: Flavour, name: str, method: str) -> None:
+    """The message and the time are bounded, and the next call works."""
     fault = faults.ALL[name]()
     fake.quirks.faults = lambda _: fault
     face = flavour.connect(fake, max_retries=0, timeout=10)
@@ -61,14 +59,14 @@ async def test_hostile_answers_are_errors_of_this_package(
     await face.call(method)
 
 
-async def test_a_retry_mends_what_passes(fake: FakeVenice, face: Face) -> None:
+async def test_a_retry_recovers_from_a_transient_error(fake: FakeVenice, face: Face) -> None:
     fake.quirks.faults = [faults.status(503), faults.reset(), None]
     assert (await face.call("get_balance")).can_consume
     assert [request.status for request in fake.requests] == [503, 200, 200]
 
 
-async def test_a_block_that_is_met_anyway_is_waited_out_once(fake: FakeVenice, face: Face) -> None:
-    """Others use the account too; the answer to a blocked request names no time."""
+async def test_a_block_caused_by_other_clients_is_waited_out_once(fake: FakeVenice, face: Face) -> None:
+    """Other clients use the account too; the response to a blocked request has no retry-after."""
     fake.quirks.abuse_block = True
     for _ in range(21):
         fake.respond("GET", "api.venice.ai", "/api/v1/billing/balance", {})
@@ -76,11 +74,9 @@ async def test_a_block_that_is_met_anyway_is_waited_out_once(fake: FakeVenice, f
     assert 30 <= fake.clock.time() - NOW.timestamp() < 35
 
 
-async def test_all_threads_or_tasks_of_a_client_together_keep_within_the_failure_budget(
-    fake: FakeVenice, flavour: Flavour
-) -> None:
+async def test_all_threads_or_tasks_of_a_client_share_its_failure_budget(fake: FakeVenice, flavour: Flavour) -> None:
     fake.quirks.faults = lambda _: faults.status(500)
-    face = flavour.connect(fake, max_retries=3, timeout=3600)  # the waits of others pass on the same clock
+    face = flavour.connect(fake, max_retries=3, timeout=3600)  # the waits of the other threads pass on the same clock
 
     def fail() -> None:
         for _ in range(3):
@@ -103,9 +99,7 @@ async def test_all_threads_or_tasks_of_a_client_together_keep_within_the_failure
     assert max(sum(start <= time < start + 30 for time in times) for start in times) <= 15
 
 
-async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
-    fake: FakeVenice, flavour: Flavour
-) -> None:
+async def test_a_copy_with_other_options_shares_connections_and_budget(fake: FakeVenice, flavour: Flavour) -> None:
     face = flavour.connect(fake)
     hasty = Face(face.client.with_options(timeout=2, max_retries=0))
     fake.quirks.faults = lambda _: faults.hang()
@@ -123,7 +117,7 @@ async def test_options_are_changed_on_a_copy_that_shares_connections_and_budget(
 
 
 async def test_a_call_after_close_is_an_error_at_once(fake: FakeVenice, face: Face) -> None:
-    """Also where the failure budget is used up: nothing is waited for, and nothing is booked."""
+    """Also when the failure budget is used up: the call does not wait, and counts as no failure."""
     await face.close()
     started = fake.clock.time()
     for _ in range(20):
@@ -159,7 +153,7 @@ async def test_a_wait_longer_than_max_wait_is_raised_at_once(fake: FakeVenice, f
         face.client.with_options(max_wait=-1)
 
 
-async def test_context_managers_close(fake: FakeVenice) -> None:
+async def test_context_managers_close_the_client(fake: FakeVenice) -> None:
     with fake.client() as client:
         client.get_balance()
     async with fake.async_client() as async_client:
@@ -168,8 +162,8 @@ async def test_context_managers_close(fake: FakeVenice) -> None:
     assert async_client._driver.connections.is_closed
 
 
-async def test_a_client_of_the_users_own_is_left_as_it_was(fake: FakeVenice, flavour: Flavour) -> None:
-    """Not closed, none of its settings changed, and its own headers and credentials do not get in the way."""
+async def test_an_http_client_of_the_user_is_left_unchanged(fake: FakeVenice, flavour: Flavour) -> None:
+    """It is not closed, its settings do not change, and its own headers and credentials do no harm."""
     options: dict[str, Any] = {
         "transport": fake.transport(),
         "headers": {"Authorization": "Basic old", "X-Mine": "kept"},
@@ -189,7 +183,7 @@ async def test_a_client_of_the_users_own_is_left_as_it_was(fake: FakeVenice, fla
     assert fake.requests[0].headers["x-mine"] == "kept"
 
 
-async def test_the_environment_names_key_and_address(
+async def test_key_and_base_url_come_from_the_environment(
     fake: FakeVenice, flavour: Flavour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
@@ -214,8 +208,8 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-async def test_the_deadline_is_one_for_all_phases(fake: FakeVenice, flavour: Flavour, phase: str) -> None:
-    """From connecting to the last byte, whatever the server does in between; then the next call works."""
+async def test_one_deadline_covers_all_phases(fake: FakeVenice, flavour: Flavour, phase: str) -> None:
+    """It runs from connecting to the last byte; the next call works."""
     fake.quirks.faults = [PHASES[phase]]
     face = flavour.connect(fake, timeout=3)
     started = fake.clock.time()
@@ -225,13 +219,13 @@ async def test_the_deadline_is_one_for_all_phases(fake: FakeVenice, flavour: Fla
     assert (await face.call("get_balance")).can_consume
 
 
-async def test_an_answer_just_in_time_is_an_answer(fake: FakeVenice, flavour: Flavour) -> None:
+async def test_a_response_just_within_the_deadline_is_accepted(fake: FakeVenice, flavour: Flavour) -> None:
     fake.quirks.latency = 2.9
     assert (await flavour.connect(fake, timeout=3).call("get_balance")).can_consume
 
 
 @pytest.mark.parametrize("location", ["https://elsewhere.invalid/api", "http://api.venice.ai/api", "?again", "//x"])
-async def test_redirects_are_not_followed_and_the_key_stays(fake: FakeVenice, flavour: Flavour, location: str) -> None:
+async def test_redirects_are_not_followed_and_get_no_key(fake: FakeVenice, flavour: Flavour, location: str) -> None:
     fake.quirks.faults = lambda _: faults.redirect(location)
     with pytest.raises(APIError, match="not followed") as caught:
         await flavour.connect(fake).call("get_balance")
@@ -239,28 +233,28 @@ async def test_redirects_are_not_followed_and_the_key_stays(fake: FakeVenice, fl
     assert len(fake.requests) == 1
 
 
-async def test_requests_say_who_asks_and_what_they_can_read(fake: FakeVenice, face: Face) -> None:
+async def test_requests_name_the_client_and_the_accepted_encoding(fake: FakeVenice, face: Face) -> None:
     await face.call("get_balance")
     headers = fake.requests[0].headers
     assert headers["user-agent"].startswith(f"venice-billing/{__version__} ")
-    assert headers["accept-encoding"] == "gzip", "what is inflated here, under a limit, and nothing else"
+    assert headers["accept-encoding"] == "gzip", "the only encoding that is inflated here, under a limit"
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "x" * 5000])
-async def test_an_encoding_nobody_asked_for_is_refused(fake: FakeVenice, flavour: Flavour, coding: str) -> None:
+async def test_an_encoding_that_was_not_requested_is_refused(fake: FakeVenice, flavour: Flavour, coding: str) -> None:
     fake.quirks.faults = lambda _: faults.Fault("coding", lambda a: a.with_header("content-encoding", coding))
     with pytest.raises(ResponseValidationError, match="not asked for") as caught:
         await flavour.connect(fake, max_retries=0).call("get_balance")
     assert len(str(caught.value)) < 200
 
 
-async def test_compressed_answers_are_read_exactly(fake: FakeVenice, face: Face) -> None:
+async def test_compressed_responses_are_read_exactly(fake: FakeVenice, face: Face) -> None:
     plain = await face.call("get_usage_history", format="csv")
     fake.quirks.gzip = True
     assert await face.call("get_usage_history", format="csv") == plain
 
 
-async def test_an_error_body_that_cannot_be_read_still_has_its_status(fake: FakeVenice, flavour: Flavour) -> None:
+async def test_an_unreadable_error_body_keeps_its_status(fake: FakeVenice, flavour: Flavour) -> None:
     broken = faults.status(403, headers=(("content-encoding", "gzip"),))
     fake.quirks.faults = lambda _: broken
     with pytest.raises(PermissionDeniedError) as caught:
@@ -268,7 +262,7 @@ async def test_an_error_body_that_cannot_be_read_still_has_its_status(fake: Fake
     assert caught.value.message == "Forbidden"
 
 
-async def test_event_hooks_that_read_the_answer_do_not_get_in_the_way(fake: FakeVenice, flavour: Flavour) -> None:
+async def test_event_hooks_may_read_the_response(fake: FakeVenice, flavour: Flavour) -> None:
     seen: list[int] = []
 
     def read(response: httpx.Response) -> None:
@@ -293,7 +287,7 @@ async def test_event_hooks_that_read_the_answer_do_not_get_in_the_way(fake: Fake
 @pytest.mark.parametrize(
     "fault", [OSError("bare"), httpx.UnsupportedProtocol("odd"), httpx.InvalidURL("odd"), httpx.StreamClosed()]
 )
-async def test_what_a_transport_raises_is_a_connection_error(flavour: Flavour, fault: Exception) -> None:
+async def test_an_exception_of_a_transport_is_a_connection_error(flavour: Flavour, fault: Exception) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         raise fault
 
@@ -339,7 +333,7 @@ async def test_a_cancelled_call_is_cancelled_at_once_and_leaves_the_client_usabl
 async def test_the_asynchronous_client_runs_under_asyncio_and_trio(
     fake: FakeVenice, tmp_path: Path, concurrency: int, anyio_backend: str
 ) -> None:
-    """Calls, waits, walks in both orders, exports from a worker thread, and what is left half-way."""
+    """Calls, waits, walks in both orders, exports from a worker thread, and walks left early."""
     fake.quirks = Quirks(rate_limit_every=5)
     async with fake.async_client() as client:
         assert (await client.get_balance()).can_consume

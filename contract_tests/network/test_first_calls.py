@@ -39,8 +39,8 @@ print(right.count(True))
 """
 
 
-def test_first_calls_of_a_process_from_several_threads_are_answered() -> None:
-    """Two of three such processes crashed while a decoder was used before it was made."""
+def test_first_calls_from_several_threads_succeed() -> None:
+    """When a decoder could be used before it was complete, two of three such processes crashed."""
     for _ in range(6):
         done = subprocess.run(
             [sys.executable, "-c", _FIRST_CALLS], capture_output=True, text=True, timeout=120, check=False
@@ -49,7 +49,7 @@ def test_first_calls_of_a_process_from_several_threads_are_answered() -> None:
 
 
 def test_only_one_decoder_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For msgspec shows half-made information on a type to whoever asks for it meanwhile."""
+    """While msgspec builds the information on a type, other threads can see it incomplete."""
     made, busy, most = [], 0, 0
     decoder: Any = msgspec.json.Decoder
 
@@ -73,7 +73,7 @@ def test_only_one_decoder_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert (most, len(made)) == (1, len(models))
 
 
-def test_a_fake_serves_threads_from_the_first_call_on() -> None:
+def test_a_fake_serves_several_threads_from_the_first_call() -> None:
     client = FakeVenice(30).client()
     sizes: list[int] = []
     threads = [
@@ -117,8 +117,8 @@ except APIConnectionError:
 
 @pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="there are no such limits on this system")
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_a_first_call_without_a_free_descriptor_has_no_connection(way: str) -> None:
-    """Nothing is left to be imported then, which takes a descriptor and fails with an error of Python's own."""
+def test_a_first_call_without_a_free_descriptor_is_a_connection_error(way: str) -> None:
+    """All modules are imported by then: an import would need a descriptor and fail with an error of Python."""
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_DESCRIPTORS, way], capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,4 +1,4 @@
-"""A client that was used before a fork: parent and children have connections of their own, and so their own answers."""
+"""A client used before a fork: parent and children have own connections, and so get their own responses."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def fake() -> FakeVenice:
 
 @pytest.fixture(params=["plain", "tls"])
 def url(request: pytest.FixtureRequest, fake: FakeVenice, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield where the account is, and what the environment says of certificates."""
+    """Yield the URL of the account, and the environment variables for its certificates."""
     with fake.serve() as server:
         port = urlsplit(server.base_url).port or 0
         if request.param == "plain":
@@ -152,7 +152,7 @@ def url(request: pytest.FixtureRequest, fake: FakeVenice, tmp_path: Path) -> Ite
 
 
 def _said(script: str, flavour: str, url: tuple[str, dict[str, str]], theirs: str = "ours") -> str:
-    """Return what a process prints; warnings about forks beside threads are not of interest here."""
+    """Return what a process prints; warnings about forks in threaded processes are turned off."""
     command = [sys.executable, "-W", "ignore", "-c", script, flavour, url[0], "fake-admin-key", theirs]
     environment = {**os.environ, **url[1]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -161,34 +161,28 @@ def _said(script: str, flavour: str, url: tuple[str, dict[str, str]], theirs: st
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_children_of_a_pool_and_their_parent_have_their_own_answers(
-    url: tuple[str, dict[str, str]], flavour: str
-) -> None:
+def test_children_of_a_pool_and_their_parent_get_own_responses(url: tuple[str, dict[str, str]], flavour: str) -> None:
     assert _said(_POOL, flavour, url) == "['right']"
 
 
-def test_a_child_is_not_held_up_by_what_other_threads_were_doing_at_the_fork(fake: FakeVenice) -> None:
-    """Without TLS: OpenSSL has locks of its own for a whole process, and says nothing of forks beside threads."""
+def test_a_child_does_not_wait_for_threads_of_its_parent(fake: FakeVenice) -> None:
+    """Without TLS: OpenSSL has process-wide locks, and does not document forks in threaded processes."""
     with fake.serve() as server:
         assert _said(_HELD, "sync", (server.base_url, {})) == "['right'] []"
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_a_client_of_the_users_own_that_was_used_is_refused_in_the_child(
-    url: tuple[str, dict[str, str]], flavour: str
-) -> None:
+def test_a_used_http_client_of_the_user_is_refused_in_the_child(url: tuple[str, dict[str, str]], flavour: str) -> None:
     said = _said(_THEIRS, flavour, url, "theirs")
     assert said.startswith("http_client: http_client must be made in this process: make client and http_client after")
     assert said.endswith(" right") or (flavour == "async" and "used in one event loop" in said)
 
 
 @pytest.mark.parametrize("flavour", ["sync", "async"])
-def test_a_client_of_the_users_own_that_was_not_used_serves_the_child(
-    url: tuple[str, dict[str, str]], flavour: str
-) -> None:
+def test_an_unused_http_client_of_the_user_works_in_the_child(url: tuple[str, dict[str, str]], flavour: str) -> None:
     assert _said(_UNUSED, flavour, url, "theirs") == "right"
 
 
-def test_a_walk_that_was_begun_goes_on_on_both_sides(url: tuple[str, dict[str, str]], fake: FakeVenice) -> None:
+def test_a_started_walk_continues_in_parent_and_child(url: tuple[str, dict[str, str]], fake: FakeVenice) -> None:
     distinct = len({(row["timestamp"], row["sku"], row["amount"], row["units"]) for row in fake.ledger})
     assert _said(_WALK, "sync", url) == f"500 {distinct} 500 {distinct}"

@@ -1,4 +1,4 @@
-"""Answers that mean harm, on every way they can come in: each is a `VeniceError`, bounded in text, time and memory."""
+"""Hostile responses to every kind of call: each is a `VeniceError`, bounded in text, time and memory."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ WAYS: dict[str, Way] = {
     "analytics": lambda face, _: face.call("get_usage_analytics"),
     "export": lambda face, folder: face.call("export_usage_csv", folder / "usage.csv", page_size=10),
 }
-HARMLESS = {  # in these answers there is no such number to spoil, or no JSON
+HARMLESS = {  # these responses hold no such number, or no JSON
     *(
         (name, way)
         for name in HOSTILE
@@ -107,10 +107,10 @@ async def go(way: str, flavour: Flavour, fake: FakeVenice, folder: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "way"), [(name, way) for name in HOSTILE for way in WAYS if (name, way) not in HARMLESS]
 )
-async def test_it_is_an_error_of_this_package(
+async def test_a_hostile_response_is_a_venice_error(
     flavour: Flavour, fake: FakeVenice, tmp_path: Path, name: str, way: str
 ) -> None:
-    """Its text is bounded, it pickles, and when the harm is over the same call works."""
+    """Its text is bounded, it can be pickled, and the same call works after the fault."""
     fake.quirks.faults = lambda _: HOSTILE[name]
     started = fake.clock.time()
     with pytest.raises(VeniceError) as caught:
@@ -125,10 +125,12 @@ async def test_it_is_an_error_of_this_package(
 
 
 @pytest.mark.parametrize("way", ["json page", "csv page", "balance"])
-async def test_a_bomb_is_not_unpacked(flavour: Flavour, fake: FakeVenice, tmp_path: Path, way: str) -> None:
-    """1 GiB in a few kilobytes: what is unpacked of it stays below the limit of a body."""
+async def test_a_gzip_bomb_is_not_inflated_beyond_the_body_limit(
+    flavour: Flavour, fake: FakeVenice, tmp_path: Path, way: str
+) -> None:
+    """1 GiB is compressed to a few kilobytes; the inflated part stays below the limit of a body."""
     bomb = faults.gzip_bomb(1 << 30)
-    bomb.apply(Response(200))  # made before memory is measured
+    bomb.apply(Response(200))  # created before memory is measured
     fake.quirks.faults = lambda _: bomb
     tracemalloc.start()
     try:
@@ -139,8 +141,10 @@ async def test_a_bomb_is_not_unpacked(flavour: Flavour, fake: FakeVenice, tmp_pa
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("headers", [True, False], ids=["as a header says", "without a word"])
-async def test_a_502_of_28_kilobytes_is_told_in_a_line(flavour: Flavour, fake: FakeVenice, *, headers: bool) -> None:
+@pytest.mark.parametrize("headers", [True, False], ids=["status 502", "status 522"])
+async def test_the_error_for_a_502_of_28_kilobytes_is_one_line(
+    flavour: Flavour, fake: FakeVenice, *, headers: bool
+) -> None:
     fake.quirks.faults = lambda _: faults.status(502, html=True) if headers else faults.status(522, html=True)
     with pytest.raises(ServerError) as caught:
         await flavour.connect(fake, max_retries=0).call("get_balance")
@@ -149,8 +153,8 @@ async def test_a_502_of_28_kilobytes_is_told_in_a_line(flavour: Flavour, fake: F
     assert caught.value.body == faults.HTML_ERROR
 
 
-async def test_half_a_character_in_a_note_is_data(flavour: Flavour, fake: FakeVenice) -> None:
-    r"""JSON may hold `\ud83d` alone, which is text in Python and no UTF-8: a checkpoint must name such a row, too."""
+async def test_a_lone_surrogate_in_a_note_is_accepted(flavour: Flavour, fake: FakeVenice) -> None:
+    r"""JSON may hold `\ud83d` alone, which is a Python string but no UTF-8; a checkpoint must count such a row, too."""
     half = faults.edit(lambda document: [row.update(notes="!HALF!") for row in document["data"]])
     spelled = faults.Fault(
         "half a character",
@@ -164,8 +168,8 @@ async def test_half_a_character_in_a_note_is_data(flavour: Flavour, fake: FakeVe
     assert [entry.notes for entry in received] == ["\ud83d"] * 40
 
 
-async def test_the_decimal_context_of_the_program_changes_nothing(flavour: Flavour, fake: FakeVenice) -> None:
-    """A checkpoint made under one precision is good under another, and no trap of the program's is sprung."""
+async def test_the_decimal_context_of_the_program_has_no_effect(flavour: Flavour, fake: FakeVenice) -> None:
+    """A checkpoint made under one precision is valid under another, and no trap of the context is triggered."""
     client = flavour.connect(fake).client
     walk = client.iter_usage_history(page_size=10)
     with decimal.localcontext() as context:
@@ -187,12 +191,12 @@ class _Elsewhere(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def elsewhere() -> Iterator[HTTPServer]:
-    """Serve another host, as it were: another port of this one."""
+    """Serve another port of this host, in place of another host."""
     _Elsewhere.seen = []
     with HTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -202,9 +206,9 @@ def elsewhere() -> Iterator[HTTPServer]:
         thread.join()
 
 
-@pytest.mark.parametrize("eager", [False, True], ids=["its own http client", "one that follows redirects"])
-async def test_the_key_follows_no_redirect(name: str, fake: FakeVenice, elsewhere: HTTPServer, *, eager: bool) -> None:
-    """Nothing at all is asked of the other host, even through a client that would follow."""
+@pytest.mark.parametrize("eager", [False, True], ids=["default http client", "http client that follows redirects"])
+async def test_no_redirect_gets_the_key(name: str, fake: FakeVenice, elsewhere: HTTPServer, *, eager: bool) -> None:
+    """The other host gets no request, even with an http client that would follow."""
     fake.quirks.faults = lambda _: faults.redirect(f"http://127.0.0.1:{elsewhere.server_port}/")
     with fake.serve() as server:
         options: dict[str, Any] = {"base_url": server.base_url, "max_retries": 0}
@@ -242,8 +246,8 @@ json_values = st.recursive(
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_json_is_a_value_or_an_error_of_this_package(document: Any) -> None:
-    """Under status 200 as well as under an error's, whatever its shape."""
+def test_any_json_is_a_value_or_a_venice_error(document: Any) -> None:
+    """With status 200 and with error statuses, for JSON of any shape."""
     fake = FakeVenice(0, now=NOW)
     content = json.dumps(document).encode()
     with fake.client(max_retries=0) as client:
@@ -271,7 +275,7 @@ def _saying(status: int, content: bytes) -> faults.Fault:
     body=st.binary(max_size=60) | st.just(b'{"error": {"message": ' + b"[" * 900 + b"]" * 900 + b"}}"),
 )
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_any_answer_becomes_an_error_without_one_on_the_way(status: int, headers: dict[str, str], body: bytes) -> None:
+def test_any_error_response_is_turned_into_an_error_safely(status: int, headers: dict[str, str], body: bytes) -> None:
     error = error_for(status, headers, body, now=0.0)
     assert len(str(error)) <= 600
     for name in ("successor", "sunset", "retry_after", "request_id"):
@@ -279,16 +283,16 @@ def test_any_answer_becomes_an_error_without_one_on_the_way(status: int, headers
 
 
 @pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 -1200", "Mon, 01 Jan 2001 00:00:00 +9999", "soon", ""])
-def test_a_date_out_of_range_is_no_date(date: str) -> None:
-    """The parser of dates is lenient, and a zone can reach beyond the calendar."""
+def test_a_date_out_of_range_is_ignored(date: str) -> None:
+    """The parser of dates is lenient, and a UTC offset can move a date beyond the calendar."""
     error: Any = error_for(410, {"Sunset": date}, b"")
     assert error.sunset is None
     error = error_for(429, {"Retry-After": date}, b"")
     assert error.retry_after is None
 
 
-async def test_a_broken_transfer_is_no_empty_ledger(flavour: Flavour, fake: FakeVenice) -> None:
-    """A body that is shorter than announced is never taken for the whole."""
+async def test_a_truncated_body_does_not_pass_for_an_empty_ledger(flavour: Flavour, fake: FakeVenice) -> None:
+    """A body shorter than its announced length is never accepted."""
     fake.quirks.faults = lambda _: faults.truncated(0)
     with pytest.raises(APIConnectionError):
         await receive(flavour.connect(fake, max_retries=0).client.iter_usage_history())

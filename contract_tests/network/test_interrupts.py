@@ -1,4 +1,4 @@
-"""A KeyboardInterrupt anywhere in a call leaves nothing behind: no place of the budget taken, no turn in its queue."""
+"""A KeyboardInterrupt anywhere in a call leaves no slot of the failure budget taken, and no entry in its queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OK = Reply(200, {}, b"fine")
 
 @define
 class Interrupter:
-    """Raises KeyboardInterrupt at one position: before one line, or one instruction, of the files under test."""
+    """Raises KeyboardInterrupt once: before one line or one instruction of the files under test."""
 
     position: int
     event: str
@@ -54,7 +54,7 @@ class Interrupter:
 
 
 def make_call(policy: Policy, outcome: Outcome) -> object:
-    """Make a call as a driver does, each request with the same outcome."""
+    """Make a call as a driver does; each request has the same outcome."""
     answer: Outcome | None = None
     with closing(call(ECHO, policy)) as steps:
         while True:
@@ -70,7 +70,7 @@ def make_call(policy: Policy, outcome: Outcome) -> object:
 
 
 def interrupted(policy: Policy, outcome: Outcome, position: int, event: str) -> bool:
-    """Make a call that is interrupted at a position, and tell whether it was: it is not beyond the last one."""
+    """Make a call with an interrupt at a position, and return whether the call reached the position."""
     interrupter = Interrupter(position, event)
     try:
         with interrupter:
@@ -85,7 +85,7 @@ def fresh(_: FailureBudget) -> list[Ticket]:
 
 
 def exhausted(budget: FailureBudget) -> list[Ticket]:
-    """Let the call wait until the first failure is over."""
+    """Use up the budget, so that the call waits until the first failure expires."""
     for _ in range(FAILURES):
         ticket = Ticket()
         budget.admit(ticket, 0.0)
@@ -93,22 +93,22 @@ def exhausted(budget: FailureBudget) -> list[Ticket]:
     return []
 
 
-def with_a_lost_turn(budget: FailureBudget) -> list[Ticket]:
-    """Let one be under way, beside a turn in the queue whose call is gone."""
+def with_a_lost_ticket(budget: FailureBudget) -> list[Ticket]:
+    """Have one call under way, and a ticket in the queue whose call is gone."""
     ticket, lost = Ticket(), Ticket()
     budget.admit(ticket, 0.0)
     budget._queue.setdefault(lost)
     return [ticket]
 
 
-# Python 3.12 tells of instructions too late, and not of all of them.
+# Python 3.12 reports opcode events too late, and not for all instructions.
 EVENTS = ["line"] if sys.version_info[:2] == (3, 12) else ["line", "opcode"]
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("outcome", [OK, Broken("refused")], ids=["success", "failure"])
-@pytest.mark.parametrize("before", [fresh, exhausted, with_a_lost_turn])
-def test_an_interrupt_at_any_position_of_a_call_leaves_the_budget_as_it_was(
+@pytest.mark.parametrize("before", [fresh, exhausted, with_a_lost_ticket])
+def test_an_interrupt_anywhere_in_a_call_restores_the_budget(
     before: Callable[[FailureBudget], list[Ticket]], outcome: Outcome, event: str
 ) -> None:
     position = 0

@@ -1,4 +1,4 @@
-"""Over TLS the key is never readable on the network, whichever moment another thread ends a request at."""
+"""Over TLS the key is never readable on the network, whenever another thread ends a request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fake() -> FakeVenice:
 
 @pytest.fixture
 def tapped(fake: FakeVenice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
-    """Yield what stands on the network before the server that decrypts."""
+    """Yield the recording server in front of the TLS server."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -44,7 +44,7 @@ def tapped(fake: FakeVenice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Gate:
-    """Holds up the first request that a client is about to send over TLS, until it is opened."""
+    """Blocks the first request that a client is about to send over TLS until the gate is opened."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached = threading.Event()
@@ -52,7 +52,7 @@ class Gate:
         self.armed = False
         self.closed_beneath = False
         send: Any = ssl.SSLSocket.send
-        close: Any = ssl.SSLSocket._real_close  # type: ignore[attr-defined] # what takes the encryption away first
+        close: Any = ssl.SSLSocket._real_close  # type: ignore[attr-defined] # the method that removes the encryption
 
         def held(connection: ssl.SSLSocket, data: Any, flags: int = 0) -> int:
             if self.armed and not connection.server_side and b"Bearer" in bytes(data):
@@ -71,7 +71,7 @@ class Gate:
 
 
 @pytest.mark.parametrize("end", ["cancel", "close"])
-def test_what_is_about_to_be_sent_when_a_request_is_ended_stays_encrypted(
+def test_a_request_ended_while_it_is_sent_stays_encrypted(
     tapped: Front, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate(monkeypatch)
@@ -89,7 +89,7 @@ def test_what_is_about_to_be_sent_when_a_request_is_ended_stays_encrypted(
     def call() -> None:
         try:
             client.get_balance()
-        except BaseException as problem:  # noqa: BLE001 - whatever it is
+        except BaseException as problem:  # noqa: BLE001 - checked below
             problems.append(problem)
 
     gate.armed = True
@@ -110,10 +110,8 @@ def test_what_is_about_to_be_sent_when_a_request_is_ended_stays_encrypted(
     assert b"Bearer" not in tapped.heard
 
 
-def test_walks_that_are_left_early_leave_no_readable_byte(
-    fake: FakeVenice, tapped: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor do they ask the TLS object for its end, which drops the encryption before it asks the system."""
+def test_walks_left_early_send_no_plain_text(fake: FakeVenice, tapped: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They never call `shutdown` or `unwrap` of a TLS socket, which drop the encryption before they ask the system."""
     asked: list[bool] = []
     for name in ("shutdown", "unwrap"):
         method: Any = getattr(ssl.SSLSocket, name)

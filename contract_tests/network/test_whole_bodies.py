@@ -1,4 +1,4 @@
-"""A body is taken whole or not at all, and costs a bounded amount of memory."""
+"""A body is accepted whole or refused, and costs a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _GZIP = b"Content-Encoding: gzip\r\n"
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"1.0", b"2.0", b"2.7"])
-async def test_csv_without_a_length_is_refused_wherever_it_ends(flavour: Flavour, version: bytes) -> None:
-    """Where the connection ends at the end of a record, nothing else tells that records are missing.
+async def test_csv_without_a_length_is_refused(flavour: Flavour, version: bytes) -> None:
+    """If the connection closes at the end of a record, nothing else shows that records are missing.
 
-    The version in a status line is text that a server writes: it does not make the connection one of HTTP/2.
+    The version in the status line is text chosen by the server: it does not prove that the connection uses HTTP/2.
     """
     for body in (_CSV, b"".join(_ROWS[:41])):
         with ScriptedServer(then_close(_CSV_HEAD.replace(b"1.1", version) + b"\r\n" + body)) as server:
@@ -45,7 +45,7 @@ async def test_csv_without_a_length_is_refused_wherever_it_ends(flavour: Flavour
 
 
 async def test_csv_over_http2_needs_no_length(flavour: Flavour) -> None:
-    """HTTP/2 ends each body with a flag of its own; only a connection of httpcore's has numbered streams."""
+    """HTTP/2 marks the end of each body with a flag; numbered streams, which httpcore reports, prove HTTP/2."""
 
     class Body(httpx.SyncByteStream, httpx.AsyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
@@ -69,7 +69,7 @@ async def test_csv_over_http2_needs_no_length(flavour: Flavour) -> None:
 
 
 @pytest.mark.parametrize("version", [b"1.1", b"2.0"])
-async def test_an_export_of_cut_pages_fails(flavour: Flavour, tmp_path: Path, version: bytes) -> None:
+async def test_an_export_of_truncated_pages_fails(flavour: Flavour, tmp_path: Path, version: bytes) -> None:
     head = _CSV_HEAD.replace(b"1.1", version)
     with ScriptedServer(then_close(head + b"\r\n" + b"".join(_ROWS[:41]))) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
@@ -79,7 +79,7 @@ async def test_an_export_of_cut_pages_fails(flavour: Flavour, tmp_path: Path, ve
     assert not (tmp_path / "usage.csv").exists()
 
 
-async def test_a_gzip_stream_proves_its_own_end(flavour: Flavour) -> None:
+async def test_gzip_without_a_length_is_accepted_only_if_complete(flavour: Flavour) -> None:
     packed = gzip.compress(_CSV)
     with ScriptedServer(then_close(_CSV_HEAD + _GZIP + b"\r\n" + packed)) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
@@ -90,7 +90,7 @@ async def test_a_gzip_stream_proves_its_own_end(flavour: Flavour) -> None:
         await face.close()
 
 
-async def test_json_without_a_length_proves_itself(flavour: Flavour) -> None:
+async def test_json_without_a_length_is_accepted_only_if_complete(flavour: Flavour) -> None:
     with ScriptedServer(then_close(_JSON_HEAD + b"\r\n" + _BALANCE)) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
         assert (await face.call("get_balance")).can_consume
@@ -110,7 +110,7 @@ async def test_a_body_shorter_than_its_framing_is_a_broken_connection(flavour: F
         await face.close()
 
 
-async def test_of_an_error_the_beginning_of_the_body_is_kept(flavour: Flavour) -> None:
+async def test_an_error_keeps_the_beginning_of_its_body(flavour: Flavour) -> None:
     body = b"x" * (3 * _BODY_LIMIT)
     head = b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
     with ScriptedServer(then_close(head + body)) as server:
@@ -121,7 +121,7 @@ async def test_of_an_error_the_beginning_of_the_body_is_kept(flavour: Flavour) -
         await face.close()
 
 
-# The peak of VmHWM is that of this program alone; `ru_maxrss` begins with that of the program that started it.
+# VmHWM is the peak of this program alone; `ru_maxrss` starts from the peak of its parent process.
 _COST = """
 import sys, zlib
 from pathlib import Path
@@ -195,17 +195,17 @@ _HOSTILE_CSV = {
     "short records of an export": ("export", b'"timestamp"\n', b"12\n"),
     "empty records of an export": ("export", b'"timestamp"\n', b"\r\n"),
 }
-_of_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there is the peak told")
+_of_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reports the peak")
 
 
 @_of_linux
 @pytest.mark.parametrize("kind", _HOSTILE_JSON)
 def test_a_hostile_page_costs_less_than_200_megabytes(tmp_path: Path, flavour: Flavour, kind: str) -> None:
-    """As large as a body may be; a small gzip stream on the network."""
+    """The body is as large as allowed, and a small gzip stream on the network."""
     head, unit = _HOSTILE_JSON[kind]
     tail = b"0]}" if head.startswith(b"{") else b"{}]"
     said = _check_cost(tmp_path, flavour, "application/json", head, unit, tail)
-    assert ("unknown field" in kind) == (said == "accepted"), "unknown fields are data, and the rest is no page"
+    assert ("unknown field" in kind) == (said == "accepted"), "unknown fields are accepted, all else is no page"
 
 
 @_of_linux
@@ -236,7 +236,7 @@ def _check_cost(
     status: int = 200,
     size: int = BODY_LIMIT,
 ) -> str:
-    """Check the memory that a body of `head`, as many times `unit` as fit, and `tail` costs; return what came of it."""
+    """Check the memory cost of a body of `head`, as many `unit`s as fit, and `tail`; return the result of the call."""
     head, unit, tail = (*parts, b"")[:3]
     hexadecimal = [part.hex() for part in (head, unit, tail)]
     done = subprocess.run(
