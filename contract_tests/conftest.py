@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings that all tests share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from contract_tests.support.flavours import NOW, Face, Flavour
 from venice_billing.testing import FakeVenice
 
-# How fast a machine is at the moment is no finding.
+# The speed of the machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
@@ -20,17 +20,17 @@ def anyio_backend() -> str:
 
 @pytest.fixture(params=["sync", "async"])
 def flavour(request: pytest.FixtureRequest) -> Flavour:
-    """Return one flavour of the client; tests that take it run for both."""
+    """Return one flavour of the client; tests that use it run for sync and async."""
     return Flavour(request.param)
 
 
 @pytest.fixture
 def fake() -> FakeVenice:
-    """Return an account; tests that need another one say so."""
+    """Return a fake with 600 charges; tests that need another one override it."""
     return FakeVenice(600, now=NOW)
 
 
 @pytest.fixture
 def face(fake: FakeVenice, flavour: Flavour) -> Face:
-    """Return a client of that account in one flavour; tests that take it run for both."""
+    """Return a client of the fake in one flavour; tests that use it run for sync and async."""
     return flavour.connect(fake)

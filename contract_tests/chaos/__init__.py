@@ -1,4 +1,4 @@
-"""Scenarios with faults, drawn from seeds: walks and exports, each compared with the ledger row for row.
+"""Random scenarios with faults: walks and exports whose result is compared with the ledger row by row.
 
-Run many, or one again: `.venv/bin/python -m contract_tests.chaos --help`.
+To run many scenarios or repeat one: `.venv/bin/python -m contract_tests.chaos --help`.
 """

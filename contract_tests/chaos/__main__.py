@@ -1,10 +1,10 @@
 # ruff: noqa: T201 - a program that prints
-"""Run many seeds, or repeat one, and report what was injected, lost, repeated, or never in the ledger.
+"""Run many seeds or repeat one, and report injected faults and rows that were lost, repeated or unknown to the ledger.
 
 There are four kinds of scenarios: walks and exports under faults and stops, over a transport on a virtual clock; the
-same over real sockets; servers that make no progress; processes that fork during a walk. At last, processes are killed
-while they export. Each kind has seeds of its own, and a seed is the same scenario each time: --seed N repeats
-one of the first kind.
+same over real sockets; servers that make no progress; processes that fork during a walk. Finally, processes are killed
+while they export. Each kind has its own seeds, and a seed always gives the same scenario: --seed N repeats one of the
+first kind.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Kind:
     """A kind of scenario."""
 
     option: str
-    """How many of them."""
+    """The command-line option for the number of scenarios."""
     count: int
-    """By default."""
+    """The default number of scenarios."""
     replay: str
-    """Only this one."""
+    """The command-line option that runs one seed."""
     title: str
     run: Callable[[int], Result]
 
@@ -53,7 +53,7 @@ KINDS = (
 
 
 def main() -> int:
-    """Return 0 if every scenario passed."""
+    """Run the scenarios, and return 0 if every one passed."""
     parser = argparse.ArgumentParser(
         prog="chaos", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

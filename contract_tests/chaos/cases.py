@@ -1,4 +1,4 @@
-"""What a seed stands for: a ledger, a way to read it and the arguments; and the result."""
+"""The case that a seed describes (a ledger, a way to read it and the arguments) and the result of running it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Order = Literal["asc", "desc"]
 
 @frozen
 class Case:
-    """Everything that a seed stands for, but for the faults."""
+    """Everything that a seed determines, except for the faults."""
 
     seed: int
     ledger: str
@@ -46,7 +46,7 @@ class Case:
         return f"seed {self.seed}: {ways}, over {self.ledger!r}, {self.options}, {policy}"
 
     def rows(self, fake: FakeVenice) -> list[ledgers.Row]:
-        """Return the rows that the ledger has now, as this scenario should deliver them."""
+        """Return the current rows of the ledger, in the order in which this scenario should deliver them."""
         bounds = [self.options.get(f"{side}_{kind}") for side in ("start", "end") for kind in ("date", "timestamp")]
         rows = fake.rows(
             currency=self.options.get("currency"), start=bounds[0] or bounds[1], end=bounds[2] or bounds[3]
@@ -65,17 +65,17 @@ class Result:
     lost: int = 0
     repeated: int = 0
     strange: int = 0
-    """Rows that the ledger does not have at all."""
+    """Delivered rows that the ledger does not have."""
     problems: list[str] = field(factory=list)
     foreign: list[BaseException] = field(factory=list)
     hours: float = 0.0
-    """On the virtual clock."""
+    """Duration on the virtual clock, in hours."""
     overshoot: float = 0.0
-    """Seconds that a request took beyond its deadline, at most; over real sockets only."""
+    """The most seconds that a request took beyond its deadline; over real sockets only."""
 
     @property
     def passed(self) -> bool:
-        """Whether every row came once and in order, and nothing but a `VeniceError` in between."""
+        """Whether every row came once and in order, and no error other than a `VeniceError` was raised."""
         return not (self.problems or self.foreign or self.lost or self.repeated or self.strange)
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Result:
 
 
 def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, FaultSchedule]:
-    """Return what a seed stands for, always the same; over sockets with short deadlines, since hangs take real time."""
+    """Return the case, the account and the faults of a seed; over sockets with short deadlines: hangs take real time."""
     rng = random.Random(seed)
     kind = rng.choice(sorted(ledgers.KINDS))
     rows = ledgers.make(kind, rng, NOW)
@@ -136,14 +136,14 @@ def _options(rng: random.Random, method: Method, rows: list[ledgers.Row]) -> dic
 
 
 def bounds_of(method: Method) -> tuple[str, str]:
-    """Return what a method calls its start and its end."""
+    """Return the names of a method's start and end parameters."""
     if method in ("iter_usage", "original", "fail-over"):
         return "start_date", "end_date"
     return "start_timestamp", "end_timestamp"
 
 
 def _bounds(rng: random.Random, rows: list[ledgers.Row]) -> list[datetime]:
-    """Return a start and an end: anywhere, at charges, or so that no charge lies between them."""
+    """Return a start and an end: at random moments, at charges, or with no charge between them."""
     moments = sorted({_moment(row) for row in rows})
     if len(moments) > 1 and rng.random() < 0.25:
         place = rng.randrange(len(moments) - 1)

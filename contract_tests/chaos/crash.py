@@ -1,4 +1,4 @@
-"""Kill a process that exports, at random moments, and let the next one finish: the bytes must be the same."""
+"""Kill exporting processes at random moments, and let another one finish: the file must have the same bytes."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _PAGE_SIZE = 20
 
 @define
 class Killed:
-    """What came of it."""
+    """Counts of the killed exports and of their results."""
 
     kills: int = 0
     in_the_middle: int = 0
-    """Of the kills: after the first record, before the last."""
+    """Kills after the first record and before the last."""
     finished: int = 0
     different: int = 0
 
 
 def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
-    """Kill that many exporting processes; after each few let one come through, and compare its file."""
+    """Kill `kills` exporting processes; after every few let one finish, and compare its file."""
     rng = random.Random(seed)
     killed = Killed()
     layout = CsvLayout(line_break="\r\n", final_line_break=False)
@@ -57,7 +57,7 @@ def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
 
 
 def export(base_url: str, key: str, target: Path, flavour: str) -> None:
-    """Export, in whatever process this is."""
+    """Export in the current process."""
     if flavour == "sync":
         with VeniceBilling(key, base_url=base_url) as client:
             client.export_usage_csv(target, page_size=_PAGE_SIZE)
@@ -77,14 +77,14 @@ def _export_after_a_word(says: Connection, *arguments: Any) -> None:
 
 def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], whole: bytes, killed: Killed) -> None:
     before = arguments[2].read_bytes()
-    context = get_context("forkserver")  # never a fork of this process: it has threads
+    context = get_context("forkserver")  # not a fork of this process, which has threads
     context.set_forkserver_preload(["contract_tests.chaos.crash"])
     target = arguments[2]
     heard, says = context.Pipe(duplex=False)
     process = context.Process(target=_export_after_a_word, args=(says, *arguments), daemon=True)
     process.start()
-    heard.recv()  # its imports are done: so the kill hits the export
-    if rng.random() < 0.8:  # most of them in the midst of it, however slow the machine
+    heard.recv()  # the imports are done, so the kill hits the export
+    if rng.random() < 0.8:  # most kills come during the export, even on a slow machine
         while process.is_alive() and not _partial_size(target):
             process.join(0.002)
     process.join(rng.uniform(0.0, 0.25))
@@ -96,7 +96,7 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], whole: byte
     if after == before:
         killed.in_the_middle += _partial_size(target) > 0
         return
-    # It was through already, though perhaps not gone yet: then it is the whole file, and the next one starts anew.
+    # The export had finished before the kill: then the file must be complete, and the next export starts anew.
     killed.different += after != whole or _partial_size(target) > 0
     target.write_bytes(_OLD)
 

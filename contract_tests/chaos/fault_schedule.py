@@ -1,6 +1,6 @@
-"""What goes wrong in a scenario: quirks that stay, and faults of the first requests, which cease later.
+"""The faults of a scenario: permanent quirks of the server, and faults of the first requests.
 
-Whatever is drawn, enough attempts read the whole ledger: so a scenario that gets stuck is a bug, too.
+With any schedule, enough attempts read the whole ledger, so a scenario that gets stuck is a bug, too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 HISTORY = "/api/v1/billing/usage-history"
 
 _OTHER_HEADER = "booked,product,price,quantity,sum,unit,remark,request,in,out,took,key"
-_CHANGING = {"unknown currency"}  # changes the ledger, so nothing is left to compare with
-_UNSEEN_IN_CSV = {"invalid json"}  # cuts the last byte of the body, which may be that of a field
+_CHANGING = {"unknown currency"}  # changes the ledger, so there is nothing to compare with
+_UNSEEN_IN_CSV = {"invalid json"}  # cuts the last byte of the body, which may belong to a field
 
 FAULTS: dict[str, Callable[[], Fault]] = {
     **{name: make for name, make in faults.ALL.items() if name not in _CHANGING},
@@ -47,7 +47,7 @@ class FaultSchedule:
     """Draws the quirks and the faults of a scenario, and counts them.
 
     Attributes:
-        injected: How often each kind of fault befell a request.
+        injected: The number of requests with each kind of fault.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class FaultSchedule:
         self._share = rng.choice((0.0, 0.1, 0.3, 0.6))
         self._until = rng.choice((0, 10, 40, 120))
         self._storm = range(0)
-        if over_sockets:  # where time is real, the faults soon cease
+        if over_sockets:  # in real time, the faults end soon
             self._share, self._until = 0.4, rng.choice((3, 6, 12))
         elif rng.random() < 0.15:
             start = rng.randint(1, 30)
@@ -110,9 +110,9 @@ class FaultSchedule:
         elif trouble == "old":
             quirks.cursor_lives_seconds = rng.choice((0.2, 5.0, 60.0))
         self.injected[f"cursors: {trouble}"] += trouble != "none"
-        # With cursors that lead nowhere, an empty first page would be all there ever is.
+        # With dead cursors, no request would get past an empty first page.
         quirks.empty_first_page = trouble in ("none", "repeated") and rng.random() < 0.4
-        # Each n-th request refused, in step with a dead cursor or with one who does not retry, would be for ever.
+        # Refusing each n-th request could block forever, in step with dead cursors or with a client without retries.
         if rng.random() < 0.2 and self._retries and not trouble.startswith("dead"):
             quirks.rate_limit_every = rng.choice((2, 3, 7))
             quirks.rate_limit_seconds = rng.choice((0.4, 2.0, 29.5))
@@ -155,10 +155,10 @@ class FaultSchedule:
         now = datetime.fromtimestamp(request.time, UTC)
         yield {**ledgers.charge(rng, now - timedelta(seconds=rng.choice((0, 0, 1, 60, 7_200, 86_400))))}
         if self._rows and rng.random() < 0.5:
-            yield rng.choice(self._rows)  # a late twin of a charge that is there already
+            yield rng.choice(self._rows)  # a late charge identical to an existing one
 
 
 def _is_dead(by: str, salt: int, place: CursorPlace) -> bool:
-    """Tell whether a boundary is dead for good: each second place, or each second instant."""
+    """Return whether a cursor is permanently dead: about every second cursor position, or every second instant."""
     what = f"{salt}{place.timestamp}{place.number if by == 'place' else ''}"
     return zlib.crc32(what.encode()) % 2 == 0

@@ -1,6 +1,6 @@
-"""Forks during a walk: parent and child both go on with their copy of it, and both have every row once.
+"""Forks during a walk: parent and child both continue their copy of the walk, and both receive every row once.
 
-The process that forks is one of its own, without a server in it: `python -m contract_tests.chaos.forks TASK`.
+The forking process is a separate one without a server: `python -m contract_tests.chaos.forks TASK`.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PATIENCE = 60
-"""Seconds that a process has for a walk of half a second."""
+"""Seconds allowed for a walk that takes half a second."""
 _CALLS = 8
 
 
 @frozen
 class ForkTask:
-    """What the forking process is to do.
+    """The task of the forking process.
 
     Attributes:
-        kind: Fork in the midst of a `walk`, or between `calls` of which each asks for another stretch of time.
-        at: How many rows of the walk are received by then.
-        children: How many processes are forked.
-        stretches: Of the calls: start and end.
+        kind: Fork during a `walk`, or between `calls`, each for another period.
+        at: The number of rows of the walk received before the fork.
+        children: The number of processes to fork.
+        stretches: The start and the end of each call's period.
     """
 
     base_url: str
@@ -55,7 +55,7 @@ class ForkTask:
 
 
 def run(seed: int) -> Result:
-    """Let a process fork, and compare what it and each of its children received."""
+    """Run a process that forks, and compare the rows that it and each of its children received."""
     rng = random.Random(seed)
     rows = [row for kind in ("crowds", "spread") for row in ledgers.make(kind, rng, NOW)]
     fake = FakeVenice(rows, seed=seed, now=NOW, quirks=Quirks(latency=(0.0, 0.01)))
@@ -87,7 +87,7 @@ def run(seed: int) -> Result:
 
 
 def _compare(result: Result, task: ForkTask, fake: FakeVenice) -> None:
-    """Run the process, and compare the rows of each with those that it asked for."""
+    """Run the process, and compare the rows that each process received with those that it requested."""
     command = [sys.executable, "-m", "contract_tests.chaos.forks", json.dumps(asdict(task))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_PROXY": "*"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3 * _PATIENCE, check=False)
@@ -112,13 +112,13 @@ def _names(task: ForkTask) -> list[str]:
 
 
 def _share(task: ForkTask, name: str) -> list[tuple[str, str]]:
-    """Return the stretches that one of the processes asks for: each begins elsewhere, so that no two ask the same."""
+    """Return the periods that one process requests; each process starts with another period, so that they differ."""
     place = _names(task).index(name)
     return [task.stretches[(place + 3 * number) % len(task.stretches)] for number in range(_CALLS)]
 
 
 def main() -> None:
-    """Do the task, in this process and in those that it forks."""
+    """Run the task in this process and in those that it forks."""
     raw = json.loads(sys.argv[1])
     task = ForkTask(**{**raw, "stretches": [tuple(stretch) for stretch in raw["stretches"]]})
     signal.alarm(_PATIENCE)
@@ -159,12 +159,12 @@ def _forked(task: ForkTask, number: int, go_on: Callable[[str], None]) -> int:
     child = os.fork()
     if child:
         return child
-    signal.alarm(_PATIENCE)  # a child inherits none
+    signal.alarm(_PATIENCE)  # a child inherits no alarm
     status = 1
     try:
         go_on(_names(task)[1 + number])
         status = 0
-    except BaseException:  # noqa: BLE001 - the parent's frames are not to be gone through
+    except BaseException:  # noqa: BLE001 - the exception must not reach the parent's frames
         traceback.print_exc()
     finally:
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Ledgers that are hard to walk: crowds at one instant, silences of weeks, twins, microseconds."""
+"""Ledgers that are hard to walk: crowded instants, weeks without charges, identical rows, microseconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(kind: str, rng: random.Random, now: datetime) -> list[Row]:
 
 
 def charge(rng: random.Random, moment: datetime) -> Row:
-    """Return a charge; there are few different ones, so that twins at one instant are the rule."""
+    """Return one of few possible charges, so that identical rows at one instant are common."""
     row: Row = {
         "timestamp": timestamp(moment),
         "sku": rng.choice(("kimi-k2-6-llm-output-mtoken", "z-image-turbo-image-unit")),
@@ -38,31 +38,31 @@ def charge(rng: random.Random, moment: datetime) -> Row:
             "requestId": f"chatcmpl-{rng.randint(1, 3)}",
             "promptTokens": 12,
             "completionTokens": None,
-            "inferenceExecutionTime": rng.choice((80, 81)),  # at times all that two charges differ in
+            "inferenceExecutionTime": rng.choice((80, 81)),  # sometimes the only difference between two charges
         }
     return row
 
 
 def timestamp(moment: datetime) -> str:
-    """Return an instant as the wire writes it."""
+    """Return an instant in the API's format."""
     precision = "microseconds" if moment.microsecond % 1000 else "milliseconds"
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
 
 
 def _spread(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """Charges all over the last weeks, each alone at its instant."""
+    """Yield instants all over the last weeks, each of a single charge."""
     for _ in range(rng.randint(1, 250)):
         yield _before(now, rng.uniform(1, 86_400 * 40))
 
 
 def _crowds(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """Few instants, each with up to three pages of charges."""
+    """Yield few instants, each of up to three pages of charges."""
     for _ in range(rng.randint(2, 12)):
         yield from [_before(now, rng.uniform(1, 86_400 * 10))] * rng.randint(1, 35)
 
 
 def _wall(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """Everything at one instant, and something before and after it."""
+    """Yield one instant for most charges, and a few instants before and after it."""
     moment = _before(now, rng.uniform(60, 86_400 * 3))
     yield from (moment - timedelta(hours=hours) for hours in range(rng.randint(0, 5)))
     yield from [moment] * rng.randint(100, 220)
@@ -70,7 +70,7 @@ def _wall(rng: random.Random, now: datetime) -> Iterator[datetime]:
 
 
 def _gaps(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """Bursts of minutes with weeks of silence between them."""
+    """Yield bursts of minutes, with weeks without charges between them."""
     moment = now - timedelta(days=rng.choice((0, 1, 30, 70)))
     for _ in range(rng.randint(1, 6)):
         for _ in range(rng.randint(1, 40)):
@@ -80,13 +80,13 @@ def _gaps(rng: random.Random, now: datetime) -> Iterator[datetime]:
 
 
 def _just_now(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """All within the last quarter of an hour: every window of it is a narrow one."""
+    """Yield instants of the last quarter of an hour, where every window is narrow."""
     for _ in range(rng.randint(1, 120)):
         yield _before(now, rng.uniform(0.01, 800))
 
 
 def _fine(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """Charges microseconds apart."""
+    """Yield instants that are microseconds apart."""
     moment = _before(now, rng.uniform(1_000, 86_400))
     for _ in range(rng.randint(1, 150)):
         moment += timedelta(microseconds=rng.choice((0, 1, 7, 999, 1_000)))
@@ -94,14 +94,14 @@ def _fine(rng: random.Random, now: datetime) -> Iterator[datetime]:
 
 
 def _ahead(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """The server's clock is ahead of ours: the newest charges are of our future."""
+    """Yield instants up to the future: the server's clock is ahead of the client's."""
     yield from _spread(rng, now)
     for _ in range(rng.randint(1, 15)):
         yield _before(now, -rng.uniform(1, 300))
 
 
 def _nothing(rng: random.Random, now: datetime) -> Iterator[datetime]:
-    """An account without a charge, or with one."""
+    """Yield no instant, or one."""
     if rng.random() < 0.5:
         yield _before(now, rng.uniform(1, 86_400 * 60))
 

@@ -1,4 +1,4 @@
-"""Compare what was delivered with what the ledger holds: every row once, in its order, to the digit."""
+"""Compare delivered rows with the ledger: every row once, in order, to the digit."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NAMES = {*CSV_COLUMNS, "inferenceDetails"}
 
 
 def compare(result: Result, received: list[Any], before: list[Row], after: list[Row], *, changing: bool) -> None:
-    """Note in the result what is lost, repeated, out of order, or of no ledger.
+    """Note in the result which rows are lost, repeated, out of order, or unknown to the ledger.
 
     Args:
-        result: Of the scenario.
+        result: The result of the scenario.
         received: Entries, or CSV records as bytes, in the order of delivery.
         before: The rows of the ledger when the scenario began, in the order of the walk.
-        after: The same when it ended: what was booked on the way may have been delivered, but need not.
-        changing: Whether anything was booked on the way.
+        after: The same when it ended; rows booked during the scenario may or may not have been delivered.
+        changing: Whether rows were booked during the scenario.
     """
     of_row = record_of_row if received and isinstance(received[0], bytes) else text_of_row
     delivered = [item.rstrip(b"\r\n") if isinstance(item, bytes) else text_of_row(item.to_dict()) for item in received]
@@ -42,7 +42,7 @@ def compare(result: Result, received: list[Any], before: list[Row], after: list[
 
 
 def count(result: Result, delivered: list[Any], before: list[Any], after: list[Any]) -> bool:
-    """Note how many rows are lost, repeated or of no ledger, and tell whether there are none."""
+    """Note how many rows are lost, repeated or unknown to the ledger, and return whether there are none."""
     counts, ledger = Counter(delivered), Counter(after)
     too_many = counts - ledger
     result.lost += (Counter(before) - counts).total()
@@ -52,7 +52,7 @@ def count(result: Result, delivered: list[Any], before: list[Any], after: list[A
 
 
 def text_of_row(row: Row) -> str:
-    """Return the same text for the same row, digit for digit; what a fault added to it aside."""
+    """Return equal texts for equal rows, digit for digit, without the fields that a fault added."""
     return json.dumps({name: value for name, value in row.items() if name in _NAMES}, sort_keys=True, default=str)
 
 
@@ -62,7 +62,7 @@ def record_of_row(row: Row) -> bytes:
 
 
 def taken_apart(document: bytes) -> tuple[bytes, list[bytes]]:
-    """Return the header and the records of a CSV document: a second way to split it, so as not to trust the first."""
+    """Return the header and the records of a CSV document, split independently of the package's own code."""
     records, start, quoted = [], 0, False
     for index, byte in enumerate(document):
         if byte == ord('"'):

@@ -1,6 +1,6 @@
-"""Read a ledger under faults, attempt after attempt from the last checkpoint, until all of it was delivered.
+"""Read a ledger under faults in many attempts, each from the last checkpoint, until every row was delivered.
 
-Each attempt is made by a new client that knows nothing but the checkpoint's text, as another process would be.
+Most attempts use a new client that knows only the checkpoint's text, as another process would.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from venice_billing.testing import FakeVenice
 
 _INTERRUPTS = 25
-"""At most: where one instant fills many pages, a walk that is interrupted each time might never get beyond it."""
+"""The most interrupts: a walk interrupted in every attempt might never get past an instant of many pages."""
 _ON_ONE_CLIENT = ("leaves", "interrupts")
-"""After these, the same client has to go on as if nothing had been: sync only, as each event loop needs its own."""
+"""Readings after which the same client must continue: sync only, since each event loop needs its own client."""
 
 
 def run(seed: int) -> Result:
@@ -50,13 +50,13 @@ def run_to_end(scenario: Scenario) -> Result:
     logger.addHandler(said)
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-            # A file that was just opened when the interrupt came, and held by nobody yet, is closed with its last name.
+            # A file opened just before an interrupt, not yet assigned to a name, is closed when it is collected.
             warnings.simplefilter("ignore", ResourceWarning)
             if case.method == "export_usage_csv":
                 scenario.export(Path(folder) / "usage.csv")
             else:
                 scenario.walk()
-    except Exception as error:  # noqa: BLE001 - that nothing but VeniceError escapes is what is being proven
+    except Exception as error:  # noqa: BLE001 - the scenario proves that only VeniceError escapes
         result.foreign.append(error)
     finally:
         scenario.close()
@@ -72,7 +72,7 @@ def run_to_end(scenario: Scenario) -> Result:
 
 
 class _Said(logging.Handler):
-    """What the package says to its log."""
+    """Collects the log messages of the package."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,10 +84,10 @@ class _Said(logging.Handler):
 
 
 class Scenario:
-    """The attempts to read one case to its end."""
+    """The attempts to read one case completely."""
 
     patience = 200
-    """Attempts in a row without a new row before a scenario counts as stuck."""
+    """Consecutive attempts without a new row after which a scenario counts as stuck."""
 
     def __init__(self, case: Case, fake: FakeVenice, schedule: FaultSchedule) -> None:
         self.case = case
@@ -102,7 +102,7 @@ class Scenario:
         self._latest: Any = None
 
     def close(self) -> None:
-        """Close the client that was kept for all attempts, if one was."""
+        """Close the client that is shared by all attempts, if there is one."""
         if self._kept is not None:
             self._kept.close()
 
@@ -111,12 +111,12 @@ class Scenario:
         return self.fake.client(timeout=self.case.timeout, max_retries=self.case.max_retries)
 
     def async_client(self) -> AsyncVeniceBilling:
-        """Return a new client of the other flavour."""
+        """Return a new asynchronous client."""
         return self.fake.async_client(timeout=self.case.timeout, max_retries=self.case.max_retries)
 
     @contextmanager
     def _lent(self) -> Iterator[VeniceBilling]:
-        """Give a client for one attempt."""
+        """Yield a client for one attempt."""
         if self.case.reading not in _ON_ONE_CLIENT:
             with self.client() as client:
                 yield client
@@ -125,10 +125,10 @@ class Scenario:
         yield self._kept
 
     def hopeless(self, rows: list[ledgers.Row]) -> bool:
-        """Whether nothing can be learnt: the account hangs on empty results, and has nothing else to show.
+        """Whether no query can be answered: the account hangs on empty results, and has no rows for wider queries either.
 
-        An empty range of an account that has charges is no such case: that there is nothing is an answer. But to a CSV
-        without a column of currencies, the charges of other currencies say nothing.
+        An empty range of an account with charges is not hopeless, since wider queries show that the range is empty. But
+        in a CSV without a currency column, charges of other currencies show nothing.
         """
         if rows or self.received or not self.fake.quirks.empty_result_hangs:
             return False
@@ -137,13 +137,13 @@ class Scenario:
         return not self.fake.rows(currency=currency if nameless else None)
 
     def walk(self) -> None:
-        """Walk until through, each time from the last checkpoint."""
+        """Walk until the end, in each attempt from the last checkpoint."""
         checkpoint: str | None = None
         while not self.through and self._patient():
             checkpoint = self._attempt(partial(self._walk_once, checkpoint))
 
     def export(self, path: Path) -> None:
-        """Export until through; now and then the partial file loses its end, as in a crash."""
+        """Export until the end; sometimes the partial file is truncated between attempts, as in a crash."""
         while not self.through and self._patient():
             self._attempt(partial(self._export_once, path))
             left = next(path.parent.glob("*.partial"), None)
@@ -155,7 +155,7 @@ class Scenario:
             quirks, layout = self.fake.quirks, self.fake.quirks.csv_layouts[0]
             line_break = layout.line_break.encode()
             if quirks.empty_first_page and not layout.final_line_break:
-                line_break = b"\n"  # a header alone does not say which one it would have
+                line_break = b"\n"  # a header without its line break does not reveal the line break
             if not header.startswith((layout.header or oracle.HEADER).encode()):
                 self.result.problems.append(f"the header is {header!r}")
             if self.received and any(not record.endswith(line_break) for record in (header, *self.received)):
@@ -209,7 +209,7 @@ class Scenario:
         return str(self._latest.checkpoint)
 
     def _interruption(self) -> AbstractContextManager[None]:
-        """Return what stops this attempt at any moment, if it is to be stopped."""
+        """Return a context that interrupts this attempt at a random moment, if it is to be interrupted."""
         if self.case.reading != "interrupts" or self.schedule.injected["interrupts"] >= _INTERRUPTS:
             return nullcontext()
         self.schedule.injected["interrupts"] += 1
@@ -236,7 +236,7 @@ class Scenario:
                 raise
 
     def _closing(self, walk: Any) -> AbstractContextManager[Any]:
-        """Return the walk, or an iterator of it that is closed in so many words."""
+        """Return the walk, or an iterator of it that is closed explicitly."""
         return closing(iter(walk)) if self.case.reading == "leaves" else nullcontext(walk)
 
     async def _walk_async(self, checkpoint: str | None, stop: int | None) -> None:
@@ -285,7 +285,7 @@ class Scenario:
     def _export_sync(self, path: Path) -> CsvExport | None:
         with self._lent() as client, self._interruption():
             return client.export_usage_csv(path, **self.case.options)
-        return None  # it was interrupted
+        return None  # interrupted
 
     async def _export_async(self, path: Path) -> CsvExport:
         async with self.async_client() as client:

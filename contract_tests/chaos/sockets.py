@@ -1,4 +1,4 @@
-"""The same scenarios over real sockets: hangs and trickles take real time, and each request is measured."""
+"""The same scenarios over real sockets: hangs and trickles take real time, and each request is timed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from venice_billing._call import Send
 
 LATEST = 0.5
-"""Seconds after its deadline in which a request must have ended."""
+"""The most seconds that a request may take beyond its deadline."""
 
 
 def run(seed: int, latest: float = LATEST) -> Result:
-    """Run the case of a seed over a served fake; waits between attempts pass on its clock, requests do not."""
+    """Run the case of a seed over a served fake; waits between attempts use its clock, requests use real time."""
     case, fake, schedule = draw(seed, over_sockets=True)
     with fake.serve() as server:
         scenario = _SocketScenario(case, fake, schedule)

@@ -1,4 +1,4 @@
-"""Stops at any moment: Ctrl-C between two lines of the package, a task cancelled while a request is under way."""
+"""Interrupts at any moment: Ctrl-C between two lines of the package, or a task cancelled during a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _THE_FAKES = str(Path(_OURS[0], "testing"))
 
 @contextmanager
 def interrupted(at: int) -> Iterator[None]:
-    """Raise `KeyboardInterrupt` before the so-many-th line that this thread runs of the package, and swallow it."""
+    """Raise `KeyboardInterrupt` before the `at`th line of the package that this thread runs, and swallow it."""
     left = at
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -50,7 +50,7 @@ def interrupted(at: int) -> Iterator[None]:
 
 @contextmanager
 def cancelled(at: int, schedule: FaultSchedule) -> Iterator[None]:
-    """Cancel this task when the so-many-th request arrives."""
+    """Cancel this task when the `at`th request arrives."""
     task = asyncio.current_task()
     left = at
 

@@ -1,4 +1,4 @@
-"""Servers that make no progress: a walk ends there, soon and with its checkpoint, and goes on from that one day."""
+"""Servers that make no progress: a walk ends soon in an error, whose checkpoint resumes it on a working server."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from venice_billing.testing._stuck import NoProgress
 
 MOST = 3_000
-"""Requests after which a walk counts as one that never ends."""
+"""Requests after which a walk counts as endless."""
 _KINDS: tuple[NoProgress, ...] = ("empty pages", "one instant", "before range")
 
 
 class EndlessError(BaseException):
-    """Nothing may catch it: the walk would go on for ever."""
+    """Raised in an endless walk; a BaseException, so that the package does not catch it."""
 
 
 def run(seed: int) -> Result:
-    """Walk (or export) into what makes no progress, and then to the end on a server that does."""
+    """Walk (or export) on a server that makes no progress, and then to the end on one that does."""
     case, fake = _draw(seed)
     result = Result(case)
     kind = str(fake.quirks.no_progress)
@@ -42,11 +42,13 @@ def run(seed: int) -> Result:
             path = Path(folder) / "usage.csv"
             checkpoint = _first(attempt, path, result)
             fake.quirks.no_progress = None
-            if checkpoint is not None and kind != "one instant":  # such rows might be charges, and are delivered
+            if (
+                checkpoint is not None and kind != "one instant"
+            ):  # rows of one instant may be charges, and are delivered
                 attempt.once(checkpoint, path)
             if attempt.through and case.method == "export_usage_csv":
                 received += oracle.taken_apart(path.read_bytes())[1]
-    except (Exception, EndlessError) as error:  # noqa: BLE001 - that nothing else escapes is what is being proven
+    except (Exception, EndlessError) as error:  # noqa: BLE001 - the scenario proves that no other error escapes
         result.foreign.append(error)
     result.rows = len(received)
     rows = case.rows(fake)
@@ -56,12 +58,12 @@ def run(seed: int) -> Result:
 
 
 def _first(attempt: _Attempts, path: Path, result: Result) -> str | None:
-    """Walk into it, and return the checkpoint of the error; None if there is a way past it."""
+    """Walk without progress, and return the checkpoint of the error; None if the walk ends without one."""
     try:
         attempt.once(None, path)
     except VeniceError as error:
         result.errors[type(error).__name__] += 1
-        # A page of which no row was asked for may be refused for that alone, before it is one too many.
+        # A page without a single requested row may be refused before the limit of pages is reached.
         if not isinstance(error, ServerError | ResponseValidationError) or not isinstance(error.checkpoint, str):
             result.problems.append(f"not a ServerError with its checkpoint: {error!r}")
         return error.checkpoint
@@ -69,7 +71,7 @@ def _first(attempt: _Attempts, path: Path, result: Result) -> str | None:
 
 
 class _Attempts:
-    """Walks from a checkpoint, each by a new client."""
+    """Walks from a checkpoint, each with a new client."""
 
     def __init__(self, case: Case, fake: FakeVenice, received: list[Any]) -> None:
         self.through = False
@@ -79,7 +81,7 @@ class _Attempts:
         fake.quirks.faults = self._count
 
     def once(self, checkpoint: str | None, path: Path) -> None:
-        """Walk until through, or until an error."""
+        """Walk to the end or to an error."""
         if self._case.flavour == "async":
             asyncio.run(self._async(checkpoint, path))
         else:

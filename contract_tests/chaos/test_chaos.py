@@ -1,4 +1,4 @@
-"""Some of the scenarios that `nox -s chaos` runs; for each that fails, the command that repeats it is printed."""
+"""Some of the scenarios that `nox -s chaos` runs; each failure prints the command that repeats it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def _told(failed: list[Result], option: str) -> str:
 
 
 @pytest.mark.parametrize("first", range(0, 240, _CHUNK))
-def test_every_row_comes_once_and_in_order_whatever_goes_wrong(first: int) -> None:
-    """No row is lost or repeated, and nothing but a `VeniceError` with its checkpoint comes in between."""
+def test_every_row_comes_once_and_in_order_under_faults(first: int) -> None:
+    """No row is lost or repeated, and every error is a `VeniceError` with a checkpoint."""
     failed = [result for seed in range(first, first + _CHUNK) if not (result := scenarios.run(seed)).passed]
     assert not failed, _told(failed, "seed")
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_over_real_sockets_too(seed: int) -> None:
-    """There, a request also ends with its deadline, by and large: this machine may be busy."""
+def test_every_row_comes_once_and_in_order_over_real_sockets(seed: int) -> None:
+    """Requests also end near their deadline; the tolerance is large, since the machine may be busy."""
     result = sockets.run(seed, latest=20)
     assert result.passed, _told([result], "socket-seed")
 
 
 @pytest.mark.parametrize("first", range(0, 20, 10))
-def test_a_server_without_progress_ends_in_an_error_soon(first: int) -> None:
-    """It is a `ServerError` whose checkpoint leads to exactly the rest, once there is progress again."""
+def test_a_server_without_progress_soon_causes_an_error(first: int) -> None:
+    """The error has a checkpoint that yields exactly the rest, once the server makes progress again."""
     failed = [result for seed in range(first, first + 10) if not (result := stuck.run(seed)).passed]
     assert not failed, "\n".join(
         f"{result}\n  once more: {REPLAY} --stuck-seed {result.case.seed}" for result in failed
@@ -50,13 +50,13 @@ def test_a_server_without_progress_ends_in_an_error_soon(first: int) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("seed", [0, 1, 6, 7])  # walks with one worker and with three, and calls
 def test_after_a_fork_both_processes_have_every_row_once(seed: int) -> None:
-    """Each goes on with its copy of a walk, or with calls of its own."""
+    """Each continues its copy of a walk, or makes its own calls."""
     result = forks.run(seed)
     assert result.passed, _told([result], "fork-seed")
 
 
-def test_a_seed_is_the_same_scenario_each_time() -> None:
-    """What a seed stands for depends on nothing else, so that it can be had again."""
+def test_a_seed_always_gives_the_same_scenario() -> None:
+    """A scenario depends on its seed alone, so that it can be repeated."""
     first, again = scenarios.run(101), scenarios.run(101)
     assert (str(first), first.injected, first.errors) == (str(again), again.injected, again.errors)
 
@@ -70,12 +70,12 @@ def test_a_seed_is_the_same_scenario_each_time() -> None:
         (lambda rows: rows[::-1], (0, 0, 0, 1)),
         (lambda rows: rows, (0, 0, 0, 0)),
     ],
-    ids=["lost", "repeated", "of no ledger", "out of order", "right"],
+    ids=["lost", "repeated", "unknown to the ledger", "out of order", "right"],
 )
-def test_the_oracle_sees_what_is_wrong(
+def test_the_oracle_detects_wrong_rows(
     spoil: Callable[[list[UsageEntry]], list[UsageEntry]], verdict: tuple[int, int, int, int]
 ) -> None:
-    """A row that is missing, one that comes twice, one that was never booked, or another order does not pass."""
+    """A missing row, a repeated row, a row that was never booked and a wrong order are each detected."""
     ledger = FakeVenice(20).ledger
     result = Result(cases.draw(7)[0])
     oracle.compare(result, spoil([UsageEntry.from_dict(row) for row in ledger]), ledger, ledger, changing=False)

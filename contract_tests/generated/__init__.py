@@ -1,1 +1,1 @@
-"""The generated package by itself."""
+"""Tests of the generated package on its own."""

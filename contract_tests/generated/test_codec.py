@@ -1,4 +1,4 @@
-"""The generated layer as a codec: exact, strict about what the contract promises, tolerant of what it does not."""
+"""The generated codec: exact, strict about documented fields, tolerant of undocumented ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_number_with_a_fraction_keeps_its_digits(text: str) -> None:
     ],
     ids=lambda content: repr(content[:20]),
 )
-def test_what_is_no_json_is_a_decode_error(content: bytes) -> None:
+def test_invalid_json_is_a_decode_error(content: bytes) -> None:
     with pytest.raises(DecodeError) as raised:
         codec.decode_json(content)
     assert raised.value.location == ""
@@ -97,7 +97,7 @@ def test_what_is_no_json_is_a_decode_error(content: bytes) -> None:
 
 
 @given(st.binary(max_size=40) | st.text(max_size=40).map(str.encode))
-def test_no_bytes_raise_anything_but_a_decode_error(content: bytes) -> None:
+def test_any_bytes_decode_or_raise_a_decode_error(content: bytes) -> None:
     with contextlib.suppress(DecodeError):
         codec.decode_json(content)
 
@@ -106,7 +106,7 @@ def test_no_bytes_raise_anything_but_a_decode_error(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["1e400", "1e31", "-1e31", "1e-101", "1" * 40, "1e999999"])
-def test_a_number_of_an_absurd_size_is_refused(text: str) -> None:
+def test_a_number_of_absurd_size_is_refused(text: str) -> None:
     with pytest.raises(DecodeError, match=r"amount: expected a number of a sane size"):
         UsageEntry.from_dict(_entry(amount=codec.decode_json(text.encode())))
 
@@ -119,7 +119,7 @@ def test_a_number_is_read_exactly(value: Any, expected: str) -> None:
 
 
 @pytest.mark.parametrize("value", [True, False, "1", None, [], {}, float("nan"), float("inf"), Decimal("NaN"), b"1"])
-def test_what_is_no_number_is_refused(value: Any) -> None:
+def test_other_values_are_refused_as_numbers(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^amount: expected a number"):
         UsageEntry.from_dict(_entry(amount=value))
 
@@ -133,7 +133,7 @@ def test_an_integer_may_be_written_with_a_fraction_of_zero(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [3.5, Decimal("3.5"), "3", True, [], 10**40, Decimal("1e40")])
-def test_what_is_no_integer_is_refused(value: Any) -> None:
+def test_other_values_are_refused_as_integers(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^inferenceDetails\.completionTokens: expected an integer"):
         UsageEntry.from_dict(_entry(inferenceDetails=_details(completionTokens=value)))
 
@@ -165,7 +165,7 @@ def test_a_time_is_read_as_an_instant_in_utc(text: str, expected: datetime) -> N
         *("0001-01-01T00:00:00+01:00", "2026-06-15T19:05:10+99:00", "0000-01-01T00:00:00Z"),
     ],
 )
-def test_what_names_no_instant_is_refused(text: str) -> None:
+def test_texts_that_are_no_instant_are_refused(text: str) -> None:
     with pytest.raises(DecodeError, match=r"^timestamp: expected a time"):
         UsageEntry.from_dict(_entry(timestamp=text))
 
@@ -189,20 +189,20 @@ def test_a_naive_datetime_is_never_sent() -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_a_time_survives_writing_and_reading(instant: datetime) -> None:
+def test_a_time_round_trips(instant: datetime) -> None:
     assert codec.parse_datetime(codec.format_datetime(instant)) == instant
 
 
 # ---------------------------------------------------------------- models
 
 
-def test_reading_and_writing_gives_back_what_was_sent() -> None:
+def test_a_page_round_trips() -> None:
     entry = _entry(inferenceDetails=_details(novel={"deep": [1]}), apiKeyId=None, another=[{"a": None}])
     page = {"data": [entry, _entry(apiKeyId="k")], "nextCursor": None, "extra": True}
     assert UsageHistoryPage.from_dict(page).to_dict() == page
 
 
-def test_what_was_read_is_not_touched() -> None:
+def test_reading_does_not_change_its_input() -> None:
     page = {"data": [_entry(inferenceDetails=_details())], "nextCursor": None}
     before = copy.deepcopy(page)
     UsageHistoryPage.from_dict(page)
@@ -210,7 +210,7 @@ def test_what_was_read_is_not_touched() -> None:
 
 
 @pytest.mark.parametrize("name", _entry())
-def test_a_missing_field_is_named(name: str) -> None:
+def test_the_error_names_a_missing_field(name: str) -> None:
     page = {"data": [_entry(), _without(_entry(), name)], "nextCursor": None}
     with pytest.raises(DecodeError) as raised:
         UsageHistoryPage.from_dict(page)
@@ -218,7 +218,7 @@ def test_a_missing_field_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sku", "notes", "currency", "timestamp", "amount", "units", "pricePerUnitUsd"])
-def test_a_null_where_none_is_allowed_is_named(name: str) -> None:
+def test_the_error_names_a_null_that_is_not_allowed(name: str) -> None:
     with pytest.raises(DecodeError) as raised:
         UsageEntry.from_dict(_entry(**{name: None}))
     assert raised.value.location == name
@@ -226,24 +226,24 @@ def test_a_null_where_none_is_allowed_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1, True])
-def test_what_is_no_object_is_refused(body: Any) -> None:
+def test_other_values_are_refused_as_objects(body: Any) -> None:
     with pytest.raises(DecodeError, match=r"^the body: expected an object, got "):
         UsageEntry.from_dict(body)
 
 
-def test_a_half_filled_nullable_object_is_refused() -> None:
+def test_an_incomplete_nullable_object_is_refused() -> None:
     with pytest.raises(DecodeError, match=r"^inferenceDetails\.promptTokens: missing$"):
         UsageEntry.from_dict(_entry(inferenceDetails=_without(_details(), "promptTokens")))
 
 
-def test_absent_and_null_are_told_apart() -> None:
+def test_absent_and_null_are_distinguished() -> None:
     assert UsageEntry.from_dict(_entry()).api_key_id is UNSET
     assert UsageEntry.from_dict(_entry(apiKeyId=None)).api_key_id is None
     assert "apiKeyId" not in UsageEntry.from_dict(_entry()).to_dict()
 
 
-def test_entries_are_values() -> None:
-    """Equal rows are equal and hash equally, whatever unknown fields they carry; nothing changes them."""
+def test_entries_compare_by_value_and_are_frozen() -> None:
+    """Equal rows are equal and have equal hashes, also with unknown fields; they cannot be changed."""
     one, two = UsageEntry.from_dict(_entry(x=[1])), UsageEntry.from_dict(_entry(x=[1]))
     assert one == two
     assert len({one, two, UsageEntry.from_dict(_entry(sku="other"))}) == 2
@@ -261,7 +261,7 @@ def test_a_page_survives_copying_and_pickling(copied: Callable[[Any], Any]) -> N
     assert isinstance(again.data[0].api_key_id, Unset)
 
 
-def test_the_names_in_a_daily_series_are_kept_and_their_amounts_exact() -> None:
+def test_a_daily_series_keeps_names_and_exact_amounts() -> None:
     point = DailySeriesPoint.from_dict({"date": 1705276800000, "date ": 1, "My key": Decimal("0.30")})
     assert point.date == 1705276800000
     assert point.additional_properties == {"date ": Decimal(1), "My key": Decimal("0.30")}
@@ -269,7 +269,7 @@ def test_the_names_in_a_daily_series_are_kept_and_their_amounts_exact() -> None:
         DailySeriesPoint.from_dict({"date": 1, "My key": "x"})
 
 
-def test_the_excerpt_in_a_problem_is_bounded() -> None:
+def test_the_excerpt_in_an_error_is_bounded() -> None:
     with pytest.raises(DecodeError) as raised:
         UsageEntry.from_dict(_entry(amount="x" * 10_000))
     assert len(raised.value.problem) < 130
@@ -279,7 +279,7 @@ def test_the_excerpt_in_a_problem_is_bounded() -> None:
 # ---------------------------------------------------------------- open enums
 
 
-def test_an_unknown_currency_is_its_text() -> None:
+def test_an_unknown_currency_is_kept_as_text() -> None:
     shells = Currency("SHELLS")
     assert shells == "SHELLS" == str(shells) == f"{shells}" == shells.value
     assert isinstance(shells, Currency)
@@ -289,35 +289,35 @@ def test_an_unknown_currency_is_its_text() -> None:
     assert "SHELLS" not in [member.value for member in Currency]
 
 
-def test_a_known_member_hashes_as_its_text_too() -> None:
+def test_a_known_currency_hashes_as_its_text() -> None:
     assert {SortOrder.ASC: 1}["asc"] == 1  # type: ignore[index]
     assert Currency("USD") is Currency.USD
 
 
 @pytest.mark.parametrize("value", [1, None, [], {}, True])
-def test_what_is_no_text_is_no_currency(value: Any) -> None:
+def test_other_values_are_refused_as_currencies(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^currency: expected a Currency"):
         UsageEntry.from_dict(_entry(currency=value))
 
 
-# ---------------------------------------------------------------- what no document names
+# ---------------------------------------------------------------- undocumented fields and values
 
 
 _DRIFTED = {"data": [_entry(currency="SHELLS", novel=1)], "nextCursor": None}
 
 
 def _told() -> list[tuple[str, str]]:
-    """Read a page with what no document names, and return what was told of it."""
+    """Read a page with undocumented fields and values, and return the notices about them."""
     told: list[tuple[str, str]] = []
     codec.read_with_notice(lambda *what: told.append(what), UsageHistoryPage.from_dict, _DRIFTED)
     return told
 
 
-def test_notice_is_given_of_unknown_fields_and_values() -> None:
+def test_unknown_fields_and_values_are_noticed() -> None:
     assert _told() == [("Currency value", "SHELLS"), ("field of UsageEntry", "novel")]
 
 
-def test_a_notice_ends_with_its_reading() -> None:
+def test_a_notice_callback_is_reset_after_reading() -> None:
     told = _told()
     UsageHistoryPage.from_dict(_DRIFTED)
     assert len(told) == 2
@@ -326,7 +326,7 @@ def test_a_notice_ends_with_its_reading() -> None:
     assert codec._notice.get() is codec._ignore
 
 
-def test_an_interrupt_at_any_instruction_leaves_no_notice_set() -> None:
+def test_an_interrupt_anywhere_leaves_no_notice_callback_set() -> None:
     interrupted = 0
     while _is_interrupted(interrupted):
         assert codec._notice.get() is codec._ignore, f"instruction {interrupted}"
@@ -335,7 +335,7 @@ def test_an_interrupt_at_any_instruction_leaves_no_notice_set() -> None:
 
 
 def _is_interrupted(position: int) -> bool:
-    """Read with a notice, and raise KeyboardInterrupt at one instruction of the codec; tell whether it has so many."""
+    """Read with a notice callback and a KeyboardInterrupt at one instruction; return whether it was reached."""
     reached = 0
 
     def trace(frame: Any, event: str, _: Any) -> Any:
@@ -364,14 +364,14 @@ def _is_interrupted(position: int) -> bool:
 
 
 @pytest.mark.parametrize("operation", _OPERATIONS)
-def test_what_is_not_given_is_not_sent(operation: Any) -> None:
+def test_omitted_parameters_are_not_sent(operation: Any) -> None:
     request = operation.build_request()
     assert request.get("params", {}) == {}
     assert request["method"] == "get"
     assert request["headers"] == {"Accept": "application/json"}
 
 
-def test_parameters_are_sent_as_the_contract_names_them() -> None:
+def test_parameters_are_sent_under_their_contract_names() -> None:
     request = get_billing_usage.build_request(
         currency=LegacyCurrency.VCU,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
@@ -404,13 +404,13 @@ def _parse(status_code: int, content: bytes = b"", headers: dict[str, str] | Non
 
 
 @pytest.mark.parametrize("name", ["Content-Type", "content-type", "CONTENT-TYPE"])
-def test_the_content_type_decides_in_any_spelling(name: str) -> None:
+def test_the_content_type_is_case_insensitive(name: str) -> None:
     assert _parse(200, _PAGE, {name: "Application/JSON; charset=utf-8"}) == UsageHistoryPage([], None)
     assert _parse(200, b"a,b\n", {name: "text/csv"}) == b"a,b\n"
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "text/html"}, {"content-type": "application/jsonl"}])
-def test_a_success_of_another_type_is_refused(headers: dict[str, str]) -> None:
+def test_a_success_of_another_content_type_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(DecodeError, match="expected application/json or text/csv, got"):
         _parse(200, _PAGE, headers)
 
@@ -432,11 +432,11 @@ def test_a_success_that_breaks_the_contract_is_refused(content: bytes) -> None:
         (500, b"\xff", None),
     ],
 )
-def test_an_error_is_what_its_body_says_or_none(status_code: int, content: bytes, expected: Any) -> None:
+def test_an_error_body_is_parsed_or_none(status_code: int, content: bytes, expected: Any) -> None:
     assert _parse(status_code, content, {"content-type": "text/html"}) == expected
 
 
-def test_an_error_body_is_written_back_as_it_came() -> None:
+def test_an_error_body_round_trips() -> None:
     body = {
         "error": {"message": "m", "param": None},
         "details": {"_errors": [], "a": {"_errors": ["b"]}},
@@ -457,7 +457,7 @@ def _client(status_code: int = 200, *, raises: bool = False) -> AuthenticatedCli
     return AuthenticatedClient(token="secret", httpx_args=arguments, raise_on_unexpected_status=raises)
 
 
-def test_the_token_is_sent_and_shown_in_no_repr() -> None:
+def test_the_token_is_sent_and_hidden_in_every_repr() -> None:
     client = _client()
     assert client.get_httpx_client().headers["Authorization"] == "Bearer secret"
     assert "secret" not in repr(client)
@@ -465,12 +465,12 @@ def test_the_token_is_sent_and_shown_in_no_repr() -> None:
     client.get_httpx_client().close()
 
 
-def test_the_server_is_the_one_of_the_contract() -> None:
+def test_the_base_url_is_that_of_the_contract() -> None:
     assert Client().base_url == AuthenticatedClient(token="secret").base_url == "https://api.venice.ai/api/v1"
     assert Client("https://venice.test").base_url == "https://venice.test"
 
 
-def test_a_client_with_a_token_is_a_client() -> None:
+def test_an_authenticated_client_is_a_client() -> None:
     client = AuthenticatedClient("https://venice.test", token="secret", headers={"a": "b"})
     assert isinstance(client.with_timeout(1), Client)
     assert isinstance(client.with_timeout(1), AuthenticatedClient)
@@ -479,7 +479,7 @@ def test_a_client_with_a_token_is_a_client() -> None:
         client.tokens = "secret"  # type: ignore[attr-defined]
 
 
-def test_the_errors_and_types_of_the_package_are_those_that_it_uses() -> None:
+def test_the_package_uses_its_exported_errors_and_types() -> None:
     with pytest.raises(errors.DecodeError):
         UsageEntry.from_dict({})
     assert UsageEntry.from_dict(_entry()).api_key_id is types.UNSET
@@ -487,19 +487,19 @@ def test_the_errors_and_types_of_the_package_are_those_that_it_uses() -> None:
         assert isinstance(get_billing_usage_history.sync_detailed(client=client), types.Response)
 
 
-def test_a_call_answers_with_any_status() -> None:
+def test_a_call_returns_any_status() -> None:
     with _client(522) as client:
         answer = get_billing_usage_history.sync_detailed(client=client)
     assert (answer.status_code, answer.parsed) == (522, None)
 
 
-def test_a_call_parses_what_it_is_answered() -> None:
+def test_a_call_parses_its_response() -> None:
     with _client() as client:
         assert get_billing_usage_history.sync(client=client, currency=HistoryCurrency.USD) == UsageHistoryPage([], None)
 
 
 @pytest.mark.anyio
-async def test_an_asynchronous_call_does_the_same() -> None:
+async def test_an_async_call_parses_its_response() -> None:
     async with _client() as client:
         assert await get_billing_usage_history.asyncio(client=client) == UsageHistoryPage([], None)
 
@@ -515,7 +515,7 @@ def test_only_an_undocumented_status_is_unexpected(*, status_code: int, raises: 
     assert pickle.loads(pickle.dumps(raised.value)).status_code == 522
 
 
-def test_each_client_it_makes_has_its_own_settings() -> None:
+def test_each_copy_of_a_client_has_its_own_settings() -> None:
     client = _client()
     assert client.with_timeout(1.5).timeout == 1.5
     assert client.with_cookies({"a": "b"}).cookies == {"a": "b"}

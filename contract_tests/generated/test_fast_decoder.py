@@ -1,4 +1,4 @@
-"""The fast ways of the decode path give what the careful ones give, to the digit and to the word of an error."""
+"""The fast decoders give the same values, digits and error messages as the careful ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TEXTS = st.recursive(
 
 
 def _answer(decode: Callable[[bytes], Any], content: bytes) -> str:
-    """Return a text that differs wherever two answers differ: in type, in digits, in the words of an error."""
+    """Return a text that differs wherever two results differ in type, in digits or in the error message."""
     try:
         return repr(decode(content))
     except DecodeError as error:
@@ -77,8 +77,8 @@ def _balance(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_what_is_read_is_what_would_be_constructed() -> None:
-    """An object that was read is of its class, with its repr, its hash and its equality; no draft is left over."""
+def test_decoded_objects_equal_constructed_ones() -> None:
+    """A decoded object has the class, repr, hash and equality of a constructed one, and is not a draft."""
     read = StandardError.from_dict({"error": "x"})
     assert type(read) is StandardError
     assert (repr(read), hash(read)) == (repr(StandardError("x")), hash(StandardError("x")))
@@ -91,11 +91,11 @@ def test_what_is_read_is_what_would_be_constructed() -> None:
         fast.next_cursor = None  # type: ignore[misc]
 
 
-def test_any_mapping_is_read() -> None:
+def test_from_dict_accepts_any_mapping() -> None:
     assert Balance.from_dict(ChainMap({"extra": 1}, _balance())) == Balance.from_dict(_balance(extra=1))
 
 
-def test_objects_without_unknown_fields_share_an_empty_dict_that_stays_empty() -> None:
+def test_objects_without_unknown_fields_share_a_frozen_empty_dict() -> None:
     entry = Balance.from_dict(_balance())
     changes: list[Callable[[dict[str, Any]], object]] = [
         lambda rest: rest.update(a=1),
@@ -112,10 +112,10 @@ def test_objects_without_unknown_fields_share_an_empty_dict_that_stays_empty() -
     assert pickle.loads(pickle.dumps(entry)) == entry
 
 
-def test_drift_is_found_in_every_corner_of_a_page(
+def test_drift_is_noticed_everywhere_in_a_page(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fields of the page, of one entry in many and of its details; a currency of one; each noted once."""
+    """Unknown fields of the page, of one entry among many and of its details, and an unknown currency: each once."""
     monkeypatch.setattr(_drift, "_noted", set())
     plain = {
         "amount": 1,
@@ -142,7 +142,7 @@ def test_drift_is_found_in_every_corner_of_a_page(
     ]
 
 
-def test_an_entry_made_by_hand_equals_the_one_that_was_read() -> None:
+def test_a_constructed_entry_equals_the_decoded_one() -> None:
     entry = UsageEntry.from_dict(
         {
             "amount": Decimal("-0.10"),
@@ -228,13 +228,13 @@ _PAGES = [
 ]
 
 
-def test_the_fast_way_reads_what_the_careful_one_reads() -> None:
-    """Whatever a page holds, both give the same objects to the digit, or the same words about the same field."""
+def test_the_fast_decoder_agrees_with_the_careful_one() -> None:
+    """For each page both give the same objects to the digit, or the same error message about the same field."""
     for content in _PAGES:
         assert _answer(_read_page, content) == _answer(_careful_page, content), content
 
 
-def test_a_page_that_is_plainly_as_documented_is_read_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_as_documented_uses_only_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders, "decode_json", lambda _: pytest.fail("decoded twice"))
     assert len(_read_page(_page({**_ENTRY, "currency": '"SHELLS"'})).data) == 2
     assert len(_read_page(_page({name: _ENTRY[name] for name in _ENTRY if name != "apiKeyId"})).data) == 2
@@ -259,7 +259,7 @@ _OTHER_BODIES = [
 
 
 @pytest.mark.parametrize(("model", "body"), _OTHER_BODIES)
-def test_other_bodies_are_read_alike(model: Any, body: dict[str, Any]) -> None:
-    """Also with what the fast way leaves to the careful one: days that hold amounts by free names."""
+def test_the_fast_decoder_agrees_on_other_bodies(model: Any, body: dict[str, Any]) -> None:
+    """Also for the days with free names, which the fast decoder leaves to the careful one."""
     content = to_json(body).encode()
     assert read_plain(model, content) == model.from_dict(codec.decode_json(content))

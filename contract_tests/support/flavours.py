@@ -1,4 +1,4 @@
-"""One face for both flavours of the client, so that a test is written once and proves both."""
+"""One interface to the sync and the async client, so that a test is written once and covers both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HISTORY, ORIGINAL = "/api/v1/billing/usage-history", "/api/v1/billing/usage"
 
 @frozen
 class Flavour:
-    """Sync or async."""
+    """The kind of client under test: sync or async."""
 
     name: str
 
@@ -33,7 +33,7 @@ class Flavour:
         return Face(fake.client(**options) if self.name == "sync" else fake.async_client(**options))
 
     def open(self, api_key: str, **options: Any) -> Face:
-        """Return a client of some server."""
+        """Return a client for any server."""
         return Face(
             VeniceBilling(api_key, **options) if self.name == "sync" else AsyncVeniceBilling(api_key, **options)
         )
@@ -45,12 +45,12 @@ class Flavour:
 
 @frozen
 class Face:
-    """A client of either flavour whose calls are awaited."""
+    """A sync or async client whose calls are all awaited."""
 
     client: Any
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method, and await it where that is due."""
+        """Call a method, and await the result of an async client."""
         result = getattr(self.client, method)(*args, **kwargs)
         return await result if inspect.isawaitable(result) else result
 
@@ -62,7 +62,7 @@ class Face:
 async def receive(
     walk: Any, count: int | None = None, *, pages: bool = False, into: list[Any] | None = None
 ) -> list[Any]:
-    """Return the entries (or pages) of a walk of either flavour, at most `count`, and leave it there."""
+    """Return at most `count` entries (or pages) of a sync or async walk, and then leave the walk."""
     received: list[Any] = [] if into is None else into
     if count == 0:
         return received
@@ -87,7 +87,7 @@ def files(folder: Path) -> list[str]:
 
 
 def as_wire(entries: Sequence[UsageEntry]) -> list[dict[str, Any]]:
-    """Return entries as the fake's ledger holds its rows."""
+    """Return entries in the form of the fake's ledger rows."""
     return [entry.to_dict() for entry in entries]
 
 
@@ -97,7 +97,7 @@ def row(timestamp: str, **fields: Any) -> Mapping[str, Any]:
 
 
 def timestamps(start: datetime, seconds: Sequence[float]) -> list[str]:
-    """Return instants so many seconds after `start`, as the wire spells them."""
+    """Return the instants `seconds` after `start` in the API's format: UTC, milliseconds, `Z`."""
     return [
         datetime.fromtimestamp(start.timestamp() + offset, UTC)
         .isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""A loopback server before another one: it passes on what it hears, with or without TLS, and keeps a record."""
+"""A loopback server in front of another one: it forwards and records the bytes, with or without TLS."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _POLL = 0.05
 
 
 class Front:
-    """Passes on each connection to a port on loopback; a context manager.
+    """Forwards each connection to a port on loopback; a context manager.
 
     Args:
-        port: Where the other server is.
-        tls: What to decrypt with; None to pass on what comes.
-        gather: Seconds for which to gather what the other server says before it is passed on in one piece.
+        port: The port of the other server.
+        tls: The TLS context to decrypt with; None to forward bytes unchanged.
+        gather: Seconds for which to collect bytes of the other server before forwarding them in one piece.
 
     Attributes:
-        heard: What clients have sent, as it came from the network; with TLS, decrypted.
-        connections: How many were made.
+        heard: The bytes that clients have sent, as received from the network; decrypted if `tls` is given.
+        connections: The number of connections accepted.
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None, *, gather: float = 0) -> None:

@@ -1,4 +1,4 @@
-"""A ledger of rows in memory, and walks through it driven by hand: shared by the tests of walks."""
+"""A ledger in memory and helpers that drive walks over it without I/O: shared by the tests of walks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row:
 
 
 class MemoryLedger:
-    """Pages of rows; `spoil` sees each page under the number of its request and may change it, or raise."""
+    """Pages of rows; `spoil` gets the request number and page, and returns a page or raises."""
 
     def __init__(self, rows: Iterable[Row], page_size: int = 3, spoil: Any = None) -> None:
         self.rows = sorted(rows, key=lambda row: row.at)
@@ -93,7 +93,7 @@ def batches(walk: Walk[Row]) -> Generator[Batch[Row], None, None]:
                 yield from batches(work_alone(step.windows))
             else:
                 assert isinstance(step, Batch)
-                assert step.rows, "an empty delivery is none"
+                assert step.rows, "a batch has rows"
                 yield step
 
 
@@ -102,7 +102,7 @@ def received(walk: Walk[Row]) -> list[Row]:
 
 
 def cut(walk: Walk[Row], count: int) -> tuple[list[Row], Position]:
-    """Receive `count` rows and return them, with the place where that leaves the walk."""
+    """Receive `count` rows, and return them with the position of the walk after them."""
     rows: list[Row] = []
     position = Position()
     with closing(batches(walk)) as steps:

@@ -1,4 +1,4 @@
-"""Mutations of the contract, each with what it means for a consumer: the table that differ and suite are tried on.
+"""Mutations of the contract and their severity for consumers: the test data of the contract diff and the suite.
 
 A mutation edits one place of the bundled contract. Places are written as the keys that lead to them, separated by
 spaces; a parameter is found in its list by its name.
@@ -21,7 +21,7 @@ Severity = Literal["breaking", "compatible", "cosmetic"]
 
 @frozen
 class Mutation:
-    """A named edit of the contract and its severity as `scripts/contract_diff.py` words it."""
+    """A named edit of the contract, and its severity in the words of `scripts/contract_diff.py`."""
 
     name: str
     severity: Severity
@@ -37,7 +37,7 @@ class Mutation:
 
 
 def put(place: str, value: Any) -> Edit:
-    """Set a value, whether or not there was one."""
+    """Set a value, whether or not the key exists."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -47,7 +47,7 @@ def put(place: str, value: Any) -> Edit:
 
 
 def drop(place: str) -> Edit:
-    """Take out a key, a parameter, or a value of a list."""
+    """Remove a key, a parameter, or a value of a list."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -57,7 +57,7 @@ def drop(place: str) -> Edit:
 
 
 def rename(place: str, name: str) -> Edit:
-    """Give a key another name, in its old position; a property stays required if it was."""
+    """Rename a key without moving it; a required property stays required."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -78,7 +78,7 @@ def append(place: str, *values: Any) -> Edit:
 
 
 def without(place: str, value: Any) -> Edit:
-    """Take a value out of a list, and with the last value the list: OpenAPI 3.0 knows no empty `required`."""
+    """Remove a value from a list, and an emptied list as well: OpenAPI 3.0 forbids an empty `required`."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -90,7 +90,7 @@ def without(place: str, value: Any) -> Edit:
 
 
 def reverse(place: str) -> Edit:
-    """Turn the order of a list or of an object's keys around."""
+    """Reverse the order of a list or of an object's keys."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -101,7 +101,7 @@ def reverse(place: str) -> Edit:
 
 
 def also(*edits: Edit) -> Edit:
-    """Do several edits that make up one change."""
+    """Combine several edits into one change."""
 
     def edit(document: Document) -> None:
         for each in edits:
@@ -111,12 +111,12 @@ def also(*edits: Edit) -> Edit:
 
 
 def gone(schema: str, name: str) -> Edit:
-    """Take a required property out of a schema altogether."""
+    """Remove a required property from a schema, also from its `required` list."""
     return also(drop(f"{schema} properties {name}"), without(f"{schema} required", name))
 
 
 def inline(place: str) -> Edit:
-    """Replace a reference by a copy of what it names."""
+    """Replace a reference by a copy of its target."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)
@@ -157,7 +157,7 @@ def rename_component(name: str, new: str) -> Edit:
 
 
 def move(place: str, target: str) -> Edit:
-    """Take a value from one place to another."""
+    """Move a value from one place to another."""
 
     def edit(document: Document) -> None:
         parent, key = _locate(document, place)

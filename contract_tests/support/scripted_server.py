@@ -1,4 +1,4 @@
-"""A loopback server that says exactly what a test scripts, byte by byte, and counts its connections."""
+"""A loopback server that sends exactly the bytes a test scripts, and counts its connections."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     import ssl
 
-# A script talks on one connection; its second argument waits some seconds, or tells it to stop.
+# A script serves one connection; its second argument waits some seconds, and returns True when the script must stop.
 Script = Callable[[socket.socket, Callable[[float], bool]], None]
 
-_POLL = 0.01  # seconds between two looks at whether to stop
+_POLL = 0.01  # seconds between two checks for the end of the test
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 
 def say(answer: bytes, *, slowly_from: int | None = None, pause: float = 0.05) -> Script:
-    """Return a script that sends an answer, one byte per `pause` from an offset on."""
+    """Return a script that sends a response; from the offset `slowly_from` on, one byte per `pause` seconds."""
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         start = len(answer) if slowly_from is None else slowly_from
@@ -34,7 +34,7 @@ def say(answer: bytes, *, slowly_from: int | None = None, pause: float = 0.05) -
 
 
 def stall_after(part: bytes) -> Script:
-    """Return a script that sends a part of an answer and then nothing, for as long as the peer is there."""
+    """Return a script that sends a part of a response and then nothing, until the peer disconnects."""
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         connection.sendall(part)
@@ -48,7 +48,7 @@ def stall_after(part: bytes) -> Script:
 
 
 def then_close(answer: bytes, pieces: int = 1) -> Script:
-    """Return a script that sends an answer in so many pieces, and closes the connection."""
+    """Return a script that sends a response in `pieces` pieces, and closes the connection."""
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
         size = max(1, -(-len(answer) // pieces))
@@ -62,7 +62,7 @@ def then_close(answer: bytes, pieces: int = 1) -> Script:
 
 @contextlib.contextmanager
 def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
-    """Yield a port whose queue of connections is full, so that a connect to it is never answered."""
+    """Yield a port whose backlog is full, so that connecting to it never completes."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server((host, port), backlog=0))
         for _ in range(4):
@@ -73,7 +73,7 @@ def never_accepting(host: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
 
 
 class ScriptedServer:
-    """Answers the nth request with the nth script, the last one for ever; a context manager."""
+    """Answers the nth request with the nth script, and later ones with the last script; a context manager."""
 
     def __init__(self, *scripts: Script, reads_requests: bool = True, tls: ssl.SSLContext | None = None) -> None:
         self._scripts = list(scripts)
@@ -99,7 +99,7 @@ class ScriptedServer:
         self._listener.close()
 
     def then(self, script: Script) -> None:
-        """Answer with this from now on."""
+        """Answer all further requests with this script."""
         self._scripts = [script]
 
     def _accept(self) -> None:
@@ -117,7 +117,7 @@ class ScriptedServer:
         if self._tls is not None:
             try:
                 connection = self._tls.wrap_socket(connection, server_side=True)
-            except OSError:  # the peer does not trust us
+            except OSError:  # the client does not trust this server's certificate
                 connection.close()
                 return
         with connection, contextlib.suppress(OSError):
@@ -135,7 +135,7 @@ class ScriptedServer:
 
 
 def _read_request(connection: socket.socket, wait: Callable[[float], bool]) -> bytes:
-    """Read a request without a body; nothing where the peer has gone."""
+    """Read a request without a body; return nothing if the peer has disconnected."""
     received = b""
     connection.settimeout(_POLL)
     while not received.endswith(b"\r\n\r\n"):
