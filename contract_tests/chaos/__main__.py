@@ -86,7 +86,7 @@ def _run_all(kind: Kind, first: int, count: int) -> bool:
         result = kind.run(seed)
         done.append(result)
         if not result.passed:
-            print(f"{result}\n  once more: {REPLAY} --{kind.replay} {seed}", flush=True)
+            print(f"{result}\n  to repeat: {REPLAY} --{kind.replay} {seed}", flush=True)
     print(report(done, time.monotonic() - started), flush=True)
     return all(result.passed for result in done)
 

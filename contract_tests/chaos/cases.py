@@ -86,7 +86,7 @@ class Result:
 
 
 def draw(seed: int, *, over_sockets: bool = False) -> tuple[Case, FakeVenice, FaultSchedule]:
-    """Return the case, the account and the faults of a seed; over sockets with short deadlines: hangs take real time."""
+    """Return the case, account and faults of a seed; over sockets with short deadlines, since hangs take real time."""
     rng = random.Random(seed)
     kind = rng.choice(sorted(ledgers.KINDS))
     rows = ledgers.make(kind, rng, NOW)
@@ -174,11 +174,11 @@ def report(results: Iterable[Result], seconds: float) -> str:
         f"rows delivered: {sum(result.rows for result in results)}",
         f"faults injected: {injected.total()}",
         *(f"  {count:6} {name}" for name, count in injected.most_common()),
-        f"errors raised, and gone on from: {errors.total()}",
+        f"errors raised and recovered from: {errors.total()}",
         *(f"  {count:6} {name}" for name, count in errors.most_common()),
         f"rows lost: {sum(result.lost for result in results)}",
         f"rows repeated: {sum(result.repeated for result in results)}",
-        f"rows that no ledger has: {sum(result.strange for result in results)}",
+        f"rows unknown to the ledger: {sum(result.strange for result in results)}",
         f"foreign exceptions: {sum(len(result.foreign) for result in results)}",
         *([f"worst deadline overshoot: {worst:.3f} s"] if worst else []),
         f"scenarios failed: {sum(not result.passed for result in results)}",

@@ -125,7 +125,7 @@ class Scenario:
         yield self._kept
 
     def hopeless(self, rows: list[ledgers.Row]) -> bool:
-        """Whether no query can be answered: the account hangs on empty results, and has no rows for wider queries either.
+        """Whether the account cannot answer: it hangs on empty results, and has no rows for wider queries either.
 
         An empty range of an account with charges is not hopeless, since wider queries show that the range is empty. But
         in a CSV without a currency column, charges of other currencies show nothing.

@@ -21,7 +21,7 @@ _CHUNK = 30
 
 
 def _told(failed: list[Result], option: str) -> str:
-    return "\n".join(f"{result}\n  once more: {REPLAY} --{option} {result.case.seed}" for result in failed)
+    return "\n".join(f"{result}\n  to repeat: {REPLAY} --{option} {result.case.seed}" for result in failed)
 
 
 @pytest.mark.parametrize("first", range(0, 240, _CHUNK))
@@ -43,7 +43,7 @@ def test_a_server_without_progress_soon_causes_an_error(first: int) -> None:
     """The error has a checkpoint that yields exactly the rest, once the server makes progress again."""
     failed = [result for seed in range(first, first + 10) if not (result := stuck.run(seed)).passed]
     assert not failed, "\n".join(
-        f"{result}\n  once more: {REPLAY} --stuck-seed {result.case.seed}" for result in failed
+        f"{result}\n  to repeat: {REPLAY} --stuck-seed {result.case.seed}" for result in failed
     )
 
 

@@ -308,7 +308,7 @@ def test_a_bug_in_a_transport_is_not_hidden() -> None:
         client.get_balance()
 
 
-async def test_a_cancelled_call_is_cancelled_at_once_and_leaves_the_client_usable() -> None:
+async def test_a_cancelled_call_ends_at_once_and_the_client_stays_usable() -> None:
     entered = anyio.Event()
 
     async def handle(request: httpx.Request) -> httpx.Response:

@@ -198,7 +198,7 @@ def export(client: VeniceBilling, target: Path) -> object:
 
 @pytest.mark.parametrize("how", ["trace", "profile"])
 @pytest.mark.parametrize("read", [read_all, read_some, leave_early, read_backwards, export])
-def test_an_interrupt_of_a_concurrent_walk_propagates_and_leaves_no_thread(
+def test_an_interrupt_of_a_concurrent_walk_leaves_no_thread(
     read: Callable[[VeniceBilling, Path], object], how: str, tmp_path: Path
 ) -> None:
     fake = FakeVenice(60, now=NOW)
