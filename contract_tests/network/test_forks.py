@@ -73,7 +73,7 @@ print(sorted({mine, *answers(pipes)}))
 _HELD = (
     _START
     + """
-# Threads call while the process is forked again and again: whatever lock they hold then, no child has them.
+# Threads make calls while the process forks repeatedly: any lock they hold at a fork has no owner in the child.
 ask(10)
 stop = threading.Event()
 wrong = []
@@ -118,7 +118,7 @@ print(*answers([child(lambda: outcome([20]))]))
 _WALK = (
     _START
     + """
-# A walk that was begun is gone on with on both sides.
+# Parent and child both continue a started walk.
 walk = iter(client.iter_usage_history(page_size=50))
 first = [next(walk) for _ in range(75)]
 def rest():

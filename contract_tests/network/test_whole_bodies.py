@@ -171,7 +171,8 @@ except VeniceError as error:
 print(said, memory("VmHWM") - before)
 """
 _FEW = b'{"data":[],"nextCursor":null,'
-_WIDE = _FEW + rb'"y":"' + "\U0001f600".encode() + rb'","z":"\ud800",'  # four bytes a character, and the slow decoder
+# Four bytes per character, and a lone surrogate, which needs the slow decoder.
+_WIDE = _FEW + rb'"y":"' + "\U0001f600".encode() + rb'","z":"\ud800",'
 _HOSTILE_JSON = {
     "empty lists": (b"[", b"[],"),
     "empty objects": (b"[", b"{},"),

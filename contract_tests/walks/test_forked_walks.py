@@ -25,7 +25,7 @@ from venice_billing.testing import FakeVenice
 where, order = sys.argv[1:]
 parent = os.getpid()
 armed, held, go_on = threading.Event(), threading.Event(), threading.Event()
-gate = threading.Lock()  # held by the one that forks: so no thread holds a lock of the fake then
+gate = threading.Lock()  # held while forking, so that no thread holds a lock of the fake at that moment
 
 
 def hold():
@@ -72,7 +72,7 @@ def handle(request):
         return httpx.Response(response.status_code, headers=response.headers, content=response.read())
 
 
-if where == "reading":  # in the midst of the steps of a window
+if where == "reading":  # between the steps of a window
     _call._read = holding(_call._read)
 if where == "recording":  # with the lock of the workers
     _windows.Windows.record = holding(_windows.Windows.record)
@@ -122,7 +122,7 @@ while time.monotonic() < until and not (workers_are_idle() and a_page_is_waiting
     if not plans[0]._busy:
         received += next(walk)
 armed.set()
-received += next(walk)  # what is taken makes room to read ahead
+received += next(walk)  # each page taken makes room to read ahead
 while a_page_is_waiting() and not held.wait(1):
     received += next(walk)
 held.wait(60)

@@ -196,16 +196,18 @@ def test_waits_for_requests_of_the_same_client_keep_the_concurrency(
     assert waits
 
 
-@pytest.mark.parametrize("mishap", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
-def test_an_exception_in_a_worker_is_raised_in_the_consumer(windows: Windows[Row], mishap: type[BaseException]) -> None:
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, ZeroDivisionError])
+def test_an_exception_in_a_worker_is_raised_in_the_consumer(
+    windows: Windows[Row], exception: type[BaseException]
+) -> None:
     def fail(*_: object) -> Outcome:
-        raise mishap
+        raise exception
 
     def read() -> None:
         for _ in work_in_threads(windows, Network(fail).perform):
             pass
 
-    with pytest.raises(mishap):
+    with pytest.raises(exception):
         read()
     wait_for(worker_threads())
 

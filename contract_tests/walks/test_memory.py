@@ -35,7 +35,7 @@ async def _each(walk: Any) -> AsyncIterator[None]:
 async def test_a_delivered_page_is_dropped_before_the_next_is_fetched(fake: FakeVenice, face: Face) -> None:
     held: list[int] = []
     before = _entries()
-    fake.quirks.faults = lambda _: held.append(_entries() - before)  # asked at each request; injects nothing
+    fake.quirks.faults = lambda _: held.append(_entries() - before)  # called at each request; injects nothing
     entries = 0
     async for _ in _each(face.client.iter_usage_history(page_size=100)):
         entries += 1
