@@ -217,9 +217,3 @@ async def test_a_target_that_cannot_be_is_refused_before_anything_is_sent(
             "export_usage_csv", str(tmp_path / path) if isinstance(path, str) and path.strip() else path
         )
     assert not fake.requests
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 250])
-def test_a_name_too_long_for_the_file_system_is_a_clear_error(fake: FakeVenice, tmp_path: Path, name: str) -> None:
-    with fake.client() as client, pytest.raises(ExportError, match="too long"):
-        client.export_usage_csv(tmp_path / name)
