@@ -51,11 +51,8 @@ def test_an_argument_that_makes_no_sense_is_refused(arguments: Any, kind: type[E
         ({"timestamp": AT, "amount": -0.1}, TypeError, "a row's amount must be .*; got -0.1"),
         ({"timestamp": AT, "amount": "one"}, ValueError, "a row's amount must be .*; got 'one'"),
         ({"timestamp": AT, "units": Decimal("NaN")}, ValueError, "a row's units must be a finite .*; got Decimal"),
-        ({"timestamp": AT, "currency": None}, TypeError, "a row's currency must be a text; got None"),
-        ({"timestamp": AT, "notes": b"x"}, TypeError, "a row's notes must be a text; got b'x'"),
+        ({"timestamp": AT, "notes": b"x"}, TypeError, "a row's notes must be a text, an int, .*; got b'x'"),
         ({"timestamp": AT, "notes": "half \ud83d"}, ValueError, "a row's notes must be text that UTF-8"),
-        ({"timestamp": AT, "apiKeyId": 5}, TypeError, "a row's apiKeyId must be a text, or None; got 5"),
-        ({"timestamp": AT, "inferenceDetails": "x"}, TypeError, "a row's inferenceDetails must be a dict"),
         (
             {"timestamp": AT, "inferenceDetails": {"promptTokens": 0.5}},
             TypeError,
