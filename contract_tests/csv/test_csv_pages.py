@@ -89,7 +89,7 @@ def test_lost_bytes_are_detected_or_leave_records_in_order(cut: tuple[int, int],
     assert all(before <= after for before, after in pairwise(seen))
 
 
-ASCENDING = [
+IN_ORDER = [
     ("2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.001Z"),
     ("2026-09-01T10:00:00.5Z", "2026-09-01T10:00:00.51Z", "2026-09-01T10:00:01Z"),
     ("2026-09-01T10:00:00Z", "2026-09-01T10:00:00.5Z", "2026-09-01T10:00:01Z"),
@@ -97,7 +97,7 @@ ASCENDING = [
     ("2026-09-01T10:00:00+09:00", "2026-09-01T09:00:00+01:00", "2026-09-01T09:00:00+00:00"),
     ("2026-09-01T23:59:59.999999Z", "2026-09-02T00:00:00.000000Z", "2027-01-01T00:00:00.000000Z"),
 ]
-DESCENDING = [
+OUT_OF_ORDER = [
     ("2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.002Z", "2026-09-01T10:00:00.001Z"),
     ("2026-09-01T10:00:00.001Z", "2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.002Z"),
     ("2026-09-01T10:00:00.5Z", "2026-09-01T10:00:00Z", "2026-09-01T10:00:01Z"),
@@ -108,14 +108,14 @@ DESCENDING = [
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("times", ASCENDING, ids=str)
+@pytest.mark.parametrize("times", IN_ORDER, ids=str)
 def test_records_in_order_are_accepted(times: tuple[str, ...], index: int) -> None:
     check(header(index) + records(*times, index=index))
     check(header(index).replace(b"timestamp", b'"timestamp"') + records(*(f'"{time}"' for time in times), index=index))
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("times", DESCENDING, ids=str)
+@pytest.mark.parametrize("times", OUT_OF_ORDER, ids=str)
 def test_records_out_of_order_break_the_contract(times: tuple[str, ...], index: int) -> None:
     """Also where the texts ascend but the times do not, as with other offsets or other numbers of digits."""
     for quote in ("", '"'):

@@ -53,9 +53,9 @@ def partial(folder: Path) -> Path:
 @pytest.mark.parametrize("page_size", [10, 77, None])
 async def test_the_pages_become_one_document(fake: FakeVenice, face: Face, target: Path, page_size: int | None) -> None:
     result = await face.call("export_usage_csv", target, page_size=page_size)
-    truth = as_one_page(fake)
-    assert target.read_bytes() == truth
-    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(truth), started_at=NOW)
+    expected = as_one_page(fake)
+    assert target.read_bytes() == expected
+    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(expected), started_at=NOW)
     assert files(target.parent) == ["usage.csv"]
     assert stat.S_IMODE(target.stat().st_mode) == 0o600, "a bill is private to its owner"
 
@@ -93,10 +93,10 @@ async def test_layouts_of_pages(fake: FakeVenice, face: Face, target: Path, layo
     """The file has no byte order mark, one header, and the document's line break after every page."""
     fake.quirks.csv_layouts = [layout]
     result = await face.call("export_usage_csv", target, page_size=20)
-    truth = take_apart(as_one_page(fake))
+    expected = take_apart(as_one_page(fake))
     newline = layout.line_break.encode()
-    assert target.read_bytes() == truth.header + newline + b"".join(
-        record if record.endswith(b"\n") else record + newline for record in truth.records
+    assert target.read_bytes() == expected.header + newline + b"".join(
+        record if record.endswith(b"\n") else record + newline for record in expected.records
     )
     assert result.rows == 300
 
@@ -187,7 +187,7 @@ class SmallDisk(io.FileIO):
 async def test_full_disk_is_raised_and_the_same_call_resumes(
     fake: FakeVenice, face: Face, target: Path, room: int
 ) -> None:
-    """At whatever byte the disk is full: the incomplete last page is cut off, and fetched again."""
+    """The disk may be full at any byte: the incomplete last page is cut off, and fetched again."""
     opened = _files.open_own
 
     def on_small_disk(path: Path, *, locked: bool = False) -> io.FileIO:

@@ -1,4 +1,4 @@
-"""An export writes only its own files: any other file at their paths is refused and left unchanged."""
+"""An export writes only its own files: anything else at their paths is refused and left unchanged."""
 
 from __future__ import annotations
 
@@ -126,20 +126,20 @@ async def test_new_partial_is_created_exclusively(
     opened, victim = os.open, tmp_path / "victim"
     victim.write_bytes(FOREIGN)
 
-    def a_moment_too_late(path: Any, flags: int, *mode: int) -> int:
+    def create_a_link_first(path: Any, flags: int, *mode: int) -> int:
         if str(path) == str(beside) and not beside.is_symlink():
             beside.symlink_to(victim)
         return opened(path, flags, *mode)
 
-    monkeypatch.setattr(os, "open", a_moment_too_late)
+    monkeypatch.setattr(os, "open", create_a_link_first)
     with pytest.raises(ExportError, match="not a partial export of yours"):
         await face.call("export_usage_csv", folder / "usage.csv")
     assert victim.read_bytes() == FOREIGN
 
 
-@pytest.mark.parametrize("with_another_in_its_place", [False, True])
+@pytest.mark.parametrize("is_replaced", [False, True])
 async def test_replaced_partial_never_becomes_the_target(
-    fake: FakeVenice, flavour: Flavour, folder: Path, *, with_another_in_its_place: bool
+    fake: FakeVenice, flavour: Flavour, folder: Path, *, is_replaced: bool
 ) -> None:
     target = folder / "usage.csv"
 
@@ -147,14 +147,14 @@ async def test_replaced_partial_never_becomes_the_target(
         if request.number == 3:
             (partial,) = folder.glob("*.partial")
             partial.unlink()
-            if with_another_in_its_place:
+            if is_replaced:
                 partial.write_bytes(FOREIGN)
 
     fake.quirks.faults = meanwhile
     with pytest.raises(ExportError, match="removed or replaced"):
         await flavour.connect(fake).call("export_usage_csv", target, page_size=10)
     assert not target.exists()
-    assert [path.read_bytes() for path in folder.glob("*.partial")] == [FOREIGN] * with_another_in_its_place
+    assert [path.read_bytes() for path in folder.glob("*.partial")] == [FOREIGN] * is_replaced
 
 
 def test_export_gives_up_on_a_file_that_is_replaced_repeatedly(

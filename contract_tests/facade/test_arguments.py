@@ -52,7 +52,7 @@ OF_WALKS = ("iter_usage", "iter_usage_history")
 OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 
 # The methods, a parameter, values that they refuse, and what the error says is allowed.
-ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
+REFUSED_VALUES: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
     (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200", 10**5000), "from 1 to 500"),
     (("get_usage",), "page", (0, -3, 1.5, False, 10**5000), "at least 1"),
     (("get_usage",), "currency", ("EUR", "usd", "", 1), "'VCU'"),
@@ -73,7 +73,7 @@ ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
 ]
 # Arguments that are refused because another argument is given, or is missing.
 DAYS = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
-TOGETHER: list[tuple[str, dict[str, Any], str, str]] = [
+REFUSED_COMBINATIONS: list[tuple[str, dict[str, Any], str, str]] = [
     ("get_usage_analytics", {"start_date": "2026-09-01"}, "end_date", "together with start_date"),
     ("get_usage_analytics", {"end_date": "2026-09-01"}, "start_date", "together with end_date"),
     ("get_usage_analytics", {"lookback": "7d", **DAYS}, "lookback", "left out beside"),
@@ -97,11 +97,11 @@ def name_of(case: tuple[str, dict[str, Any], str, str]) -> str:
 REFUSALS = [
     *(
         (method, {name: value}, name, text)
-        for methods, name, values, text in ALONE
+        for methods, name, values, text in REFUSED_VALUES
         for method in methods
         for value in values
     ),
-    *TOGETHER,
+    *REFUSED_COMBINATIONS,
     *(
         (method, {f"start_{of}": start, f"end_{of}": end}, f"start_{of}", f"earlier than end_{of}")
         for method, of in (

@@ -36,7 +36,7 @@ def test_successes_use_no_budget() -> None:
         budget.settle(ticket, 0.0, failed=False)
 
 
-def test_after_15_failures_a_request_waits_for_the_first_to_age() -> None:
+def test_request_waits_while_15_failures_are_recent() -> None:
     budget = FailureBudget()
     fail(budget, *map(float, range(FAILURES)))
     ticket, late = Ticket(), Ticket()
@@ -47,7 +47,7 @@ def test_after_15_failures_a_request_waits_for_the_first_to_age() -> None:
 
 
 def test_requests_under_way_count_as_failures() -> None:
-    """All requests under way may fail together, and then waiting would come too late."""
+    """All requests under way may fail together, and then it would be too late to wait."""
     budget = FailureBudget()
     under_way = [Ticket() for _ in range(FAILURES)]
     assert [budget.admit(ticket, 0.0) for ticket in under_way] == [0.0] * FAILURES
@@ -121,7 +121,7 @@ def run_all(threads: list[threading.Thread]) -> None:
 
 
 def test_requests_are_admitted_in_the_order_of_arrival() -> None:
-    """No matter how often later requests ask, and which new ones arrive when there is room."""
+    """No matter how often later requests ask again, or whether new requests arrive when there is room."""
     budget = FailureBudget()
     busy = [Ticket() for _ in range(FAILURES)]
     assert [budget.admit(ticket, 0.0) for ticket in busy] == [0.0] * FAILURES

@@ -125,12 +125,12 @@ async def test_rejected_cursor_raises_cursor_rejected_error(face: Face) -> None:
 @pytest.mark.parametrize("page_size", [10, 37, 1000, None])
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_walks_deliver_the_ledger(fake: FakeVenice, face: Face, order: str, page_size: int | None) -> None:
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     for method in ("iter_usage", "iter_usage_history"):
         walk = getattr(face.client, method)(sort_order=order, page_size=page_size)
-        assert as_wire(await receive(walk)) == truth
+        assert as_wire(await receive(walk)) == expected
         pages = await receive(walk, pages=True)
-        assert as_wire([entry for page in pages for entry in page]) == truth
+        assert as_wire([entry for page in pages for entry in page]) == expected
         assert all(0 < len(page) <= (page_size or 1000) for page in pages)
 
 
@@ -140,14 +140,14 @@ async def test_default_orders_of_both_walks(fake: FakeVenice, face: Face) -> Non
 
 
 async def test_filters_of_walks(fake: FakeVenice, face: Face) -> None:
-    truth = fake.rows(currency="DIEM", start=MONTH["start"], end=MONTH["end"])
-    assert truth
+    expected = fake.rows(currency="DIEM", start=MONTH["start"], end=MONTH["end"])
+    assert expected
     history = face.client.iter_usage_history(
         currency="DIEM", start_timestamp="2026-09-01", end_timestamp="2026-10-01", page_size=20
     )
-    assert as_wire(await receive(history)) == truth
+    assert as_wire(await receive(history)) == expected
     usage = face.client.iter_usage(currency="DIEM", start_date="2026-09-01", end_date="2026-10-01", max_items=7)
-    assert as_wire(await receive(usage)) == truth[::-1][:7]
+    assert as_wire(await receive(usage)) == expected[::-1][:7]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -156,16 +156,16 @@ async def test_checkpoint_resumes_with_exactly_the_rest(
     fake: FakeVenice, flavour: Flavour, order: str, count: int
 ) -> None:
     """In another client, with another page size, after every cursor of the first client has expired."""
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     walk = flavour.connect(fake).client.iter_usage_history(sort_order=order, page_size=100)
-    assert as_wire(await receive(walk, count)) == truth[:count]
+    assert as_wire(await receive(walk, count)) == expected[:count]
     checkpoint = walk.checkpoint
     fake.quirks.cursor_lives_seconds = 0.0
     fake.clock.advance(3600)
     fake.quirks.cursor_lives_seconds = None
     other = flavour.connect(fake).client
     for method in (other.iter_usage_history, other.iter_usage):
-        assert as_wire(await receive(method(checkpoint=checkpoint, page_size=70))) == truth[count:]
+        assert as_wire(await receive(method(checkpoint=checkpoint, page_size=70))) == expected[count:]
 
 
 async def test_a_checkpoint_after_max_items_and_by_pages(fake: FakeVenice, face: Face) -> None:
@@ -180,7 +180,7 @@ async def test_a_checkpoint_after_max_items_and_by_pages(fake: FakeVenice, face:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_an_error_in_a_walk_carries_the_checkpoint(fake: FakeVenice, face: Face, order: str) -> None:
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     fake.quirks.faults = lambda request: faults.status(402) if request.number == 4 else None
     walk = face.client.iter_usage_history(sort_order=order, page_size=50)
     received: list[Any] = []
@@ -188,7 +188,7 @@ async def test_an_error_in_a_walk_carries_the_checkpoint(fake: FakeVenice, face:
         await receive(walk, into=received)
     assert caught.value.checkpoint == walk.checkpoint
     rest = await receive(face.client.iter_usage_history(checkpoint=caught.value.checkpoint))
-    assert as_wire(received + rest) == truth
+    assert as_wire(received + rest) == expected
 
 
 async def test_each_iteration_starts_its_own_walk(fake: FakeVenice) -> None:
@@ -245,8 +245,8 @@ async def test_slow_local_clock_loses_no_charge(fake: FakeVenice, flavour: Flavo
 async def test_missing_history_falls_back_to_the_original_ledger(flavour: Flavour, order: str) -> None:
     fake = FakeVenice(500, now=NOW, original="alive", history=False)
     face = flavour.connect(fake)
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
-    assert as_wire(await receive(face.client.iter_usage(sort_order=order, page_size=100))) == truth
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
+    assert as_wire(await receive(face.client.iter_usage(sort_order=order, page_size=100))) == expected
     assert {request.path for request in fake.requests[1:]} == {ORIGINAL}
     with pytest.raises(NotFoundError):
         await receive(face.client.iter_usage_history())
@@ -276,11 +276,11 @@ async def test_error_has_a_checkpoint_when_both_ledgers_are_gone(flavour: Flavou
 async def test_new_usage_does_not_shift_a_walk_of_the_original_ledger(flavour: Flavour, order: str) -> None:
     """Charges booked behind the walk shift the pages; the walk still delivers each earlier charge exactly once."""
     fake = FakeVenice(300, now=NOW, original="alive", history=False)
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     (passed,) = timestamps(NOW, [-3600 if order == "desc" else -89 * 86_400])
     fake.quirks.arrivals = lambda seen: [row(passed)] if seen.number > 2 else []
     client = flavour.connect(fake).client
-    assert as_wire(await receive(client.iter_usage(sort_order=order, page_size=40))) == truth
+    assert as_wire(await receive(client.iter_usage(sort_order=order, page_size=40))) == expected
     assert len(fake.ledger) > 305
 
 
@@ -295,15 +295,15 @@ async def test_hanging_narrow_window_is_requested_as_part_of_a_day(
     face = flavour.connect(fake)
     until = f"2026-11-01T{end}:00Z" if end else None
     page = await face.call("get_usage_history", format=format_, start_timestamp=NOW, end_timestamp=until, page_size=50)
-    truth = fake.rows(start=NOW, end=until)
+    expected = fake.rows(start=NOW, end=until)
     assert page.next_cursor is None
     if format_ == "json":
-        assert as_wire(page.data) == truth
+        assert as_wire(page.data) == expected
     else:
-        assert records(page) == len(truth)
+        assert records(page) == len(expected)
     assert fake.clock.time() - now.timestamp() < 12, "one deadline, and an answer"
     walk = face.client.iter_usage_history(start_timestamp=NOW, end_timestamp=until)
-    assert as_wire(await receive(walk)) == truth
+    assert as_wire(await receive(walk)) == expected
 
 
 async def test_a_widened_csv_page_keeps_its_records_apart(flavour: Flavour) -> None:

@@ -75,7 +75,7 @@ def test_constructor_error_hides_key_and_environment(
     assert KEY not in str(pickle.loads(pickle.dumps(caught.value)))
 
 
-def test_half_made_client_in_a_traceback_has_a_repr(flavour: Flavour) -> None:
+def test_client_whose_constructor_failed_has_a_repr(flavour: Flavour) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         flavour.open(KEY, timeout=-1)
     selves = [variables.get("self") for _, variables in _frames(caught.value.__traceback__)]

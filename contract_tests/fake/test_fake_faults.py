@@ -100,7 +100,7 @@ def test_a_body_without_a_length_is_whole(fake: FakeVenice, connect: Connect) ->
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_body_cut_between_records_looks_whole(fake: FakeVenice, connect: Connect, *, packed: bool) -> None:
-    """No library can detect it: a CSV page cut there is still a CSV page. A cut JSON page is no JSON."""
+    """No library can detect the cut of a CSV page: the rest is a CSV page too. A cut JSON page is no JSON."""
     fake.quirks.gzip = packed
     fake.quirks.faults = [None, faults.cut_at_record(), faults.cut_at_record(), faults.cut_at_record(0)]
     client = connect(fake)

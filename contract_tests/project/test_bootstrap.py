@@ -1,4 +1,4 @@
-"""`scripts/_bootstrap.sh` makes .venv once, in its own folder, with any exported variables and beside other runs."""
+"""`scripts/_bootstrap.sh` makes .venv once, in its own folder, with any exported variables and during other runs."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ TEXT = README.read_text("utf-8")
 
 
 def visible_files() -> list[str]:
-    """Return the files in the folder of the repository, except caches, which other tests create meanwhile."""
+    """Return the files in this folder, except caches, which other tests may create at the same time."""
     return sorted(path.name for path in ROOT.iterdir() if not path.name.startswith((".", "__")))
 
 
@@ -37,7 +37,7 @@ def test_the_tour_runs_as_written(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_tour_runs_without_the_source_tree(tmp_path: Path) -> None:
-    """The package session runs the tour on the built wheel so: the tour needs only its program and the README."""
+    """The package session runs the tour with the built wheel: it needs only the program and the README."""
     (tmp_path / "tour.py").write_bytes((ROOT / "scripts" / "tour.py").read_bytes())
     (tmp_path / "README.md").write_text("Before\n\n```python\nprint(6 * 7)\n```\n\nAfter\n")
     run = subprocess.run(
