@@ -1,4 +1,4 @@
-"""An export that is cut short anywhere, by a crash, a full disk or another export, is finished to the same bytes."""
+"""An export interrupted anywhere, by a crash, a full disk or another export, is completed to the same bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from venice_billing.testing import CsvLayout, FakeVenice, Quirks, faults
 if TYPE_CHECKING:
     from pathlib import Path
 
-resource = pytest.importorskip("resource", reason="kills and limits as Unix has them")
+resource = pytest.importorskip("resource", reason="needs the signals and resource limits of Unix")
 pytestmark = pytest.mark.anyio
 _PAGE: dict[str, Any] = {"page_size": 10}
 
@@ -28,22 +28,22 @@ def fake() -> FakeVenice:
     return FakeVenice(60, seed=3, now=NOW)
 
 
-def test_a_killed_process_leaves_a_partial_that_the_next_one_finishes_to_the_same_bytes(tmp_path: Path) -> None:
-    """SIGKILL at random moments; the file itself is the old one until it is whole."""
+def test_export_after_sigkill_completes_to_the_same_bytes(tmp_path: Path) -> None:
+    """SIGKILL at random moments; the target keeps its old content until the new file is complete."""
     killed = crash.kill_and_finish(tmp_path, 8, seed=1)
     assert (killed.kills, killed.different) == (8, 0)
     assert killed.in_the_middle >= 3, "the kills came too early or too late to prove anything"
 
 
 @pytest.mark.parametrize("ending", [".partial", ".progress"])
-def test_whatever_is_left_of_a_file_the_export_is_finished_to_the_same_bytes(
+def test_export_completes_after_truncation_at_any_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    """Whichever byte was the last to reach the disk: in the header, in quotes, between CR and LF, among twins.
+    """The last byte on disk may be in the header, in quotes, between CR and LF, or among identical records.
 
-    The rows of before are kept if none of the bytes that were spoken of is missing, and never else.
+    The rows written before are kept if and only if neither the progress line nor any byte it covers is missing.
     """
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # most of the time, and nothing to do with what is proven
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # takes most of the time, and does not affect this test
     fake, target = account_with_traps(), tmp_path / "usage.csv"
     left = left_by_a_cut(tmp_path, fake)
     (name,) = (name for name in left if name.endswith(ending))
@@ -58,8 +58,8 @@ def test_whatever_is_left_of_a_file_the_export_is_finished_to_the_same_bytes(
 
 
 @pytest.mark.parametrize("cut", [1, 7, 50, 400])
-def test_what_was_written_after_the_last_whole_page_is_written_again(tmp_path: Path, cut: int) -> None:
-    """A kill between the records and the line that speaks of them, or in the midst of the records."""
+def test_bytes_after_the_last_whole_page_are_written_again(tmp_path: Path, cut: int) -> None:
+    """A kill between the records and the progress line that covers them, or within the records."""
     fake, target = account_with_traps(), tmp_path / "usage.csv"
     with fake.client() as client:
         client.export_usage_csv(target, **_PAGE)
@@ -73,8 +73,8 @@ def test_what_was_written_after_the_last_whole_page_is_written_again(tmp_path: P
 
 
 @pytest.mark.parametrize("index", [0, 3, 200, -1])
-def test_a_partial_whose_bytes_were_damaged_is_not_gone_on_with(tmp_path: Path, index: int) -> None:
-    """A power cut may leave a block of zeros in the midst of it."""
+def test_damaged_partial_is_not_resumed(tmp_path: Path, index: int) -> None:
+    """A power cut may leave a block of zeros inside the file."""
     fake, target = account_with_traps(), tmp_path / "usage.csv"
     left = left_by_a_cut(tmp_path, fake)
     (name,) = (name for name in left if name.endswith(".partial"))
@@ -87,7 +87,7 @@ def test_a_partial_whose_bytes_were_damaged_is_not_gone_on_with(tmp_path: Path, 
 
 
 def account_with_traps() -> FakeVenice:
-    """Return an account with twins, quotes, and line breaks in quotes, as CSV with CRLF."""
+    """Return an account with identical charges, quotes, and line breaks in quotes, sent as CSV with CRLF."""
     rng = random.Random(5)
     rows = [ledgers.charge(rng, NOW.replace(hour=3)) | {"notes": note} for note in ('say ""', "two\nlines", "x\r\ny")]
     return FakeVenice(
@@ -98,7 +98,7 @@ def account_with_traps() -> FakeVenice:
 
 
 def left_by_a_cut(folder: Path, fake: FakeVenice) -> dict[str, bytes]:
-    """Break an export off after a page, and return what it leaves beside the target."""
+    """Make an export fail after one page, and return the files that it leaves beside the target."""
     fake.quirks.faults = [None, faults.status(403)]
     with fake.client() as client, pytest.raises(PermissionDeniedError):
         client.export_usage_csv(folder / "usage.csv", **_PAGE)
@@ -127,7 +127,7 @@ async def test_the_old_file_stays_until_the_new_one_is_whole(
 
 
 async def test_two_exports_to_one_file_do_not_mix(flavour: Flavour, fake: FakeVenice, tmp_path: Path) -> None:
-    """The second is refused while the first writes, and starts anew when it is through."""
+    """The second is refused while the first writes, and starts anew after the first has finished."""
     second = fake.client()
 
     def meanwhile(request: Any) -> None:
@@ -142,10 +142,10 @@ async def test_two_exports_to_one_file_do_not_mix(flavour: Flavour, fake: FakeVe
     assert second.export_usage_csv(tmp_path / "usage.csv").rows == 60
 
 
-def test_a_file_that_was_finished_while_it_was_waited_for_is_left_alone(
+def test_file_finished_during_the_wait_for_its_lock_is_kept(
     fake: FakeVenice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who gets the lock because the first export is through must not write into what is the target now."""
+    """An export that gets the lock after another has finished must not write into the file: it is the target now."""
     lock = _files._lock
     done: list[bytes] = []
 
@@ -164,14 +164,14 @@ def test_a_file_that_was_finished_while_it_was_waited_for_is_left_alone(
 
 
 def _export_with_little_room(folder: Path, flavour: str, results: Any) -> None:
-    """In a process of its own: a limit on the size of files is what a full disk looks like from here."""
+    """Run in a child process: to an export, a limit on the size of files looks like a full disk."""
     fake = FakeVenice(60, seed=3, now=NOW)
     face = Flavour(flavour).connect(fake)
     target = folder / "usage.csv"
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))
     try:
         asyncio.run(face.call("export_usage_csv", target, **_PAGE))
-    except Exception as error:  # noqa: BLE001 - the test tells which it must be
+    except Exception as error:  # noqa: BLE001 - the test checks the class
         results.put((type(error).__name__, str(error)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     export = asyncio.run(face.call("export_usage_csv", target, **_PAGE))
@@ -179,7 +179,7 @@ def _export_with_little_room(folder: Path, flavour: str, results: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["sync", "async"])
-def test_a_full_disk_is_a_clear_error_and_costs_nothing(name: str, fake: FakeVenice, tmp_path: Path) -> None:
+def test_full_disk_is_a_clear_error_and_loses_no_rows(name: str, fake: FakeVenice, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
     (tmp_path / "full").mkdir()
@@ -207,7 +207,7 @@ def test_a_full_disk_is_a_clear_error_and_costs_nothing(name: str, fake: FakeVen
         (None, "path of a file"),
     ],
 )
-async def test_a_target_that_cannot_be_is_refused_before_anything_is_sent(
+async def test_impossible_target_is_refused_before_any_request(
     flavour: Flavour, fake: FakeVenice, tmp_path: Path, path: Any, problem: str
 ) -> None:
     (tmp_path / "folder").mkdir()
@@ -217,9 +217,3 @@ async def test_a_target_that_cannot_be_is_refused_before_anything_is_sent(
             "export_usage_csv", str(tmp_path / path) if isinstance(path, str) and path.strip() else path
         )
     assert not fake.requests
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 250])
-def test_a_name_too_long_for_the_file_system_is_a_clear_error(fake: FakeVenice, tmp_path: Path, name: str) -> None:
-    with fake.client() as client, pytest.raises(ExportError, match="too long"):
-        client.export_usage_csv(tmp_path / name)

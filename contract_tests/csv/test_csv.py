@@ -1,4 +1,4 @@
-"""CSV documents are taken apart at their record borders, and no byte of a record is changed."""
+"""CSV documents are split at record boundaries, and no byte of a record is changed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def written(rows: list[list[str]], newline: str) -> bytes:
     bom=st.booleans(),
     final=st.booleans(),
 )
-def test_any_document_is_taken_apart_and_joins_to_its_own_bytes(
+def test_any_document_splits_and_joins_to_the_same_bytes(
     *, rows: list[list[str]], newline: str, bom: bool, final: bool
 ) -> None:
-    """Quoted line breaks, quotes and commas, LF or CRLF, with or without mark and final line break."""
+    """Quoted line breaks, quotes and commas, LF or CRLF, with or without a byte order mark and a final line break."""
     sent = written(rows, newline)
     body = sent if final else sent.removesuffix(newline.encode())
     document = take_apart(b"\xef\xbb\xbf" + body if bom else body)
@@ -66,7 +66,7 @@ def test_documents_of_every_layout(document: bytes, header: bytes, records: list
 
 
 @given(text=st.text(st.sampled_from("a,\r\n"), max_size=12).map(str.encode), index=st.integers(-4, 4))
-def test_lines_are_a_sequence_of_records_that_is_split_late(text: bytes, index: int) -> None:
+def test_lines_are_a_lazily_split_sequence_of_records(text: bytes, index: int) -> None:
     split = re.findall(rb"[^\n]*\n|[^\n]+", text)
     lines = Lines(text)
     assert (len(lines), list(lines), list(reversed(lines))) == (len(split), split, split[::-1])
@@ -92,8 +92,8 @@ def test_a_quote_that_is_never_closed_breaks_the_contract(document: bytes) -> No
 
 
 @given(rows=st.lists(st.lists(FIELDS, min_size=1, max_size=3), max_size=6), data=st.data())
-def test_a_cut_leaves_whole_records_only(rows: list[list[str]], data: st.DataObject) -> None:
-    """Of a file that was cut at any byte, what is yielded are records as written, at most the last one shortened."""
+def test_truncated_file_yields_its_whole_records(rows: list[list[str]], data: st.DataObject) -> None:
+    """A file cut at any byte yields the records as written; at most the last record is shortened."""
     sent = written(rows, "\n")
     whole = list(closed_records(io.BytesIO(sent)))
     assert b"".join(whole) == sent
@@ -104,7 +104,7 @@ def test_a_cut_leaves_whole_records_only(rows: list[list[str]], data: st.DataObj
 
 
 @pytest.mark.parametrize("record", [b"a,b\n", b"a,b\r\n", b"a,b"])
-def test_a_line_break_is_no_part_of_a_record(record: bytes) -> None:
+def test_line_break_is_not_part_of_a_record(record: bytes) -> None:
     assert without_newline(record) == b"a,b"
     assert fields(record) == ["a", "b"]
 
@@ -113,13 +113,13 @@ def test_fields_are_unquoted() -> None:
     assert fields(b'"x, ""y""","line\nbreak"\n') == ['x, "y"', "line\nbreak"]
 
 
-def test_a_record_that_is_no_utf8_breaks_the_contract() -> None:
+def test_record_that_is_not_utf8_breaks_the_contract() -> None:
     with pytest.raises(ResponseValidationError, match="UTF-8"):
         fields(b"\xff\n")
 
 
-def test_a_page_that_was_cut_inside_its_last_record_breaks_the_contract() -> None:
-    """Without the line break that would end it, only its columns tell."""
+def test_page_cut_inside_its_last_record_breaks_the_contract() -> None:
+    """A last record may lack its line break, so only the number of its fields shows the cut."""
     with pytest.raises(ResponseValidationError, match="as many fields"):
         take_apart(b"a,b,c\n1,2,3\n4,5")
 
@@ -130,7 +130,7 @@ def test_the_time_column_is_found_by_its_name(name: str) -> None:
     assert column.of(b"x,2026-09-01T10:00:00.5Z,1\n") == datetime(2026, 9, 1, 10, 0, 0, 500_000, tzinfo=UTC)
 
 
-def test_a_timestamp_is_preferred_to_other_times() -> None:
+def test_timestamp_column_is_preferred_to_other_times() -> None:
     assert TimeColumn(b"date,timestamp").of(b"2020-01-01,2026-09-01T00:00Z").year == 2026
 
 
@@ -138,15 +138,15 @@ def test_a_time_column_without_a_known_name_is_found_by_its_values() -> None:
     assert TimeColumn(b"what,when").of(b"x,2026-09-01T00:00:00Z\n").year == 2026
 
 
-def test_without_any_time_a_record_counts_as_booked_at_the_start() -> None:
-    """So that a walk that has to reopen starts over, and leaves out what it has received record by record."""
+def test_record_without_times_counts_as_booked_at_the_start() -> None:
+    """A walk that has to reopen then starts over, and skips the records it has already received one by one."""
     start = datetime(2026, 9, 1, tzinfo=UTC)
     column = TimeColumn(b"sku,amount", start)
     assert column.of(b"x,1\n") == column.of(b"y,2\n") == start
 
 
 @pytest.mark.parametrize("record", [b"x\n", b"x,soon\n", b"x,\n", b"x,2026-09-01T10:00:00\n", b'x,"2026\n'])
-def test_a_record_without_its_time_names_the_column(record: bytes) -> None:
+def test_error_for_a_record_without_a_time_names_the_column(record: bytes) -> None:
     with pytest.raises(ResponseValidationError) as caught:
         TimeColumn(b"sku,timestamp").of(record)
     assert caught.value.field == "timestamp"

@@ -1,4 +1,4 @@
-"""A CSV page that cannot be right is refused whole, wherever in it the damage is."""
+"""A CSV page that is visibly damaged is refused as a whole, wherever the damage is."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def header(index: int = 0) -> bytes:
 
 
 def check(document: bytes) -> None:
-    """Do what a walk does with a page."""
+    """Check a page as a walk does."""
     apart = take_apart(document)
     check_order(apart.records, TimeColumn(apart.header))
 
@@ -49,10 +49,10 @@ def check(document: bytes) -> None:
 @pytest.mark.parametrize("damaged", [b"2026-09-01T10:00:00.000Z,x\n", b"2026-09-01T10:00:00.000Z,x,1,2\n", b"x\n"])
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
 @pytest.mark.parametrize("others", [b"2026-09-01T10:00:00.000Z,x,1\n", QUOTED])
-def test_a_record_with_more_or_fewer_fields_breaks_the_contract_wherever_it_is(
+def test_extra_or_missing_fields_in_any_record_break_the_contract(
     number: int, damaged: bytes, end: bytes, others: bytes
 ) -> None:
-    """Not only the last: what was cut out in the midst of a page joins two halves of records."""
+    """Not only in the last record: bytes lost inside a page join the halves of two records."""
     rows = [others] * 5
     rows[number] = damaged
     document = (HEADER + b"\n" + b"".join(rows)).removesuffix(b"\n") + end
@@ -60,7 +60,7 @@ def test_a_record_with_more_or_fewer_fields_breaks_the_contract_wherever_it_is(
         take_apart(document)
 
 
-def test_one_field_more_here_does_not_make_up_for_one_less_there() -> None:
+def test_extra_and_missing_fields_do_not_cancel_out() -> None:
     rows = b"2026-09-01T10:00:00.000Z,x\n2026-09-01T10:00:00.000Z,x,1,2\n"
     with pytest.raises(ResponseValidationError, match="record 1 of 2 has 2 fields, but the header 3"):
         take_apart(HEADER + b"\n" + rows)
@@ -71,10 +71,8 @@ def test_one_field_more_here_does_not_make_up_for_one_less_there() -> None:
     line_break=st.sampled_from(["\n", "\r\n"]),
     notes=st.sampled_from(["plain", 'say "a, b"', "two\nlines"]),
 )
-def test_what_was_cut_out_is_noticed_or_leaves_records_in_order(
-    cut: tuple[int, int], line_break: str, notes: str
-) -> None:
-    """No check sees a whole record that is missing, or a digit; whatever moves the borders is seen."""
+def test_lost_bytes_are_detected_or_leave_records_in_order(cut: tuple[int, int], line_break: str, notes: str) -> None:
+    """No check can detect a missing record or digit; any shift of the record boundaries is detected."""
     times = [START + timedelta(hours=hour) for hour in range(6)]
     note = '"' + notes.replace('"', '""') + '"'
     rows = [[time.isoformat().replace("+00:00", "Z"), note, "1"] for time in times]
@@ -91,7 +89,7 @@ def test_what_was_cut_out_is_noticed_or_leaves_records_in_order(
     assert all(before <= after for before, after in pairwise(seen))
 
 
-ASCENDING = [
+IN_ORDER = [
     ("2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.001Z"),
     ("2026-09-01T10:00:00.5Z", "2026-09-01T10:00:00.51Z", "2026-09-01T10:00:01Z"),
     ("2026-09-01T10:00:00Z", "2026-09-01T10:00:00.5Z", "2026-09-01T10:00:01Z"),
@@ -99,7 +97,7 @@ ASCENDING = [
     ("2026-09-01T10:00:00+09:00", "2026-09-01T09:00:00+01:00", "2026-09-01T09:00:00+00:00"),
     ("2026-09-01T23:59:59.999999Z", "2026-09-02T00:00:00.000000Z", "2027-01-01T00:00:00.000000Z"),
 ]
-DESCENDING = [
+OUT_OF_ORDER = [
     ("2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.002Z", "2026-09-01T10:00:00.001Z"),
     ("2026-09-01T10:00:00.001Z", "2026-09-01T10:00:00.000Z", "2026-09-01T10:00:00.002Z"),
     ("2026-09-01T10:00:00.5Z", "2026-09-01T10:00:00Z", "2026-09-01T10:00:01Z"),
@@ -110,16 +108,16 @@ DESCENDING = [
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("times", ASCENDING, ids=str)
-def test_records_in_order_are_taken(times: tuple[str, ...], index: int) -> None:
+@pytest.mark.parametrize("times", IN_ORDER, ids=str)
+def test_records_in_order_are_accepted(times: tuple[str, ...], index: int) -> None:
     check(header(index) + records(*times, index=index))
     check(header(index).replace(b"timestamp", b'"timestamp"') + records(*(f'"{time}"' for time in times), index=index))
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-@pytest.mark.parametrize("times", DESCENDING, ids=str)
+@pytest.mark.parametrize("times", OUT_OF_ORDER, ids=str)
 def test_records_out_of_order_break_the_contract(times: tuple[str, ...], index: int) -> None:
-    """Also where only the texts ascend, as with other offsets or other numbers of digits."""
+    """Also where the texts ascend but the times do not, as with other offsets or other numbers of digits."""
     for quote in ("", '"'):
         rows = records(*(f"{quote}{time}{quote}" for time in times), index=index)
         with pytest.raises(ResponseValidationError, match="records ascend in time") as caught:
@@ -132,9 +130,7 @@ def test_records_out_of_order_break_the_contract(times: tuple[str, ...], index: 
     digits=st.sampled_from(["milliseconds", "microseconds", "seconds"]),
     data=st.data(),
 )
-def test_whether_records_are_in_order_is_told_as_by_their_times(
-    times: list[datetime], digits: str, data: st.DataObject
-) -> None:
+def test_order_check_agrees_with_the_parsed_times(times: list[datetime], digits: str, data: st.DataObject) -> None:
     if data.draw(st.booleans()):
         times.sort()
     texts = [time.isoformat(timespec=digits) + "Z" for time in times]
@@ -149,26 +145,26 @@ def test_whether_records_are_in_order_is_told_as_by_their_times(
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-09-01", "2026-09-01T10:00:00"])
-def test_a_record_without_its_time_breaks_the_contract_wherever_it_is(text: str) -> None:
+def test_any_record_without_a_time_breaks_the_contract(text: str) -> None:
     with pytest.raises(ResponseValidationError, match="no timestamp") as caught:
         check(header() + records("2026-09-01T10:00:00Z", text, "2026-09-01T10:00:00Z"))
     assert caught.value.field == "timestamp"
 
 
-def test_a_time_column_that_only_values_tell_is_looked_at_too() -> None:
+def test_order_is_checked_in_a_time_column_found_by_values() -> None:
     with pytest.raises(ResponseValidationError, match="records ascend in time"):
         check(b"what,when\nx,2026-09-01T10:00:01Z\nx,2026-09-01T10:00:00Z\n")
 
 
 @pytest.mark.parametrize("document", [b"what,amount\nb,1\na,2\n", b"what\nb\na\n", HEADER, HEADER + b"\r\n"])
-def test_without_times_there_is_no_order_to_keep(document: bytes) -> None:
+def test_documents_without_times_may_have_any_order(document: bytes) -> None:
     check(document)
 
 
 @pytest.mark.parametrize("first", ["2026-09-01T10:00:00.000Z", "2026-09-01 10:00:00", "2026-09-01", '"2026-09-01"'])
 @pytest.mark.parametrize("index", [0, 2])
 def test_a_page_without_a_header_row_breaks_the_contract(first: str, index: int) -> None:
-    """Its first charge would be taken for the header, and be missing."""
+    """Its first charge would be read as the header, and be missing."""
     with pytest.raises(ResponseValidationError, match="no header row") as caught:
         take_apart(records(first, "2026-09-01T10:00:00.000Z", index=index))
     assert caught.value.field == "header row"
@@ -195,7 +191,7 @@ def headless(document: bytes) -> bytes:
 )
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_an_export_refuses_a_page_that_is_wrong_inside(
+async def test_export_refuses_a_page_that_is_damaged_inside(
     fake: FakeVenice,
     face: Face,
     tmp_path: Path,
@@ -205,7 +201,7 @@ async def test_an_export_refuses_a_page_that_is_wrong_inside(
     number: int,
     concurrency: int,
 ) -> None:
-    """As a walk of entries does; what came before is kept for the same call."""
+    """Like a walk of entries. The export keeps the pages before, and the same call resumes with them."""
     changed = faults.Fault(change.__name__, lambda answer: evolve(answer, body=change(answer.body)))
     fake.quirks.faults = lambda seen: changed if seen.number == number else None
     options = {"page_size": 50, "concurrency": concurrency}

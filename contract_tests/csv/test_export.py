@@ -1,4 +1,4 @@
-"""An export is one CSV file with every record as sent, whole or not there, and resumed from any byte."""
+"""An export is one CSV file with every record as sent, complete or absent, and resumable from any byte."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def as_one_page(fake: FakeVenice, **filters: Any) -> bytes:
-    """Return the truth: the ledger as the API itself sends it in a single page."""
+    """Return the expected file: the ledger as the API itself sends it in a single page."""
     return bytes(fake.client().get_usage_history(format="csv", page_size=1000, **filters))
 
 
@@ -53,11 +53,11 @@ def partial(folder: Path) -> Path:
 @pytest.mark.parametrize("page_size", [10, 77, None])
 async def test_the_pages_become_one_document(fake: FakeVenice, face: Face, target: Path, page_size: int | None) -> None:
     result = await face.call("export_usage_csv", target, page_size=page_size)
-    truth = as_one_page(fake)
-    assert target.read_bytes() == truth
-    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(truth), started_at=NOW)
+    expected = as_one_page(fake)
+    assert target.read_bytes() == expected
+    assert result == CsvExport(path=target, rows=300, resumed_rows=0, size=len(expected), started_at=NOW)
     assert files(target.parent) == ["usage.csv"]
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600, "a bill is its owner's business"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600, "a bill is private to its owner"
 
 
 async def test_filters_select_the_rows(fake: FakeVenice, face: Face, target: Path) -> None:
@@ -66,13 +66,13 @@ async def test_filters_select_the_rows(fake: FakeVenice, face: Face, target: Pat
     assert target.read_bytes() == as_one_page(fake, **filters)
 
 
-async def test_an_empty_ledger_is_a_header(flavour: Flavour, target: Path) -> None:
+async def test_export_of_an_empty_ledger_is_a_header(flavour: Flavour, target: Path) -> None:
     result = await flavour.connect(FakeVenice(0, now=NOW)).call("export_usage_csv", target)
     assert (result.rows, target.read_bytes().count(b"\n")) == (0, 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_several_requests_at_once_write_the_same_bytes(
+async def test_concurrent_requests_write_the_same_bytes(
     fake: FakeVenice, face: Face, target: Path, concurrency: int
 ) -> None:
     await face.call("export_usage_csv", target, page_size=20, concurrency=concurrency)
@@ -90,22 +90,22 @@ async def test_several_requests_at_once_write_the_same_bytes(
     ids=["crlf", "bom", "no-final", "all"],
 )
 async def test_layouts_of_pages(fake: FakeVenice, face: Face, target: Path, layout: CsvLayout) -> None:
-    """Marks go, the header comes once, and a page that ends without a line break gets the document's."""
+    """The file has no byte order mark, one header, and the document's line break after every page."""
     fake.quirks.csv_layouts = [layout]
     result = await face.call("export_usage_csv", target, page_size=20)
-    truth = take_apart(as_one_page(fake))
+    expected = take_apart(as_one_page(fake))
     newline = layout.line_break.encode()
-    assert target.read_bytes() == truth.header + newline + b"".join(
-        record if record.endswith(b"\n") else record + newline for record in truth.records
+    assert target.read_bytes() == expected.header + newline + b"".join(
+        record if record.endswith(b"\n") else record + newline for record in expected.records
     )
     assert result.rows == 300
 
 
-async def test_a_header_that_changes_on_the_way_is_an_error(fake: FakeVenice, face: Face, target: Path) -> None:
-    """Columns that move would make one file of two meanings; the same call goes on once they are back."""
+async def test_header_that_changes_between_pages_is_an_error(fake: FakeVenice, face: Face, target: Path) -> None:
+    """One file must not mix two sets of columns; the same call resumes once the usual columns are back."""
     names = as_one_page(fake).split(b"\n")[0].decode()
     usual, other = CsvLayout(), CsvLayout(header=names.replace("units", "quantity"))
-    fake.quirks.csv_layouts = [usual, usual, usual, other]  # the first was taken by the line above
+    fake.quirks.csv_layouts = [usual, usual, usual, other]  # the first layout was used by the request above
     with pytest.raises(ResponseValidationError, match="columns changed") as caught:
         await face.call("export_usage_csv", target, page_size=50)
     assert caught.value.field == "header row"
@@ -116,9 +116,7 @@ async def test_a_header_that_changes_on_the_way_is_an_error(fake: FakeVenice, fa
     assert target.read_bytes() == as_one_page(fake)
 
 
-async def test_an_export_that_was_cut_short_leaves_the_old_file_and_goes_on(
-    fake: FakeVenice, face: Face, target: Path
-) -> None:
+async def test_interrupted_export_keeps_the_old_file_and_resumes(fake: FakeVenice, face: Face, target: Path) -> None:
     target.write_bytes(b"last month\n")
     fake.quirks.faults = lambda seen: faults.status(500) if seen.number > 3 else None
     with pytest.raises(ServerError) as caught:
@@ -143,7 +141,7 @@ async def test_resume_false_starts_anew(fake: FakeVenice, face: Face, target: Pa
 
 
 async def test_exports_with_other_filters_do_not_mix(fake: FakeVenice, face: Face, target: Path) -> None:
-    """A partial file is resumed by the same export only, whatever else goes to the same target."""
+    """A partial file is resumed only by the same export, even if other exports have the same target."""
     fake.quirks.faults = lambda seen: faults.status(404) if seen.number == 2 else None
     with pytest.raises(VeniceError):
         await face.call("export_usage_csv", target, currency="USD", page_size=50)
@@ -156,7 +154,7 @@ async def test_exports_with_other_filters_do_not_mix(fake: FakeVenice, face: Fac
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "pathlib.Path.replace"])
-async def test_a_disk_that_fails_at_the_end_is_told_and_the_same_call_goes_on(
+async def test_disk_error_at_the_end_is_raised_and_the_call_resumes(
     fake: FakeVenice, face: Face, target: Path, failing: str
 ) -> None:
     def fail(*_: Any) -> None:
@@ -186,10 +184,10 @@ class SmallDisk(io.FileIO):
 
 
 @pytest.mark.parametrize("room", [0, 10, 5_000, 20_001])
-async def test_a_full_disk_is_told_and_the_same_call_goes_on(
+async def test_full_disk_is_raised_and_the_same_call_resumes(
     fake: FakeVenice, face: Face, target: Path, room: int
 ) -> None:
-    """Wherever it fills up: what was written of the last page is cut off, and fetched again."""
+    """The disk may be full at any byte: the incomplete last page is cut off, and fetched again."""
     opened = _files.open_own
 
     def on_small_disk(path: Path, *, locked: bool = False) -> io.FileIO:
@@ -234,7 +232,7 @@ async def test_a_damaged_page_never_reaches_the_file(
 
 
 @pytest.mark.parametrize("quirks", [Quirks(dead_cursor_every=2), Quirks(cursor_lives_requests=0)])
-async def test_exports_are_exact_where_cursors_die(flavour: Flavour, target: Path, quirks: Quirks) -> None:
+async def test_exports_are_exact_with_dead_and_expired_cursors(flavour: Flavour, target: Path, quirks: Quirks) -> None:
     fake = FakeVenice(300, now=NOW, quirks=quirks)
     await flavour.connect(fake).call("export_usage_csv", target, page_size=40)
     fake.quirks = Quirks()
@@ -242,9 +240,11 @@ async def test_exports_are_exact_where_cursors_die(flavour: Flavour, target: Pat
 
 
 @pytest.mark.parametrize("bounds", [{}, {"start_timestamp": "2026-09-01"}], ids=["all", "a range"])
-def test_columns_without_a_time_are_exported_all_the_same(target: Path, bounds: dict[str, str]) -> None:
-    """The contract names no columns. Where none holds a time, a dead cursor means starting over, exactly."""
-    records = [f"{number // 2},-0.1\n".encode() for number in range(70)]  # each twice: twins are two charges
+def test_export_without_a_time_column_is_exact(target: Path, bounds: dict[str, str]) -> None:
+    """The contract names no columns. If none holds a time, a dead cursor means an exact restart."""
+    records = [
+        f"{number // 2},-0.1\n".encode() for number in range(70)
+    ]  # each twice: identical records are two charges
     dead = {"c40"}
 
     def answer(request: httpx.Request) -> httpx.Response:

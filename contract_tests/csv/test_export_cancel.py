@@ -1,4 +1,4 @@
-"""An async export that is cancelled holds nothing any more once its cancellation is over."""
+"""A cancelled async export holds no file and no lock once its cancellation has completed."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ BACKENDS = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 
 class Gate:
-    """Holds up the thread that comes first, until it is opened."""
+    """Blocks the first thread that arrives until the gate is opened."""
 
     def __init__(self) -> None:
         self.reached = Event()
         self.opened = Event()
 
     def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that waits here before it does what it does."""
+        """Return a function that waits at this gate and then calls the given function."""
 
         def held_up(*args: Any, **kwargs: Any) -> Any:
             if not self.reached.is_set():
@@ -55,7 +55,7 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture(params=["open_own", "write_all", "fsync", "replace"])
 def held_up(request: pytest.FixtureRequest, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> list[io.FileIO]:
-    """Hold up an export where it opens its file, writes, or finishes; return the files that are opened."""
+    """Block an export where it opens its file, writes, or finishes; return the files that it opens."""
     files: list[io.FileIO] = []
 
     def noted(path: Path, *, locked: bool = False) -> io.FileIO:
@@ -74,13 +74,13 @@ def held_up(request: pytest.FixtureRequest, gate: Gate, monkeypatch: pytest.Monk
 
 
 async def some_turns() -> None:
-    """Let the event loop go round often enough for anything that could go on to do so."""
+    """Run the event loop often enough for every task that is ready to continue."""
     for _ in range(50):
         await anyio.lowlevel.checkpoint()
 
 
 async def cancelled_by_a_scope(call: Callable[[], Awaitable[Any]], gate: Gate) -> bool:
-    """Cancel a call while it is held up; tell whether it was over before the thread was through."""
+    """Cancel a call while its thread is blocked; return whether the call ended before the thread."""
     ended: list[bool] = []
     scope = anyio.CancelScope()
 
@@ -114,8 +114,8 @@ async def cancelled_as_a_task(call: Callable[[], Awaitable[Any]], gate: Gate, ti
 
 
 async def check(client: Any, target: Path, files: list[io.FileIO], *, early: bool) -> None:
-    """The same call works at once, and nothing of the cancelled one is left open."""
-    assert not early, "the cancellation was over while a thread still had the file"
+    """Check that the same call works at once, and that the cancelled call has left no file open."""
+    assert not early, "the cancellation completed while a thread still had the file"
     assert all(file.closed for file in files)
     export = await client.export_usage_csv(target, page_size=10)
     assert export.rows == 60
@@ -123,7 +123,7 @@ async def check(client: Any, target: Path, files: list[io.FileIO], *, early: boo
 
 
 @BACKENDS
-async def test_the_same_call_works_right_after_a_scope_was_cancelled(
+async def test_same_call_works_right_after_scope_cancellation(
     anyio_backend: str, gate: Gate, held_up: list[io.FileIO], tmp_path: Path
 ) -> None:
     target = tmp_path / "usage.csv"
@@ -133,7 +133,7 @@ async def test_the_same_call_works_right_after_a_scope_was_cancelled(
 
 
 @pytest.mark.parametrize("times", [1, 3])
-async def test_the_same_call_works_right_after_a_task_was_cancelled(
+async def test_same_call_works_right_after_task_cancellation(
     gate: Gate, held_up: list[io.FileIO], tmp_path: Path, times: int
 ) -> None:
     """As by `asyncio.timeout`, `asyncio.TaskGroup` or Ctrl-C."""
@@ -144,13 +144,13 @@ async def test_the_same_call_works_right_after_a_task_was_cancelled(
 
 
 @BACKENDS
-async def test_the_loop_goes_round_while_a_file_is_waited_for(anyio_backend: str, gate: Gate) -> None:
+async def test_event_loop_runs_while_a_thread_is_awaited(anyio_backend: str, gate: Gate) -> None:
     turns = 0
 
     async def count() -> None:
         nonlocal turns
         await anyio.to_thread.run_sync(gate.reached.wait, LONG)
-        for turns in range(1, 6):  # noqa: B007 - the number is what is asked for
+        for turns in range(1, 6):  # noqa: B007 - the last number is the result
             await anyio.lowlevel.checkpoint()
         gate.opened.set()
 
@@ -160,7 +160,7 @@ async def test_the_loop_goes_round_while_a_file_is_waited_for(anyio_backend: str
 
 
 @BACKENDS
-async def test_an_error_of_the_function_is_the_callers(anyio_backend: str) -> None:
+async def test_error_of_the_function_is_raised_to_the_caller(anyio_backend: str) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -168,7 +168,7 @@ async def test_an_error_of_the_function_is_the_callers(anyio_backend: str) -> No
         await in_thread(fail)
 
 
-async def test_a_function_that_fails_after_the_cancellation_ends_in_the_cancellation(gate: Gate) -> None:
+async def test_error_after_the_cancellation_is_raised_as_cancellation(gate: Gate) -> None:
     def fail() -> int:
         raise ZeroDivisionError
 
@@ -177,14 +177,14 @@ async def test_a_function_that_fails_after_the_cancellation_ends_in_the_cancella
     assert undone == []
 
 
-async def test_a_result_that_nobody_gets_is_undone(gate: Gate) -> None:
+async def test_result_of_a_cancelled_call_is_undone(gate: Gate) -> None:
     undone: list[int] = []
     assert not await cancelled_as_a_task(lambda: in_thread(gate.before(lambda: 5), undo=undone.append), gate)
     assert undone == [5]
 
 
-async def test_a_timeout_of_asyncio_is_still_one(gate: Gate) -> None:
-    """What counts cancellations, as `asyncio.timeout` does, counts right."""
+async def test_asyncio_timeout_still_raises_timeout_error(gate: Gate) -> None:
+    """`asyncio.timeout` counts the cancellations of its task, and that count stays right."""
 
     async def open_soon() -> None:
         await anyio.to_thread.run_sync(gate.reached.wait, LONG)

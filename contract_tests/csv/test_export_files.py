@@ -1,4 +1,4 @@
-"""An export writes its own files only: what others have put in their place is refused and left as it was."""
+"""An export writes only its own files: anything else at their paths is refused and left unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-DEAR = b"dear to somebody\n"
+FOREIGN = b"dear to somebody\n"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def fake() -> FakeVenice:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a folder that others may write to as well."""
+    """Return a folder that other users may write to as well."""
     made = tmp_path / "shared"
     made.mkdir()
     return made
@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["partial", "progress"])
 def beside(request: pytest.FixtureRequest, fake: FakeVenice, tmp_path: Path, folder: Path) -> Path:
-    """Return where the export to `usage.csv` in the folder will write."""
+    """Return the path in the folder at which the export to `usage.csv` will write its partial or progress file."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     fake.quirks.faults = [faults.status(403)]
@@ -75,12 +75,12 @@ def a_socket(path: Path, _victim: Path) -> None:
 
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.parametrize("kind", [symbolic_link, dangling_link, hard_link, a_folder, a_pipe, a_socket])
-async def test_what_is_no_file_of_ours_is_refused_and_left_alone(
+async def test_anything_but_our_own_file_is_refused_and_left_alone(
     face: Face, folder: Path, tmp_path: Path, beside: Path, kind: Callable[[Path, Path], None], *, resume: bool
 ) -> None:
-    """A link could lead the export into any file that its user may write, and cut it off to nothing."""
+    """A link could make the export truncate and overwrite any file that its user may write."""
     victim = tmp_path / "victim"
-    victim.write_bytes(DEAR)
+    victim.write_bytes(FOREIGN)
     victim.chmod(0o644)
     kind(beside, victim)
     before = beside.lstat()
@@ -88,7 +88,7 @@ async def test_what_is_no_file_of_ours_is_refused_and_left_alone(
         await face.call("export_usage_csv", folder / "usage.csv", resume=resume)
     assert str(beside) in str(caught.value)
     assert "remove it" in str(caught.value)
-    assert (victim.read_bytes(), victim.stat().st_mode & 0o777) == (DEAR, 0o644)
+    assert (victim.read_bytes(), victim.stat().st_mode & 0o777) == (FOREIGN, 0o644)
     assert (beside.lstat().st_mode, beside.lstat().st_ino) == (before.st_mode, before.st_ino)
     assert not (folder / "usage.csv").exists()
     assert not (tmp_path / "not-yet").exists()
@@ -97,8 +97,8 @@ async def test_what_is_no_file_of_ours_is_refused_and_left_alone(
 async def test_another_users_file_is_refused_and_left_alone(
     fake: FakeVenice, face: Face, folder: Path, beside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its owner could read the export, and alter it, whatever the mode."""
-    beside.write_bytes(DEAR)
+    """The owner of the file could read and change the export, whatever the mode of the file."""
+    beside.write_bytes(FOREIGN)
     beside.chmod(0o666)
     sent = len(fake.requests)
     ours = beside.stat().st_uid
@@ -106,13 +106,11 @@ async def test_another_users_file_is_refused_and_left_alone(
     monkeypatch.setattr(os, "geteuid", lambda: next(users))
     with pytest.raises(ExportError, match="another user's file"):
         await face.call("export_usage_csv", folder / "usage.csv")
-    assert (beside.read_bytes(), beside.stat().st_mode & 0o777) == (DEAR, 0o666)
+    assert (beside.read_bytes(), beside.stat().st_mode & 0o777) == (FOREIGN, 0o666)
     assert len(fake.requests) == sent
 
 
-async def test_a_file_of_ours_that_others_could_read_is_ours_alone_afterwards(
-    face: Face, folder: Path, beside: Path
-) -> None:
+async def test_own_file_that_others_could_read_becomes_private(face: Face, folder: Path, beside: Path) -> None:
     beside.write_bytes(b"left by a copy\n")
     beside.chmod(0o644)
     export = await face.call("export_usage_csv", folder / "usage.csv")
@@ -121,27 +119,27 @@ async def test_a_file_of_ours_that_others_could_read_is_ours_alone_afterwards(
     assert files(folder) == ["usage.csv"]
 
 
-async def test_a_new_partial_is_made_by_nobody_else(
+async def test_new_partial_is_created_exclusively(
     face: Face, folder: Path, beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A link that appears between looking and making is not followed either: making is exclusive."""
+    """A link that appears between the check and the creation is not followed either: creation is exclusive."""
     opened, victim = os.open, tmp_path / "victim"
-    victim.write_bytes(DEAR)
+    victim.write_bytes(FOREIGN)
 
-    def a_moment_too_late(path: Any, flags: int, *mode: int) -> int:
+    def create_a_link_first(path: Any, flags: int, *mode: int) -> int:
         if str(path) == str(beside) and not beside.is_symlink():
             beside.symlink_to(victim)
         return opened(path, flags, *mode)
 
-    monkeypatch.setattr(os, "open", a_moment_too_late)
+    monkeypatch.setattr(os, "open", create_a_link_first)
     with pytest.raises(ExportError, match="not a partial export of yours"):
         await face.call("export_usage_csv", folder / "usage.csv")
-    assert victim.read_bytes() == DEAR
+    assert victim.read_bytes() == FOREIGN
 
 
-@pytest.mark.parametrize("with_another_in_its_place", [False, True])
-async def test_a_partial_that_is_replaced_meanwhile_never_becomes_the_target(
-    fake: FakeVenice, flavour: Flavour, folder: Path, *, with_another_in_its_place: bool
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_replaced_partial_never_becomes_the_target(
+    fake: FakeVenice, flavour: Flavour, folder: Path, *, is_replaced: bool
 ) -> None:
     target = folder / "usage.csv"
 
@@ -149,17 +147,17 @@ async def test_a_partial_that_is_replaced_meanwhile_never_becomes_the_target(
         if request.number == 3:
             (partial,) = folder.glob("*.partial")
             partial.unlink()
-            if with_another_in_its_place:
-                partial.write_bytes(DEAR)
+            if is_replaced:
+                partial.write_bytes(FOREIGN)
 
     fake.quirks.faults = meanwhile
     with pytest.raises(ExportError, match="removed or replaced"):
         await flavour.connect(fake).call("export_usage_csv", target, page_size=10)
     assert not target.exists()
-    assert [path.read_bytes() for path in folder.glob("*.partial")] == [DEAR] * with_another_in_its_place
+    assert [path.read_bytes() for path in folder.glob("*.partial")] == [FOREIGN] * is_replaced
 
 
-def test_a_file_that_is_replaced_again_and_again_is_given_up(
+def test_export_gives_up_on_a_file_that_is_replaced_repeatedly(
     fake: FakeVenice, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_files, "is_still_at", lambda *_: False)

@@ -1,4 +1,4 @@
-"""The path of an export: when it is read, how long its name may be, and what is no path of a file."""
+"""The path of an export: when it is resolved, how long its name may be, and which paths are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fake() -> FakeVenice:
 async def test_a_relative_path_is_made_absolute_once(
     fake: FakeVenice, flavour: Flavour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program goes to another folder while the export runs, and the same call there is another export."""
+    """The program changes its working folder while the export runs; the same call there is another export."""
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path)
 
@@ -57,7 +57,7 @@ async def test_a_relative_path_is_made_absolute_once(
 async def test_names_up_to_the_limit_of_the_system_work(
     fake: FakeVenice, face: Face, tmp_path: Path, name: str
 ) -> None:
-    """Also where the export is cut short, although the name of its partial file is longer."""
+    """Also where the export fails, although the name of its partial file would be longer."""
     fake.quirks.faults = [None, faults.status(403)]
     with pytest.raises(PermissionDeniedError):
         await face.call("export_usage_csv", tmp_path / name, page_size=10)
@@ -68,7 +68,7 @@ async def test_names_up_to_the_limit_of_the_system_work(
     assert files(tmp_path) == [name]
 
 
-async def test_long_names_that_differ_at_their_end_have_partial_files_of_their_own(
+async def test_long_names_that_differ_at_the_end_do_not_share_partials(
     fake: FakeVenice, face: Face, tmp_path: Path
 ) -> None:
     for end in "ab":
@@ -79,9 +79,7 @@ async def test_long_names_that_differ_at_their_end_have_partial_files_of_their_o
     assert len(files(tmp_path)) == 4
 
 
-async def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(
-    fake: FakeVenice, face: Face, tmp_path: Path
-) -> None:
+async def test_too_long_name_is_refused_before_any_request(fake: FakeVenice, face: Face, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         await face.call("export_usage_csv", tmp_path / ("\u00e4" * 128))
     assert "255 bytes, not 256" in str(caught.value)
@@ -90,16 +88,14 @@ async def test_a_name_that_is_too_long_is_refused_before_anything_is_sent(
     assert (files(tmp_path), fake.requests) == ([], [])
 
 
-async def test_a_path_that_is_too_long_is_refused_before_anything_is_sent(
-    fake: FakeVenice, face: Face, tmp_path: Path
-) -> None:
+async def test_too_long_path_is_refused_before_any_request(fake: FakeVenice, face: Face, tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="this system takes no path of") as caught:
         await face.call("export_usage_csv", tmp_path.joinpath(*["x" * 200] * 40))
     assert "goes on" not in str(caught.value)
     assert (files(tmp_path), fake.requests) == ([], [])
 
 
-async def test_no_empty_partial_file_is_left_where_its_line_cannot_be_made(
+async def test_no_empty_partial_is_left_without_its_progress_file(
     fake: FakeVenice, face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = os.open
@@ -116,10 +112,10 @@ async def test_no_empty_partial_file_is_left_where_its_line_cannot_be_made(
 
 
 @pytest.mark.parametrize("path", ["folder/", "folder//", "folder/.", "there/", "there/.", "there/..", "."])
-async def test_a_folder_is_no_file_to_write(
+async def test_path_of_a_folder_is_refused(
     fake: FakeVenice, face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """Whether it is there or not."""
+    """Whether the folder exists or not."""
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidParameterError, match="folder"):
@@ -127,21 +123,21 @@ async def test_a_folder_is_no_file_to_write(
     assert (files(tmp_path), fake.requests) == (["there"], [])
 
 
-class Target(str, enum.Enum):  # noqa: UP042 - a StrEnum shows as its value
-    """An enum whose members are texts, and show as names."""
+class Target(str, enum.Enum):  # noqa: UP042 - a StrEnum is formatted as its value
+    """An enum whose members are texts but are formatted as their names."""
 
     USAGE = "usage.csv"
 
 
 class Named:
-    """A path that tells its name as a member of an enum."""
+    """A path-like object whose path is a member of an enum."""
 
     def __fspath__(self) -> str:
         return Target.USAGE
 
 
 @pytest.mark.parametrize("path", [Target.USAGE, Named()])
-async def test_a_member_of_an_enum_is_the_path_it_holds(
+async def test_enum_member_is_read_as_the_path_it_holds(
     face: Face, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What an export goes on with: the rest of the same export of the same account, begun a short while ago."""
+"""An export resumes only the same export of the same account, and only if it was started recently."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def target(tmp_path: Path) -> Path:
 
 
 async def cut_short(fake: FakeVenice, face: Face, target: Path, *, pages: int = 2, **options: Any) -> None:
-    """Export some pages, and break off."""
+    """Export some pages, then fail."""
     fake.quirks.faults = [*[None] * pages, faults.status(403)]
     with pytest.raises(PermissionDeniedError):
         await face.call("export_usage_csv", target, page_size=10, **options)
@@ -42,10 +42,8 @@ def as_one_page(fake: FakeVenice) -> bytes:
     return bytes(fake.client().get_usage_history(format="csv", page_size=1000))
 
 
-async def test_a_charge_booked_late_into_the_finished_part_is_in_the_file_a_day_later(
-    fake: FakeVenice, face: Face, target: Path
-) -> None:
-    """The same call, a day after it was cut short, starts over: what was written then may lack charges now."""
+async def test_charge_booked_late_is_in_the_export_a_day_later(fake: FakeVenice, face: Face, target: Path) -> None:
+    """The same call a day after the failure starts over: the rows written then may lack charges booked since."""
     await cut_short(fake, face, target)
     fake.clock.advance(24 * 3600)
     fake.book({"timestamp": "2026-08-05T00:00:00.000Z", "notes": "booked late"})
@@ -68,7 +66,7 @@ async def test_a_charge_booked_late_into_the_finished_part_is_in_the_file_a_day_
         (timedelta.max, timedelta(days=300), True),
     ],
 )
-async def test_an_export_is_continued_as_long_as_it_is_fresh(
+async def test_export_is_resumed_as_long_as_it_is_fresh(
     fake: FakeVenice, face: Face, target: Path, *, resume: Any, age: timedelta, resumed: bool
 ) -> None:
     await cut_short(fake, face, target)
@@ -81,10 +79,8 @@ async def test_an_export_is_continued_as_long_as_it_is_fresh(
     assert files(target.parent) == ["usage.csv"]
 
 
-async def test_the_start_is_that_of_the_first_part_however_often_it_was_cut_short(
-    fake: FakeVenice, face: Face, target: Path
-) -> None:
-    """Else an export that is cut short each half hour would be fresh for ever."""
+async def test_started_at_is_that_of_the_first_attempt(fake: FakeVenice, face: Face, target: Path) -> None:
+    """Otherwise an export that fails every half hour would stay fresh for ever."""
     await cut_short(fake, face, target)
     fake.clock.advance(1800)
     await cut_short(fake, face, target)
@@ -100,8 +96,8 @@ async def test_the_start_is_that_of_the_first_part_however_often_it_was_cut_shor
     assert (export.rows, export.resumed_rows) == (60, 0)
 
 
-async def test_an_export_from_the_future_is_not_continued(fake: FakeVenice, face: Face, target: Path) -> None:
-    """The clock was set back: nobody knows how old the partial file is."""
+async def test_export_from_the_future_is_not_resumed(fake: FakeVenice, face: Face, target: Path) -> None:
+    """The clock was set back, so the age of the partial file is unknown."""
     await cut_short(fake, face, target)
     earlier = FakeVenice(fake.ledger, now=NOW - timedelta(minutes=1))
     with earlier.client() as client:
@@ -111,7 +107,7 @@ async def test_an_export_from_the_future_is_not_continued(fake: FakeVenice, face
 
 @pytest.mark.parametrize("resume", [None, 1, 0, "yes", 3600.0, timedelta(seconds=-1)])
 @pytest.mark.parametrize("left", [False, True])
-async def test_another_freshness_is_refused_before_anything_is_touched(
+async def test_invalid_resume_is_refused_before_any_change(
     fake: FakeVenice, face: Face, target: Path, *, resume: Any, left: bool
 ) -> None:
     if left:
@@ -124,8 +120,8 @@ async def test_another_freshness_is_refused_before_anything_is_touched(
     assert len(fake.requests) == sent
 
 
-async def test_the_times_of_the_file_do_not_matter(fake: FakeVenice, face: Face, target: Path) -> None:
-    """A backup, an archive or `touch` sets them at will."""
+async def test_modification_times_of_the_files_are_ignored(fake: FakeVenice, face: Face, target: Path) -> None:
+    """A backup, an archive or `touch` can change these times."""
     await cut_short(fake, face, target)
     fake.clock.advance(2 * 3600)
     for path in target.parent.iterdir():
@@ -133,8 +129,8 @@ async def test_the_times_of_the_file_do_not_matter(fake: FakeVenice, face: Face,
     assert (await face.call("export_usage_csv", target)).resumed_rows == 0
 
 
-async def test_a_start_that_was_altered_is_not_believed(fake: FakeVenice, face: Face, target: Path) -> None:
-    """The checksum is over the start too."""
+async def test_altered_start_time_is_not_trusted(fake: FakeVenice, face: Face, target: Path) -> None:
+    """The checksum covers the start time too."""
     await cut_short(fake, face, target)
     (line,) = target.parent.glob("*.progress")
     text = line.read_text(encoding="ascii")
@@ -155,7 +151,7 @@ async def test_a_start_that_was_altered_is_not_believed(fake: FakeVenice, face: 
         "2026-11-01T12:00:00+00:00 ٣ 0".encode(),
     ],
 )
-async def test_a_line_that_is_none_starts_over(fake: FakeVenice, face: Face, target: Path, line: bytes) -> None:
+async def test_invalid_progress_line_starts_over(fake: FakeVenice, face: Face, target: Path, line: bytes) -> None:
     await cut_short(fake, face, target)
     next(target.parent.glob("*.progress")).write_bytes(line)
     export = await face.call("export_usage_csv", target)
@@ -164,8 +160,8 @@ async def test_a_line_that_is_none_starts_over(fake: FakeVenice, face: Face, tar
     assert files(target.parent) == ["usage.csv"]
 
 
-async def test_an_export_is_not_continued_under_another_accounts_key(flavour: Flavour, target: Path) -> None:
-    """Two accounts with the same filters and the same target: one file would hold rows of both."""
+async def test_export_is_not_resumed_with_another_accounts_key(flavour: Flavour, target: Path) -> None:
+    """Otherwise two accounts with the same filters and the same target would mix their rows in one file."""
     mine = FakeVenice(60, seed=1, now=NOW, admin_key="the-key-of-one-account")
     theirs = FakeVenice(60, seed=2, now=NOW, admin_key="the-key-of-another-account")
     await cut_short(mine, flavour.connect(mine), target)
@@ -177,28 +173,26 @@ async def test_an_export_is_not_continued_under_another_accounts_key(flavour: Fl
     assert target.read_bytes() == as_one_page(mine)
 
 
-async def test_an_export_is_not_continued_from_another_server(fake: FakeVenice, flavour: Flavour, target: Path) -> None:
+async def test_export_is_not_resumed_from_another_server(fake: FakeVenice, flavour: Flavour, target: Path) -> None:
     await cut_short(fake, flavour.connect(fake), target)
     elsewhere = flavour.connect(fake, base_url="https://staging.venice.ai/api/v1")
     assert (await elsewhere.call("export_usage_csv", target)).resumed_rows == 0
 
 
-async def test_what_lies_beside_the_target_does_not_name_the_key(
-    fake: FakeVenice, flavour: Flavour, target: Path
-) -> None:
+async def test_files_beside_the_target_do_not_contain_the_key(fake: FakeVenice, flavour: Flavour, target: Path) -> None:
     await cut_short(fake, flavour.connect(fake), target)
     for path in target.parent.iterdir():
         assert fake.admin_key not in path.name
         assert fake.admin_key.encode() not in path.read_bytes()
 
 
-def test_the_digest_of_a_key_tells_keys_apart() -> None:
+def test_digests_of_different_keys_differ() -> None:
     assert Secret("one").digest() == Secret("one").digest() != Secret("other").digest()
     assert "one" not in Secret("one").digest()
 
 
-def test_the_start_is_in_utc_and_before_the_first_request(fake: FakeVenice, target: Path) -> None:
-    """A request that takes a minute: charges booked during it may be missing as well."""
+def test_started_at_is_in_utc_and_before_the_first_request(fake: FakeVenice, target: Path) -> None:
+    """Charges booked during a slow first request may be missing as well."""
     fake.quirks.latency = 5.0
     with fake.client() as client:
         export = client.export_usage_csv(target)

@@ -1,1 +1,1 @@
-"""The public clients and what their methods take, give and raise, without any network."""
+"""The public clients: arguments, results and errors of their methods, without a network."""

@@ -1,4 +1,4 @@
-"""Bad arguments are refused before anything is sent, and good ones mean what they say."""
+"""Bad arguments are refused before any request, and good arguments are read as documented."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - the very thing that must be refused
+NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - a naive datetime must be refused
 DAY = datetime(2026, 9, 1, tzinfo=UTC)
 BAD_TIMES = (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01")
 MISTYPED = (
@@ -40,19 +40,19 @@ MISTYPED = (
     "20260901\x0000000Z",
     "2026-09-01T09:00:00.123456\u0663+02:00",
 )
-"""Python's own parser takes most of these for other times."""
-UP_TO_A_MOMENT = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01"))
-NO_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
-NO_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
+"""Python's own parser reads most of these as other times."""
+EMPTY_RANGES = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01"))
+BAD_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
+BAD_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
 
 BAD_PORTS = ("0", "00", "65536", "65979", "131515", "-1", "-443", "+80", "4_43", "٣", "80a", "9" * 24, "9" * 5000)
-"""A socket takes 65536 + N for N, and httpx any of these but two."""
+"""A socket reads 65536 + N as N, and httpx accepts all of these but two."""
 
 OF_WALKS = ("iter_usage", "iter_usage_history")
 OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 
-# Which methods refuse which values of a parameter, and what they say is allowed instead.
-ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
+# The methods, a parameter, values that they refuse, and what the error says is allowed.
+REFUSED_VALUES: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
     (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200", 10**5000), "from 1 to 500"),
     (("get_usage",), "page", (0, -3, 1.5, False, 10**5000), "at least 1"),
     (("get_usage",), "currency", ("EUR", "usd", "", 1), "'VCU'"),
@@ -68,12 +68,12 @@ ALONE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
     (("get_usage", "iter_usage"), "end_date", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
     (OF_HISTORY, "start_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
     (OF_HISTORY, "end_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
-    (("get_usage_analytics",), "lookback", NO_LOOKBACKS, "'1d' to '90d'"),
-    (("get_usage_history",), "cursor", NO_CURSORS, "1 to 512"),
+    (("get_usage_analytics",), "lookback", BAD_LOOKBACKS, "'1d' to '90d'"),
+    (("get_usage_history",), "cursor", BAD_CURSORS, "1 to 512"),
 ]
-# Which arguments are refused for what stands, or does not stand, beside them.
+# Arguments that are refused because another argument is given, or is missing.
 DAYS = {"start_date": "2026-09-01", "end_date": "2026-09-02"}
-TOGETHER: list[tuple[str, dict[str, Any], str, str]] = [
+REFUSED_COMBINATIONS: list[tuple[str, dict[str, Any], str, str]] = [
     ("get_usage_analytics", {"start_date": "2026-09-01"}, "end_date", "together with start_date"),
     ("get_usage_analytics", {"end_date": "2026-09-01"}, "start_date", "together with end_date"),
     ("get_usage_analytics", {"lookback": "7d", **DAYS}, "lookback", "left out beside"),
@@ -97,11 +97,11 @@ def name_of(case: tuple[str, dict[str, Any], str, str]) -> str:
 REFUSALS = [
     *(
         (method, {name: value}, name, text)
-        for methods, name, values, text in ALONE
+        for methods, name, values, text in REFUSED_VALUES
         for method in methods
         for value in values
     ),
-    *TOGETHER,
+    *REFUSED_COMBINATIONS,
     *(
         (method, {f"start_{of}": start, f"end_{of}": end}, f"start_{of}", f"earlier than end_{of}")
         for method, of in (
@@ -109,7 +109,7 @@ REFUSALS = [
             ("iter_usage", "date"),
             *((method, "timestamp") for method in OF_HISTORY),
         )
-        for start, end in UP_TO_A_MOMENT
+        for start, end in EMPTY_RANGES
     ),
 ]
 
@@ -207,20 +207,22 @@ def test_bad_options_are_refused_at_construction(options: dict[str, Any], parame
 
 
 @pytest.mark.parametrize("key", ["hush hush", "hüsh", "hush\n", "hush\u2028"])
-def test_a_refused_key_is_not_repeated(key: str) -> None:
+def test_refused_key_is_not_in_the_error(key: str) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         VeniceBilling(key)
     assert not re.search("h[uü]sh", f"{caught.value!r} {vars(caught.value)}")
 
 
-def test_the_password_in_a_refused_base_url_is_not_repeated() -> None:
+def test_password_in_a_refused_base_url_is_not_in_the_error() -> None:
     with pytest.raises(InvalidParameterError) as caught:
         VeniceBilling("good-key", base_url="https://user:hunter2@api.venice.ai")
     assert "hunter2" not in f"{caught.value!r} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize("value", [None, ""])
-def test_no_key_at_all_names_the_variable(value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour) -> None:
+def test_missing_key_error_names_the_environment_variable(
+    value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour
+) -> None:
     """An unset and an empty variable are the same: there is no key."""
     from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
 
@@ -273,22 +275,22 @@ def test_any_aware_datetime_keeps_its_instant(moment: datetime) -> None:
     try:
         result = arguments.instant("x", moment)
     except InvalidParameterError as error:
-        assert "1 to 9999" in error.allowed  # noqa: PT017 - at the edges only
+        assert "1 to 9999" in error.allowed  # noqa: PT017 - only near the years 1 and 9999
         return
-    assert result - moment == timedelta(0)  # `==` is False for the doubled hour of a zone
+    assert result - moment == timedelta(0)  # `==` is False for an hour that a time zone repeats
     assert result.tzinfo is UTC
 
 
 @given(st.one_of(st.text(max_size=30), st.integers(), st.binary(max_size=5), st.floats(), st.none()))
-def test_whatever_is_given_as_a_time_is_a_time_or_refused_by_name(value: Any) -> None:
+def test_any_value_is_read_as_a_time_or_refused_by_name(value: Any) -> None:
     try:
         assert arguments.instant("start_timestamp", value).tzinfo is UTC
     except InvalidParameterError as error:
-        assert error.parameter == "start_timestamp"  # noqa: PT017 - the other way out
+        assert error.parameter == "start_timestamp"  # noqa: PT017 - the other allowed outcome
 
 
 @given(st.text(max_size=8))
-def test_a_lookback_is_one_to_ninety_days_and_nothing_else(text: str) -> None:
+def test_lookback_accepts_only_1_to_90_days(text: str) -> None:
     allowed = {f"{number}d" for number in range(1, 91)}
     try:
         assert arguments.lookback(text) in allowed
@@ -301,7 +303,7 @@ def test_lookbacks_up_to_ninety_days_pass(number: int) -> None:
     assert arguments.lookback(f"{number}d") == f"{number}d"
 
 
-def test_an_enum_member_counts_as_its_text() -> None:
+def test_enum_member_is_read_as_its_text() -> None:
     chosen = arguments.choice("currency", Currency.USD, ["DIEM", "USD"])
     assert (type(chosen), chosen) == (str, "USD")
 
@@ -333,12 +335,12 @@ def test_a_mistyped_time_is_refused(text: str) -> None:
         ("2026-09-01T00:00:00,999999999Z", DAY.replace(second=1)),
     ],
 )
-def test_every_form_of_iso_8601_is_read_and_finer_than_a_microsecond_rounds_up(text: str, moment: datetime) -> None:
+def test_iso_8601_forms_are_read_and_nanoseconds_round_up(text: str, moment: datetime) -> None:
     assert arguments.instant("start_timestamp", text) == moment
 
 
 class Nanoseconds(datetime):
-    """A datetime with more digits and other arithmetic, as pandas has it."""
+    """A datetime with nanoseconds and other arithmetic, like that of pandas."""
 
     nanosecond = 1
 
@@ -346,10 +348,8 @@ class Nanoseconds(datetime):
         raise OverflowError(tz)
 
 
-async def test_a_bound_finer_than_a_microsecond_gives_the_same_charges_however_it_is_asked(
-    flavour: Flavour, tmp_path: Path
-) -> None:
-    """Of a charge each millisecond, those after the 10th and up to the 20th: bounds lie a nanosecond behind them."""
+async def test_nanosecond_bounds_select_the_same_charges_everywhere(flavour: Flavour, tmp_path: Path) -> None:
+    """There is a charge each millisecond. The bounds lie 1 ns after 10 and 20 ms, and select 11 to 20 ms."""
     fake = FakeVenice(
         [
             {"timestamp": f"2026-09-01T00:00:00.{ms:03d}Z", "amount": f"-{ms + 1}", "currency": "USD"}

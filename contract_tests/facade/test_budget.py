@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from venice_billing._budget import FailureBudget, Ticket
 
-FAILURES, PERIOD = 15, 30.0  # the API blocks an account after 20, and others may be using it too
+FAILURES, PERIOD = 15, 30.0  # the API blocks an account after 20, and other clients may be using the account
 
 
 def most_in_a_period(moments: list[float]) -> int:
@@ -28,7 +28,7 @@ def fail(budget: FailureBudget, *moments: float) -> None:
         budget.settle(ticket, moment, failed=True)
 
 
-def test_successes_cost_nothing() -> None:
+def test_successes_use_no_budget() -> None:
     budget = FailureBudget()
     for _ in range(1000):
         ticket = Ticket()
@@ -36,7 +36,7 @@ def test_successes_cost_nothing() -> None:
         budget.settle(ticket, 0.0, failed=False)
 
 
-def test_after_fifteen_failures_the_next_request_waits_for_the_first_to_be_over() -> None:
+def test_request_waits_while_15_failures_are_recent() -> None:
     budget = FailureBudget()
     fail(budget, *map(float, range(FAILURES)))
     ticket, late = Ticket(), Ticket()
@@ -46,8 +46,8 @@ def test_after_fifteen_failures_the_next_request_waits_for_the_first_to_be_over(
     assert budget.admit(late, 20.0 + wait) > 0, "only one of the failures is over"
 
 
-def test_requests_under_way_count_as_failures_until_they_are_settled() -> None:
-    """They may all fail together, and then it is too late."""
+def test_requests_under_way_count_as_failures() -> None:
+    """All requests under way may fail together, and then it would be too late to wait."""
     budget = FailureBudget()
     under_way = [Ticket() for _ in range(FAILURES)]
     assert [budget.admit(ticket, 0.0) for ticket in under_way] == [0.0] * FAILURES
@@ -58,8 +58,8 @@ def test_requests_under_way_count_as_failures_until_they_are_settled() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 4), st.booleans(), st.integers(0, 30)), max_size=200))
-def test_no_interleaving_fails_more_often(steps: list[tuple[float, bool, int]]) -> None:
-    """Requests start when the budget admits them and end in any order, well or badly."""
+def test_no_interleaving_exceeds_the_budget(steps: list[tuple[float, bool, int]]) -> None:
+    """Requests start when the budget admits them and end in any order, with or without a failure."""
     budget, now = FailureBudget(), 0.0
     under_way: list[Ticket] = []
     waiting = Ticket()
@@ -72,15 +72,15 @@ def test_no_interleaving_fails_more_often(steps: list[tuple[float, bool, int]]) 
         elif budget.admit(waiting, now) == 0:
             under_way.append(waiting)
             waiting = Ticket()
-    for ticket in under_way:  # the worst end: all that is under way fails at once
+    for ticket in under_way:  # the worst case: all requests under way fail at once
         budget.settle(ticket, now, failed=True)
         failures.append(now)
     assert most_in_a_period(failures) <= FAILURES
 
 
 @given(st.lists(st.floats(0, 3), min_size=20, max_size=80))
-def test_waiting_as_told_is_enough(pauses: list[float]) -> None:
-    """A caller that fails for ever, and waits as told, is admitted again and again: no deadlock, no excess."""
+def test_caller_that_waits_as_told_is_admitted(pauses: list[float]) -> None:
+    """A caller that always fails and waits as told is admitted again and again: no deadlock, no excess failures."""
     budget, now = FailureBudget(), 0.0
     failures: list[float] = []
     for pause in pauses:
@@ -121,7 +121,7 @@ def run_all(threads: list[threading.Thread]) -> None:
 
 
 def test_requests_are_admitted_in_the_order_of_arrival() -> None:
-    """However often those behind ask, and whoever comes anew when a place is free."""
+    """No matter how often later requests ask again, or whether new requests arrive when there is room."""
     budget = FailureBudget()
     busy = [Ticket() for _ in range(FAILURES)]
     assert [budget.admit(ticket, 0.0) for ticket in busy] == [0.0] * FAILURES
@@ -130,14 +130,14 @@ def test_requests_are_admitted_in_the_order_of_arrival() -> None:
     for number, first in enumerate(waiting):
         budget.settle(busy[number], 1.0, failed=False)
         late = Ticket()
-        assert budget.admit(late, 1.0) > 0, "somebody else is waiting"
+        assert budget.admit(late, 1.0) > 0, "earlier requests are waiting"
         assert all(budget.admit(ticket, 1.0) > 0 for ticket in waiting[number + 1 :])
         assert budget.admit(first, 1.0) == 0
         del late
 
 
-def test_a_caller_beside_fifteen_busy_ones_gets_its_turn() -> None:
-    """Each of the others asks again the moment it has its answer, a hundred times as often as this one."""
+def test_caller_beside_15_busy_callers_gets_its_turn() -> None:
+    """Each busy caller asks again as soon as it has its response, 100 times as often as the late caller."""
     budget = FailureBudget()
     busy = [Ticket() for _ in range(FAILURES)]
     for ticket in busy:
@@ -150,10 +150,10 @@ def test_a_caller_beside_fifteen_busy_ones_gets_its_turn() -> None:
         budget.settle(busy[which], float(step), failed=False)
         busy[which] = Ticket()
         budget.admit(busy[which], float(step))
-    raise AssertionError("it waited in vain")
+    raise AssertionError("the late caller was never admitted")
 
 
-def test_a_thread_beside_fifteen_busy_ones_gets_its_turn() -> None:
+def test_thread_beside_15_busy_threads_gets_its_turn() -> None:
     budget = FailureBudget()
     over = threading.Event()
 
@@ -182,14 +182,14 @@ def test_a_thread_beside_fifteen_busy_ones_gets_its_turn() -> None:
 
 
 @pytest.mark.parametrize("place", ["under way", "waiting"])
-def test_a_ticket_that_is_lost_holds_no_place(place: str) -> None:
-    """Its call was interrupted where nothing could be settled, or its thread is gone."""
+def test_lost_ticket_frees_its_place(place: str) -> None:
+    """The call was interrupted where it could not settle its ticket, or the thread is gone."""
     budget = FailureBudget()
     lost = [Ticket() for _ in range(FAILURES + (place == "waiting"))]
     assert [budget.admit(ticket, 0.0) for ticket in lost[:FAILURES]] == [0.0] * FAILURES
     if place == "waiting":
         assert budget.admit(lost[-1], 0.0) > 0
-        budget.settle(lost.pop(0), 0.0, failed=False)  # the place is that of the one that waits
+        budget.settle(lost.pop(0), 0.0, failed=False)  # the waiting ticket takes this place
     following = Ticket()
     assert budget.admit(following, 0.0) > 0
     lost.clear()
@@ -197,8 +197,8 @@ def test_a_ticket_that_is_lost_holds_no_place(place: str) -> None:
     assert budget.admit(following, 0.0) == 0
 
 
-def test_a_forked_child_keeps_the_failures_and_forgets_what_the_parent_has_under_way() -> None:
-    """Also where the forking thread is in the midst of a call, which then goes on in both."""
+def test_fork_keeps_failures_and_forgets_requests_under_way() -> None:
+    """Also if the forking thread is inside a call, which then continues in both processes."""
     budget = FailureBudget()
     fail(budget, *[0.0] * 5)
     under_way = [Ticket() for _ in range(10)]

@@ -1,4 +1,4 @@
-"""One call, driven by hand: what is retried, when, how often, and with which error it ends."""
+"""One call, driven by hand: which outcomes are retried, when and how often, and which error is raised."""
 
 from __future__ import annotations
 
@@ -94,33 +94,33 @@ def waits(steps: Sequence[Any]) -> list[float]:
     return [step.seconds for step in steps if isinstance(step, Wait)]
 
 
-def test_a_good_answer_is_read_at_once() -> None:
+def test_successful_response_takes_one_attempt() -> None:
     value, steps = run(OK)
     assert value == b"fine"
     assert steps == [Send(BALANCE, 10.0)]
 
 
 @pytest.mark.parametrize("code", [200, 201, 206, 299])
-def test_any_2xx_is_given_to_the_reader(code: int) -> None:
+def test_any_2xx_is_passed_to_the_reader(code: int) -> None:
     assert run(Reply(code, {}, b"x"))[0] == b"x"
 
 
 @pytest.mark.parametrize("bad", [status(429), status(500), status(502), status(503), Broken("ConnectError: refused")])
-def test_what_may_pass_is_tried_again(bad: Outcome) -> None:
+def test_transient_failures_are_retried(bad: Outcome) -> None:
     value, steps = run(bad, bad, OK)
     assert value == b"fine"
     assert [type(step) for step in steps] == [Send, Wait, Send, Wait, Send]
 
 
 @pytest.mark.parametrize("code", [302, 400, 401, 402, 403, 404, 410, 413, 415, 418, 422, 501, 504, 520, 522])
-def test_what_will_not_pass_is_not_tried_again(code: int) -> None:
+def test_permanent_failures_are_not_retried(code: int) -> None:
     error, steps = run(status(code))
     assert isinstance(error, VeniceError)
     assert len(steps) == 1
 
 
-def test_an_expired_deadline_is_not_tried_again() -> None:
-    """The ledger hangs on what it hangs on, and each try would cost the whole timeout."""
+def test_timeout_is_not_retried() -> None:
+    """A request that hangs will hang again, and each retry would cost the whole timeout."""
     error, steps = run(Expired())
     assert type(error) is BillingTimeoutError
     assert "10 s" in str(error)
@@ -141,14 +141,12 @@ def test_an_expired_deadline_is_not_tried_again() -> None:
         (operations.usage(start=instant("2026-09-01"), end=instant("2026-09-01T00:05:00Z")), True),
     ],
 )
-def test_only_a_ledger_asked_for_less_than_a_day_is_told_to_be_asked_for_a_day(
-    operation: Operation[Any], *, is_advised: bool
-) -> None:
+def test_timeout_advises_a_day_only_for_shorter_windows(operation: Operation[Any], *, is_advised: bool) -> None:
     assert ("at least a day" in str(run(Expired(), operation=operation)[0])) == is_advised
 
 
-def test_a_2xx_whose_body_is_damaged_is_tried_again_and_then_breaks_the_contract() -> None:
-    """A body cut short is a connection that broke; one that is always so is the server's doing."""
+def test_damaged_2xx_body_is_retried_then_breaks_the_contract() -> None:
+    """A body cut short once is a broken connection; a body cut short on every attempt is the server's error."""
     damaged = Unreadable("the compressed body ends early")
     assert run(damaged, OK)[0] == b"fine"
     error, _ = run(damaged, damaged, damaged)
@@ -156,7 +154,7 @@ def test_a_2xx_whose_body_is_damaged_is_tried_again_and_then_breaks_the_contract
     assert "ends early" in str(error)
 
 
-def test_a_2xx_that_the_codec_refuses_names_the_field() -> None:
+def test_undecodable_2xx_raises_an_error_with_the_field() -> None:
     body = b'{"canConsume": true, "consumptionCurrency": null, "balances": {"diem": "1", "usd": 2}}'
     error, _ = run(Reply(200, {"content-type": "application/json"}, body), operation=operations.balance())
     assert type(error) is ResponseValidationError
@@ -165,20 +163,20 @@ def test_a_2xx_that_the_codec_refuses_names_the_field() -> None:
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 5])
-def test_the_last_error_is_raised_after_so_many_retries(retries: int) -> None:
+def test_last_error_is_raised_after_max_retries(retries: int) -> None:
     error, steps = run(*[status(503)] * retries, status(500), max_retries=retries)
     assert type(error) is ServerError
     assert error.status_code == 500
     assert len(waits(steps)) == retries
 
 
-def test_a_lost_connection_is_named() -> None:
+def test_connection_error_names_its_cause() -> None:
     error, _ = run(Broken("ConnectError: refused"), max_retries=0)
     assert type(error) is APIConnectionError
     assert "refused" in str(error)
 
 
-def test_backoff_doubles_to_a_bound_and_is_jittered() -> None:
+def test_backoff_doubles_up_to_a_limit_with_jitter() -> None:
     broken = [Broken("x")] * 7
     assert waits(run(*broken, max_retries=6)[1]) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
     assert waits(run(*broken, max_retries=6, jitter=lambda: 0.0)[1]) == [0.25, 0.5, 1.0, 2.0, 4.0, 4.0]
@@ -198,26 +196,24 @@ def test_backoff_doubles_to_a_bound_and_is_jittered() -> None:
         (status(429), 0.5),
     ],
 )
-def test_the_wait_is_what_the_api_asks_for_and_never_less_than_the_backoff(answer: Reply, wait: float) -> None:
+def test_wait_follows_headers_but_is_at_least_the_backoff(answer: Reply, wait: float) -> None:
     assert waits(run(answer, OK)[1]) == [wait]
 
 
 @pytest.mark.parametrize(("retries", "expected"), [(1, [31.0]), (2, [0.5, 31.0]), (3, [0.5, 1.0, 31.0])])
-def test_before_the_last_attempt_after_a_429_that_names_no_time_a_block_is_waited_out(
-    retries: int, expected: list[float]
-) -> None:
-    """That is how an account with too many failures is refused, for half a minute; and once is enough."""
+def test_429_without_retry_after_waits_out_the_block(retries: int, expected: list[float]) -> None:
+    """The API blocks an account with too many failures for 30 s without naming a time; one such wait is enough."""
     assert waits(run(*[status(429)] * retries, OK, max_retries=retries)[1]) == expected
     assert waits(run(*[status(503)] * retries, OK, max_retries=retries)[1])[-1] < 31
 
 
-def test_reset_headers_count_from_the_clock_and_not_from_the_start() -> None:
+def test_reset_headers_are_relative_to_the_current_time() -> None:
     clock = VirtualClock(NOW)
     clock.advance(10)
     assert waits(run(status(429, x_ratelimit_reset_requests="1790000012"), OK, clock=clock)[1]) == [2.0]
 
 
-def test_a_wait_of_more_than_a_minute_is_raised_by_default() -> None:
+def test_wait_over_a_minute_is_raised_by_default() -> None:
     error, steps = run(status(429, retry_after="61"))
     assert type(error) is RateLimitError
     assert error.retry_after == 61
@@ -225,7 +221,7 @@ def test_a_wait_of_more_than_a_minute_is_raised_by_default() -> None:
 
 
 @pytest.mark.parametrize(("code", "kind"), [(429, RateLimitError), (503, ServerError)])
-def test_a_longer_wait_than_max_wait_is_raised_at_once(code: int, kind: type[VeniceError]) -> None:
+def test_wait_over_max_wait_is_raised_at_once(code: int, kind: type[VeniceError]) -> None:
     error, steps = run(status(code, retry_after="6"), max_wait=5.0)
     assert type(error) is kind
     assert waits(steps) == []
@@ -244,7 +240,7 @@ def test_backoff_keeps_within_max_wait(longest: float) -> None:
     assert max(waits(run(*[Broken("x")] * 6, max_retries=5, max_wait=longest)[1])) == longest
 
 
-def test_the_wait_for_the_failure_budget_is_none_between_attempts() -> None:
+def test_max_wait_does_not_limit_the_wait_for_the_budget() -> None:
     policy = make_policy(max_retries=0, max_wait=0.0)
     for _ in range(FAILURES):
         drive(call(ECHO, policy), [status(500)], policy)
@@ -252,14 +248,14 @@ def test_the_wait_for_the_failure_budget_is_none_between_attempts() -> None:
 
 
 @pytest.mark.parametrize("params", [{"cursor": "abc"}, {}])
-def test_a_400_to_a_cursor_is_about_the_cursor(params: dict[str, str]) -> None:
+def test_400_to_a_cursor_raises_cursor_rejected(params: dict[str, str]) -> None:
     operation = evolve(ECHO, request=evolve(BALANCE, params=params))
     error, _ = run(status(400), operation=operation)
     assert type(error) is (CursorRejectedError if params else InvalidRequestError)
 
 
 def test_calls_of_a_client_share_the_failure_budget() -> None:
-    """Fifteen failures, whosoever, and the next request waits until the first of them is half a minute old."""
+    """After 15 failures of any of its calls, the next request waits until the first failure is 30 s old."""
     policy = make_policy(max_retries=0)
     for _ in range(FAILURES):
         drive(call(ECHO, policy), [status(500)], policy)
@@ -270,7 +266,7 @@ def test_calls_of_a_client_share_the_failure_budget() -> None:
 
 
 @pytest.mark.parametrize("end", ["closed", "cancelled", "interrupted", "lost"])
-def test_an_attempt_that_is_given_up_is_no_failure_of_the_api(end: str) -> None:
+def test_abandoned_attempts_do_not_count_as_failures(end: str) -> None:
     policy = make_policy()
     for _ in range(2 * FAILURES):
         steps = call(ECHO, policy)
@@ -288,7 +284,7 @@ def test_an_attempt_that_is_given_up_is_no_failure_of_the_api(end: str) -> None:
 
 
 @pytest.mark.parametrize("earlier", [[], [status(503)]])
-def test_a_closed_client_is_an_error_at_once_and_no_failure_of_the_api(earlier: list[Outcome]) -> None:
+def test_closed_client_raises_at_once_and_counts_no_failure(earlier: list[Outcome]) -> None:
     policy = make_policy()
     error, steps = drive(call(ECHO, policy), [*earlier, Closed()], policy)
     assert type(error) is ClientClosedError
@@ -297,7 +293,7 @@ def test_a_closed_client_is_an_error_at_once_and_no_failure_of_the_api(earlier: 
     assert len(policy.budget._failed) == len(earlier)
 
 
-def test_a_client_that_is_closed_ends_the_wait_for_the_failure_budget() -> None:
+def test_closing_the_client_ends_the_wait_for_the_budget() -> None:
     policy = make_policy()
     for _ in range(FAILURES):
         drive(call(ECHO, evolve(policy, max_retries=0)), [status(404)], policy)
@@ -309,8 +305,8 @@ def test_a_client_that_is_closed_ends_the_wait_for_the_failure_budget() -> None:
 
 
 @pytest.mark.parametrize("failures", [0, FAILURES])
-def test_a_wait_says_whether_it_is_for_other_requests_of_the_client(failures: int) -> None:
-    """A walk then works on as many windows as before: the API does not ask for patience."""
+def test_wait_is_queued_only_behind_requests_under_way(failures: int) -> None:
+    """A queued wait does not reduce the windows of a walk, because the API has not asked it to slow down."""
     policy = make_policy(max_retries=0)
     for _ in range(failures):
         drive(call(ECHO, policy), [status(404)], policy)
@@ -321,7 +317,7 @@ def test_a_wait_says_whether_it_is_for_other_requests_of_the_client(failures: in
     assert wait.queued == (failures == 0)
 
 
-def test_a_call_that_waits_for_its_turn_and_is_cancelled_costs_nothing() -> None:
+def test_cancelled_queued_call_leaves_the_budget_unchanged() -> None:
     policy = make_policy()
     running = [call(ECHO, policy) for _ in range(FAILURES)]
     assert all(isinstance(next(steps), Send) for steps in running)
@@ -343,19 +339,19 @@ def test_a_wait_for_the_budget_never_uses_up_a_retry() -> None:
     assert sum(isinstance(step, Send) for step in steps) == 3
 
 
-def test_a_driver_that_forgets_the_outcome_is_a_bug_and_not_a_failed_request() -> None:
+def test_missing_outcome_from_the_driver_is_a_runtime_error() -> None:
     steps = call(ECHO, make_policy())
     next(steps)
     with pytest.raises(RuntimeError, match="outcome"):
         next(steps)
 
 
-def test_messages_name_the_seconds_as_given() -> None:
+def test_timeout_message_names_the_seconds_as_given() -> None:
     assert re.search(r"within 2\.5 s", str(run(Expired(), timeout=2.5)[0]))
 
 
-def test_an_undocumented_status_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A proxy's 527 is no status of the contract: it is raised like any other failure, and logged at INFO once."""
+def test_undocumented_status_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The status 527 of a proxy is not in the contract: raised like any other failure, and logged once at INFO."""
     with caplog.at_level(logging.INFO, logger="venice_billing"):
         for _ in range(2):
             error, _steps = run(status(527), max_retries=0)

@@ -1,4 +1,4 @@
-"""Both clients against FakeVenice: every method, what they share, and what they leave alone."""
+"""Both clients against FakeVenice: every method, walks with their checkpoints, and the errors."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def test_the_original_ledger_is_retired(face: Face) -> None:
     assert caught.value.sunset == datetime(2026, 9, 16, tzinfo=UTC)
 
 
-async def test_a_rejected_cursor_is_an_error_of_its_own(face: Face) -> None:
+async def test_rejected_cursor_raises_cursor_rejected_error(face: Face) -> None:
     with pytest.raises(CursorRejectedError):
         await face.call("get_usage_history", cursor="no-such-cursor")
 
@@ -125,47 +125,47 @@ async def test_a_rejected_cursor_is_an_error_of_its_own(face: Face) -> None:
 @pytest.mark.parametrize("page_size", [10, 37, 1000, None])
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_walks_deliver_the_ledger(fake: FakeVenice, face: Face, order: str, page_size: int | None) -> None:
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     for method in ("iter_usage", "iter_usage_history"):
         walk = getattr(face.client, method)(sort_order=order, page_size=page_size)
-        assert as_wire(await receive(walk)) == truth
+        assert as_wire(await receive(walk)) == expected
         pages = await receive(walk, pages=True)
-        assert as_wire([entry for page in pages for entry in page]) == truth
+        assert as_wire([entry for page in pages for entry in page]) == expected
         assert all(0 < len(page) <= (page_size or 1000) for page in pages)
 
 
-async def test_the_defaults_are_newest_first_and_oldest_first(fake: FakeVenice, face: Face) -> None:
+async def test_default_orders_of_both_walks(fake: FakeVenice, face: Face) -> None:
     assert as_wire(await receive(face.client.iter_usage(), 5)) == fake.ledger[::-1][:5]
     assert as_wire(await receive(face.client.iter_usage_history(), 5)) == fake.ledger[:5]
 
 
 async def test_filters_of_walks(fake: FakeVenice, face: Face) -> None:
-    truth = fake.rows(currency="DIEM", start=MONTH["start"], end=MONTH["end"])
-    assert truth
+    expected = fake.rows(currency="DIEM", start=MONTH["start"], end=MONTH["end"])
+    assert expected
     history = face.client.iter_usage_history(
         currency="DIEM", start_timestamp="2026-09-01", end_timestamp="2026-10-01", page_size=20
     )
-    assert as_wire(await receive(history)) == truth
+    assert as_wire(await receive(history)) == expected
     usage = face.client.iter_usage(currency="DIEM", start_date="2026-09-01", end_date="2026-10-01", max_items=7)
-    assert as_wire(await receive(usage)) == truth[::-1][:7]
+    assert as_wire(await receive(usage)) == expected[::-1][:7]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250, 600])
-async def test_a_checkpoint_goes_on_with_exactly_the_rest(
+async def test_checkpoint_resumes_with_exactly_the_rest(
     fake: FakeVenice, flavour: Flavour, order: str, count: int
 ) -> None:
-    """In another client, on another page size, when every cursor of the first one has expired."""
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    """In another client, with another page size, after every cursor of the first client has expired."""
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     walk = flavour.connect(fake).client.iter_usage_history(sort_order=order, page_size=100)
-    assert as_wire(await receive(walk, count)) == truth[:count]
+    assert as_wire(await receive(walk, count)) == expected[:count]
     checkpoint = walk.checkpoint
     fake.quirks.cursor_lives_seconds = 0.0
     fake.clock.advance(3600)
     fake.quirks.cursor_lives_seconds = None
     other = flavour.connect(fake).client
     for method in (other.iter_usage_history, other.iter_usage):
-        assert as_wire(await receive(method(checkpoint=checkpoint, page_size=70))) == truth[count:]
+        assert as_wire(await receive(method(checkpoint=checkpoint, page_size=70))) == expected[count:]
 
 
 async def test_a_checkpoint_after_max_items_and_by_pages(fake: FakeVenice, face: Face) -> None:
@@ -180,7 +180,7 @@ async def test_a_checkpoint_after_max_items_and_by_pages(fake: FakeVenice, face:
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 async def test_an_error_in_a_walk_carries_the_checkpoint(fake: FakeVenice, face: Face, order: str) -> None:
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     fake.quirks.faults = lambda request: faults.status(402) if request.number == 4 else None
     walk = face.client.iter_usage_history(sort_order=order, page_size=50)
     received: list[Any] = []
@@ -188,10 +188,10 @@ async def test_an_error_in_a_walk_carries_the_checkpoint(fake: FakeVenice, face:
         await receive(walk, into=received)
     assert caught.value.checkpoint == walk.checkpoint
     rest = await receive(face.client.iter_usage_history(checkpoint=caught.value.checkpoint))
-    assert as_wire(received + rest) == truth
+    assert as_wire(received + rest) == expected
 
 
-async def test_each_iteration_is_a_walk_of_its_own(fake: FakeVenice) -> None:
+async def test_each_iteration_starts_its_own_walk(fake: FakeVenice) -> None:
     walk = fake.client().iter_usage_history(page_size=10)
     one, two = iter(walk), iter(walk)
     assert [next(one).timestamp, next(two).timestamp] == [next(iter(walk)).timestamp] * 2
@@ -226,7 +226,7 @@ async def test_walks_are_exact_under_each_quirk(
     assert as_wire(await receive(walk)) == (fake.ledger if order == "asc" else fake.ledger[::-1])
 
 
-async def test_a_page_that_names_its_own_cursor_is_not_delivered_twice(flavour: Flavour) -> None:
+async def test_page_with_its_own_cursor_is_not_delivered_twice(flavour: Flavour) -> None:
     instants = timestamps(NOW - timedelta(days=3), [0, 60, 120])
     fake = FakeVenice([row(instant) for instant in instants for _ in range(10)], now=NOW)
     fake.quirks.repeat_cursor_every = 2
@@ -234,26 +234,26 @@ async def test_a_page_that_names_its_own_cursor_is_not_delivered_twice(flavour: 
     assert as_wire(entries) == fake.ledger
 
 
-async def test_a_clock_that_is_slow_loses_no_charge(fake: FakeVenice, flavour: Flavour) -> None:
-    """The end of an open range is the server's business: the newest charges are the ones asked for first."""
+async def test_slow_local_clock_loses_no_charge(fake: FakeVenice, flavour: Flavour) -> None:
+    """The server decides where an open range ends, so the newest charge comes first although our clock is slow."""
     fake.book()
     face = flavour.connect(fake, _setup=Setup(clock=VirtualClock(NOW - timedelta(hours=1)), owns_http_client=True))
     assert as_wire(await receive(face.client.iter_usage(), 1)) == fake.ledger[-1:]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_without_a_history_the_original_ledger_is_walked(flavour: Flavour, order: str) -> None:
+async def test_missing_history_falls_back_to_the_original_ledger(flavour: Flavour, order: str) -> None:
     fake = FakeVenice(500, now=NOW, original="alive", history=False)
     face = flavour.connect(fake)
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
-    assert as_wire(await receive(face.client.iter_usage(sort_order=order, page_size=100))) == truth
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
+    assert as_wire(await receive(face.client.iter_usage(sort_order=order, page_size=100))) == expected
     assert {request.path for request in fake.requests[1:]} == {ORIGINAL}
     with pytest.raises(NotFoundError):
         await receive(face.client.iter_usage_history())
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_a_history_that_retires_on_the_way_is_left_for_the_original(flavour: Flavour, order: str) -> None:
+async def test_walk_falls_back_when_the_history_retires_midway(flavour: Flavour, order: str) -> None:
     fake = FakeVenice(500, now=NOW, original="alive")
     fake.quirks.faults = lambda seen: faults.status(410) if seen.path == HISTORY and seen.number > 4 else None
     walk = flavour.connect(fake).client.iter_usage(sort_order=order, page_size=60)
@@ -261,7 +261,7 @@ async def test_a_history_that_retires_on_the_way_is_left_for_the_original(flavou
     assert ORIGINAL in {request.path for request in fake.requests}
 
 
-async def test_when_both_ledgers_are_gone_the_walk_says_where_it_stood(flavour: Flavour) -> None:
+async def test_error_has_a_checkpoint_when_both_ledgers_are_gone(flavour: Flavour) -> None:
     fake = FakeVenice(500, now=NOW, original="alive", history=False)
     fake.quirks.faults = lambda seen: faults.status(410) if seen.path == ORIGINAL and seen.number > 3 else None
     client = flavour.connect(fake).client
@@ -273,20 +273,20 @@ async def test_when_both_ledgers_are_gone_the_walk_says_where_it_stood(flavour: 
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_new_usage_during_a_walk_of_the_original_ledger_shifts_nothing(flavour: Flavour, order: str) -> None:
-    """Its pages shift when charges are booked that the walk has passed: neither twice nor never is one delivered."""
+async def test_new_usage_does_not_shift_a_walk_of_the_original_ledger(flavour: Flavour, order: str) -> None:
+    """Charges booked behind the walk shift the pages; the walk still delivers each earlier charge exactly once."""
     fake = FakeVenice(300, now=NOW, original="alive", history=False)
-    truth = fake.ledger if order == "asc" else fake.ledger[::-1]
+    expected = fake.ledger if order == "asc" else fake.ledger[::-1]
     (passed,) = timestamps(NOW, [-3600 if order == "desc" else -89 * 86_400])
     fake.quirks.arrivals = lambda seen: [row(passed)] if seen.number > 2 else []
     client = flavour.connect(fake).client
-    assert as_wire(await receive(client.iter_usage(sort_order=order, page_size=40))) == truth
+    assert as_wire(await receive(client.iter_usage(sort_order=order, page_size=40))) == expected
     assert len(fake.ledger) > 305
 
 
 @pytest.mark.parametrize("end", ["12:05", None])
 @pytest.mark.parametrize("format_", ["json", "csv"])
-async def test_a_narrow_window_that_hangs_is_asked_for_as_part_of_a_day(
+async def test_hanging_narrow_window_is_requested_as_part_of_a_day(
     flavour: Flavour, format_: str, end: str | None
 ) -> None:
     now = NOW + timedelta(minutes=8)
@@ -295,19 +295,19 @@ async def test_a_narrow_window_that_hangs_is_asked_for_as_part_of_a_day(
     face = flavour.connect(fake)
     until = f"2026-11-01T{end}:00Z" if end else None
     page = await face.call("get_usage_history", format=format_, start_timestamp=NOW, end_timestamp=until, page_size=50)
-    truth = fake.rows(start=NOW, end=until)
+    expected = fake.rows(start=NOW, end=until)
     assert page.next_cursor is None
     if format_ == "json":
-        assert as_wire(page.data) == truth
+        assert as_wire(page.data) == expected
     else:
-        assert records(page) == len(truth)
+        assert records(page) == len(expected)
     assert fake.clock.time() - now.timestamp() < 12, "one deadline, and an answer"
     walk = face.client.iter_usage_history(start_timestamp=NOW, end_timestamp=until)
-    assert as_wire(await receive(walk)) == truth
+    assert as_wire(await receive(walk)) == expected
 
 
 async def test_a_widened_csv_page_keeps_its_records_apart(flavour: Flavour) -> None:
-    """It is put together from several pages, each of which may end without a line break."""
+    """The result joins several pages, each of which may end without a line break."""
     around = [row(timestamp) for timestamp in timestamps(NOW - timedelta(hours=25), range(0, 25 * 3600, 240))]
     fake = FakeVenice([*around, *map(row, timestamps(NOW, range(300)))], now=NOW + timedelta(minutes=8))
     fake.quirks = Quirks(narrow_window_hangs=True, csv_layouts=[CsvLayout(final_line_break=False)])
@@ -320,7 +320,7 @@ async def test_a_widened_csv_page_keeps_its_records_apart(flavour: Flavour) -> N
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_the_ends_of_time_are_bounds_like_any_other(
+async def test_earliest_and_latest_datetimes_are_valid_bounds(
     fake: FakeVenice, face: Face, order: str, concurrency: int
 ) -> None:
     first, last = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -333,8 +333,8 @@ async def test_the_ends_of_time_are_bounds_like_any_other(
     assert await receive(tomorrow) == []
 
 
-async def test_a_hang_that_no_widening_helps_is_a_timeout(flavour: Flavour) -> None:
-    """On an account without a charge every question hangs; the advice is for those who asked for less than a day."""
+async def test_hang_that_widening_does_not_avoid_is_a_timeout(flavour: Flavour) -> None:
+    """On an account without charges every request hangs; the advice is only for windows of less than a day."""
     fake = FakeVenice(0, now=NOW, quirks=Quirks(empty_result_hangs=True))
     face = flavour.connect(fake)
     for start, is_advised in ((NOW - timedelta(days=2), False), (NOW - timedelta(minutes=5), True)):
@@ -345,7 +345,7 @@ async def test_a_hang_that_no_widening_helps_is_a_timeout(flavour: Flavour) -> N
         assert len(fake.requests) <= 1 + 4
 
 
-async def test_wrong_and_weak_keys(fake: FakeVenice, flavour: Flavour) -> None:
+async def test_wrong_and_inference_keys(fake: FakeVenice, flavour: Flavour) -> None:
     weak = flavour.connect(fake, api_key=fake.inference_key)
     with pytest.raises(AdminKeyRequiredError):
         await weak.call("get_balance")
@@ -355,7 +355,7 @@ async def test_wrong_and_weak_keys(fake: FakeVenice, flavour: Flavour) -> None:
     assert type(caught.value) is AuthenticationError
 
 
-async def test_what_no_document_names_is_kept_and_logged_once(
+async def test_unknown_fields_and_values_are_kept_and_logged_once(
     fake: FakeVenice, face: Face, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_drift, "_noted", set())
@@ -376,7 +376,7 @@ async def test_what_no_document_names_is_kept_and_logged_once(
     ]
 
 
-async def test_a_limit_too_far_away_is_told_with_its_seconds(fake: FakeVenice, face: Face) -> None:
+async def test_rate_limit_over_max_wait_is_raised_with_its_seconds(fake: FakeVenice, face: Face) -> None:
     fake.quirks = Quirks(rate_limit_every=1, rate_limit_seconds=3600)
     with pytest.raises(RateLimitError) as caught:
         await face.call("get_balance")
@@ -385,8 +385,8 @@ async def test_a_limit_too_far_away_is_told_with_its_seconds(fake: FakeVenice, f
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-async def test_an_early_break_leaves_nothing_behind(fake: FakeVenice, face: Face, concurrency: int) -> None:
-    """The next request is the next caller's: a walk that was left sends no more, and none of its threads is left."""
+async def test_early_break_leaves_no_request_and_no_thread(fake: FakeVenice, face: Face, concurrency: int) -> None:
+    """A walk that the caller has left sends no more requests, and none of its threads is left."""
     await receive(face.client.iter_usage_history(page_size=10, concurrency=concurrency), 3)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("venice-billing")]
     sent = len(fake.requests)
@@ -394,7 +394,7 @@ async def test_an_early_break_leaves_nothing_behind(fake: FakeVenice, face: Face
     assert len(fake.requests) == sent + 1
 
 
-async def test_data_behind_a_dead_end_is_a_server_error_with_the_last_timestamp(flavour: Flavour) -> None:
+async def test_dead_end_is_a_server_error_with_the_last_timestamp(flavour: Flavour) -> None:
     fake = FakeVenice([row("2026-10-01T00:00:00.000Z")] * 2500, now=NOW, quirks=Quirks(dead_cursor_every=1))
     client = flavour.connect(fake).client
     with pytest.raises(ServerError, match="2026-10-01T00:00:00"):

@@ -1,4 +1,4 @@
-"""How a client is made: no error of its arguments shows the key, and a subclass keeps what it holds."""
+"""Construction of clients: no error about an argument shows the key, and a subclass keeps its attributes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _shown(error: BaseException) -> str:
-    """Return everything that a tool can find out about an error: its chain, and the variables of our frames."""
+    """Return everything that a tool can read from an error: its chain, and the local variables of our frames."""
     texts = [repr(error), str(error), repr(vars(error)), "".join(traceback.format_exception(error))]
     seen: list[BaseException | None] = [error]
     while (last := seen[-1]) is not None:
@@ -59,7 +59,7 @@ def _shown(error: BaseException) -> str:
 
 @pytest.mark.parametrize("wrong", WRONG, ids=[f"{next(iter(case))} {index}" for index, case in enumerate(WRONG)])
 @pytest.mark.parametrize("source", ["argument", "environment"])
-def test_an_error_of_the_constructor_shows_neither_key_nor_environment(
+def test_constructor_error_hides_key_and_environment(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any], source: str
 ) -> None:
     monkeypatch.setenv("OTHER_SECRET", "an0ther-s3cret")
@@ -75,7 +75,7 @@ def test_an_error_of_the_constructor_shows_neither_key_nor_environment(
     assert KEY not in str(pickle.loads(pickle.dumps(caught.value)))
 
 
-def test_what_shows_an_error_of_the_constructor_may_show_the_client_too(flavour: Flavour) -> None:
+def test_client_whose_constructor_failed_has_a_repr(flavour: Flavour) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         flavour.open(KEY, timeout=-1)
     selves = [variables.get("self") for _, variables in _frames(caught.value.__traceback__)]
@@ -84,19 +84,19 @@ def test_what_shows_an_error_of_the_constructor_may_show_the_client_too(flavour:
     assert "timeout" in "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
 
 
-def test_without_a_key_there_is_no_client(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_api_key_raises_authentication_error(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VENICE_API_KEY", raising=False)
     with pytest.raises(AuthenticationError, match="VENICE_API_KEY"):
         flavour.open(None)  # type: ignore[arg-type] # as a constructor without arguments
 
 
-class Text(str, Enum):  # noqa: UP042 - a StrEnum is sent as its value by itself
+class Text(str, Enum):  # noqa: UP042 - a StrEnum is already formatted as its value
     KEY = KEY
     CURSOR = "cursor-1"
     URL = "https://example.com/api/v1"
 
 
-async def test_a_member_of_a_text_enum_counts_as_its_text(flavour: Flavour) -> None:
+async def test_text_enum_members_are_sent_as_their_values(flavour: Flavour) -> None:
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -112,14 +112,14 @@ async def test_a_member_of_a_text_enum_counts_as_its_text(flavour: Flavour) -> N
 
 
 class Accounted(VeniceBilling):
-    """A client of an application, with something of its own."""
+    """A subclass in an application, with an attribute of its own."""
 
     def __init__(self, account: str, fake: FakeVenice) -> None:
         super().__init__(fake.admin_key, http_client=httpx.Client(transport=fake.transport()))
         self.account = account
 
 
-def test_a_subclass_keeps_its_attributes_in_a_client_with_other_options() -> None:
+def test_with_options_keeps_the_attributes_of_a_subclass() -> None:
     client = Accounted("research", FakeVenice(20, now=NOW))
     changed = client.with_options(timeout=3)
     assert type(changed) is Accounted
@@ -130,7 +130,7 @@ def test_a_subclass_keeps_its_attributes_in_a_client_with_other_options() -> Non
     assert client.get_balance().can_consume
 
 
-def test_a_client_is_no_value_to_be_copied_into_another_process(flavour: Flavour) -> None:
+def test_client_cannot_be_pickled_or_deep_copied(flavour: Flavour) -> None:
     client = flavour.open(KEY).client
     for way in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError):

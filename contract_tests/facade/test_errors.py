@@ -1,4 +1,4 @@
-"""An HTTP answer becomes one error that says what happened, in bounded words; every error travels by pickle."""
+"""A failed response becomes one error with a message of bounded length; every error survives pickle."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_each_status_has_its_class_whatever_the_body(status: int, kind: type[Ven
         (400, {"error": "two\nlines\tand   spaces"}, "two lines and spaces"),
     ],
 )
-def test_the_message_is_found_in_every_shape(status: int, body: Any, message: str) -> None:
+def test_message_is_found_in_every_shape_of_error(status: int, body: Any, message: str) -> None:
     assert api_error(status, json.dumps(body).encode()).message == message
 
 
@@ -118,11 +118,11 @@ def test_the_message_is_found_in_every_shape(status: int, body: Any, message: st
         (522, b"", "no explanation given"),
     ],
 )
-def test_what_is_no_json_is_told_in_short(status: int, body: bytes, message: str) -> None:
+def test_body_without_json_is_summarized(status: int, body: bytes, message: str) -> None:
     assert api_error(status, body).message == message
 
 
-def test_a_redirect_says_where_to_and_that_it_is_not_followed() -> None:
+def test_redirect_error_names_the_target_that_is_not_followed() -> None:
     error = api_error(302, b"", headers={"Location": "https://elsewhere.invalid/"})
     assert "https://elsewhere.invalid/" in error.message
     assert "not followed" in error.message
@@ -157,7 +157,7 @@ def test_details_are_kept_as_sent() -> None:
         ).map(lambda value: json.dumps(value).encode()),
     ),
 )
-def test_no_answer_whatever_breaks_the_mapping(status: int, headers: dict[str, str], body: bytes) -> None:
+def test_any_failed_response_maps_to_an_error(status: int, headers: dict[str, str], body: bytes) -> None:
     error = error_for(status, headers, body, now=NOW)
     assert len(str(error)) <= 520
     assert pickle.loads(pickle.dumps(error)).args == error.args
@@ -177,11 +177,11 @@ def test_no_answer_whatever_breaks_the_mapping(status: int, headers: dict[str, s
         ("administrator", AuthenticationError),
     ],
 )
-def test_an_inference_key_is_told_from_a_wrong_one(message: str, kind: type[APIError]) -> None:
+def test_inference_key_and_wrong_key_raise_different_errors(message: str, kind: type[APIError]) -> None:
     assert type(api_error(401, json.dumps({"error": message}).encode())) is kind
 
 
-def test_only_a_400_to_a_continuation_is_about_its_cursor() -> None:
+def test_only_a_400_to_a_continuation_rejects_the_cursor() -> None:
     assert type(api_error(400, continuation=True)) is CursorRejectedError
     assert type(api_error(400, continuation=False)) is InvalidRequestError
     assert type(api_error(422, continuation=True)) is InvalidRequestError
@@ -210,7 +210,7 @@ def test_only_a_400_to_a_continuation_is_about_its_cursor() -> None:
         ({"retry-after": "20", "x-ratelimit-resets": "1790000009500"}, 20.0),
     ],
 )
-def test_the_wait_is_the_longest_that_any_header_names(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_the_longest_wait_of_any_header(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, NOW) == seconds
     error = error_for(429, headers, b"", now=NOW)
     assert isinstance(error, RateLimitError)
@@ -270,7 +270,7 @@ SAMPLES: list[VeniceError] = [
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
 def test_every_error_survives_pickle_and_copy(error: VeniceError) -> None:
-    """With its text, every attribute, and the checkpoint that a walk hung on it."""
+    """With its text, every attribute, and the checkpoint that a walk has set on the error."""
     error.checkpoint = "vb1.place"
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
         assert type(again) is type(error)

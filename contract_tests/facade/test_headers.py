@@ -1,4 +1,4 @@
-"""Header values are read as their standards say, in linear time, and give no more than a bare file name."""
+"""Headers are parsed by their standards and in linear time, and a file name never includes a folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ HOSTILE = ["<", ">", '"', "\\", '"\\', ",", ";", "<>;", "a=b;", '";', "<a>;rel=x
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_a_long_header_is_read_in_linear_time(piece: str) -> None:
-    """Quadratic time would be many minutes."""
+    """Quadratic time would take many minutes."""
     header = piece * (200_000 // len(piece))
     started = time.monotonic()
     for text in (header, f"<{header}", f'<a>; x="{header}'):
@@ -97,7 +97,7 @@ def test_a_long_header_is_read_in_linear_time(piece: str) -> None:
         ("", None),
     ],
 )
-def test_a_file_name_is_a_bare_name(header: str, name: str | None) -> None:
+def test_file_name_is_reduced_to_a_bare_name(header: str, name: str | None) -> None:
     assert file_name(header) == name
 
 
@@ -111,7 +111,7 @@ def test_a_long_file_name_is_cut_before_its_suffix() -> None:
 @given(st.text() | st.text("/\\.:\0 \ud800\u202ea\"'%;=*"))
 @example("../.. /")
 @example("C:.. ")
-def test_whatever_is_suggested_stays_in_its_folder(text: str) -> None:
+def test_no_suggested_name_leaves_its_folder(text: str) -> None:
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     for header in (f'attachment; filename="{quoted}"', f"attachment; filename={text}", text):
         name = file_name(header)
@@ -123,7 +123,7 @@ def test_whatever_is_suggested_stays_in_its_folder(text: str) -> None:
             assert len(name.encode()) <= 255
 
 
-async def test_a_csv_page_names_no_folder(flavour: Flavour) -> None:
+async def test_csv_page_filename_has_no_folder(flavour: Flavour) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         headers = {"content-type": "text/csv", "content-disposition": 'attachment; filename="../../.bashrc"'}
         return httpx.Response(200, headers=headers, content=b"timestamp,amount\n")

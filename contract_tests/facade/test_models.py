@@ -1,4 +1,4 @@
-"""What the API answers with: plain values that compare, hash, pickle and print as such."""
+"""Response models are plain values: they compare, hash, pickle and print as such."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_csv_page_is_its_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", COPIES, ids=["pickle", "copy", "deepcopy"])
-def test_a_csv_page_takes_along_what_its_headers_said(copied: Callable[[Any], Any]) -> None:
+def test_copied_csv_page_keeps_its_header_values(copied: Callable[[Any], Any]) -> None:
     page = UsageCsv(b"a,b\n", next_cursor="abc", pagination=PAGINATION, filename="usage.csv")
     again = copied(page)
     assert type(again) is UsageCsv
@@ -45,7 +45,7 @@ def test_a_csv_page_takes_along_what_its_headers_said(copied: Callable[[Any], An
 
 
 @pytest.mark.parametrize("copied", COPIES, ids=["pickle", "copy", "deepcopy"])
-def test_an_entry_survives_with_what_no_document_names(entry: UsageEntry, copied: Callable[[Any], Any]) -> None:
+def test_copied_entry_keeps_an_unknown_currency(entry: UsageEntry, copied: Callable[[Any], Any]) -> None:
     again = copied(entry)
     assert again == entry
     assert hash(again) == hash(entry)
@@ -58,7 +58,7 @@ def test_an_entry_cannot_be_changed(entry: UsageEntry) -> None:
         entry.amount = Decimal(0)  # type: ignore[misc]
 
 
-def test_a_currency_is_its_text_known_or_not(entry: UsageEntry) -> None:
+def test_known_and_unknown_currencies_format_as_text(entry: UsageEntry) -> None:
     assert (Currency.USD, str(Currency.USD), f"{Currency.USD}") == ("USD", "USD", "USD")
     assert isinstance(entry.currency, Currency)
     assert {str(currency) for currency in (entry.currency, "SHELLS")} == {entry.currency}

@@ -1,4 +1,4 @@
-"""A key is found in every spelling that a server may repeat it in, and nothing else is taken for it."""
+"""A key is masked in every spelling in which a server may repeat it, and no other text is masked."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "small letters": str.lower,
 }
 BEFORE = {"base64 of the header": "QmVhcmVyI", "base64 of a pair": "YW"}
-"""What stands before the key in Base64 may stay."""
+"""Base64 letters of the text before the key, which may stay."""
 WHOLE = {"base64", "base64 of the header", "base64 of a pair", "base64 for addresses", "hexadecimal", "small letters"}
 
 
@@ -76,15 +76,15 @@ def test_every_escape_is_masked_in_a_body(spelling: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_a_body_in_wide_letters_is_masked(encoding: str) -> None:
+def test_utf_16_and_utf_32_bodies_are_masked(encoding: str) -> None:
     for masked in (Secret(KEY).masked_bytes(KEY.encode(encoding)), Secret(KEY).masked_body(KEY.encode(encoding))):
         assert masked.strip(b"\0") == b"[key]"
 
 
-@settings(deadline=None, max_examples=60)  # each key is compiled anew
+@settings(deadline=None, max_examples=60)  # each key needs a new pattern
 @given(st.text("abcXYZ019-_/+.\"\\&<>'%=", min_size=8, max_size=40), st.data())
 def test_any_mixture_of_escapes_is_masked(key: str, data: st.DataObject) -> None:
-    """Each letter by itself, as encoders escape only some."""
+    """Each letter is escaped or not by itself, since encoders escape only some letters."""
     if not any(letter.isalpha() and letter not in "eE" for letter in key):
         key = "x" + key
     ways: list[Callable[[str], str]] = [
@@ -100,15 +100,15 @@ def test_any_mixture_of_escapes_is_masked(key: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("cut", range(14, 60))
-def test_base64_that_was_cut_is_masked(cut: int) -> None:
-    """Texts in errors are bounded, so that the end of a long one is missing."""
+def test_truncated_base64_is_masked(cut: int) -> None:
+    """Texts in errors are bounded, so the end of a long text is missing."""
     spelled = base64.b64encode(f"Bearer {PLAIN}".encode()).decode()[: max(cut, 26)]
     assert "c2FtZ" not in Secret(PLAIN).masked(spelled)
 
 
 @pytest.mark.parametrize("short", ["a", "key", "USD", "amount", "abcdefg", "12345678", "0.00012345", "1e100000"])
-def test_a_key_that_may_be_a_word_or_a_number_of_the_data_changes_no_data(short: str) -> None:
-    """A total must not change because of what a key looks like."""
+def test_key_that_looks_like_data_changes_no_data(short: str) -> None:
+    """A total must not change because the key looks like a value of the data."""
     secret = Secret(short)
     body = f'{{"data": [{{"amount": -{short}, "currency": "{short}", "sku": "a{short}b"}}]}}'.encode()
     assert secret.masked_bytes(body) == body
@@ -125,7 +125,7 @@ def test_a_short_key_is_masked_as_a_whole_word_in_a_text(short: str) -> None:
         assert secret.masked(f"in {around}, in") == f"in {around}, in"
 
 
-def test_masking_twice_changes_nothing_more() -> None:
+def test_masking_is_idempotent() -> None:
     for key in ("key", "[key]", "***", KEY, "[key][key]"):
         masked = Secret(key).masked(f"<{key}>")
         assert Secret(key).masked(masked) == masked
@@ -149,8 +149,8 @@ def test_masking_twice_changes_nothing_more() -> None:
     ],
     ids=lambda body: ascii(body[:8].decode()),
 )
-def test_no_body_is_slow_to_look_through(body: bytes) -> None:
-    """Quadratic time would be hours."""
+def test_masking_a_body_takes_linear_time(body: bytes) -> None:
+    """Quadratic time would take hours."""
     started = time.monotonic()
     assert Secret(PLAIN).masked_bytes(body) == body
     assert Secret(PLAIN).masked_body(body) == body

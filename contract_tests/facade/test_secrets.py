@@ -1,4 +1,4 @@
-"""The key leaves in the header of a request to the API, and appears nowhere else."""
+"""The key is sent in one header of each request to the API, and appears nowhere else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 KEY = "vn-Sesame0penUp4711"
-"""Kept out of the locals of every test: they are rendered below."""
+"""Never a local variable of a test, because `rendered` shows local variables."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def fake() -> FakeVenice:
 
 
 def rendered(error: BaseException) -> str:
-    """Return an error as every tool shows it that shows more than its message, locals included."""
+    """Return an error as verbose tools show it: traceback with local variables, attributes and chained errors."""
     plain = traceback.TracebackException.from_exception(error, capture_locals=True)
     console = Console(file=io.StringIO(), width=200)
     console.print(
@@ -72,7 +72,7 @@ def rendered(error: BaseException) -> str:
 
 
 def echo(answer: Any) -> Any:
-    """Repeat the key in headers and body, as servers like to do with what they refuse."""
+    """Repeat the key in headers and body, as servers often do with a value they refuse."""
     body = b'{"error": "not a valid key: %s", "details": {"key": "%s"}}' % (KEY.encode(), KEY.encode())
     return faults.body(body).apply(faults.status(401).apply(answer)).with_header("x-request-id", f"for {KEY}")
 
@@ -89,7 +89,7 @@ FAILURES: dict[str, faults.Fault] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 async def test_no_error_shows_the_key(fake: FakeVenice, face: Face, name: str) -> None:
-    """Neither in its text and attributes nor in any local of any frame, nor does it take it along by pickle."""
+    """The key is in no text, attribute, local variable or pickle of the error."""
     fake.quirks.faults = lambda _: FAILURES[name]
     with pytest.raises(VeniceError) as caught:
         await face.call("get_usage_history", start_timestamp=NOW - timedelta(days=60))
@@ -98,13 +98,13 @@ async def test_no_error_shows_the_key(fake: FakeVenice, face: Face, name: str) -
 
 
 def shown(error: BaseException) -> list[object]:
-    """Return what an error says, takes along, and leaves in the frames it passed."""
+    """Return the texts, attributes and pickle of an error, and its traceback with local variables."""
     trace = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     return [str(error), repr(error), vars(error), pickle.dumps(error), trace]
 
 
 def spelled(spelling: str) -> str:
-    """Return the key as some encoder would write it."""
+    """Return the key in one encoding."""
     return {
         "plain": KEY,
         "json": "".join(f"\\u{ord(letter):04x}" for letter in KEY),
@@ -147,7 +147,7 @@ ECHOES: dict[str, tuple[int, str, str]] = {
 
 @pytest.mark.parametrize("spelling", ["plain", "json", "percent", "html"])
 @pytest.mark.parametrize("name", ECHOES)
-async def test_an_answer_that_repeats_the_key_shows_it_nowhere(
+async def test_response_that_repeats_the_key_does_not_expose_it(
     flavour: Flavour,
     name: str,
     spelling: str,
@@ -155,7 +155,7 @@ async def test_an_answer_that_repeats_the_key_shows_it_nowhere(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In no error, model, file or log, with every way to write it read again."""
+    """The key is in no error, model, file or log, neither plain nor after decoding every escape."""
     monkeypatch.setattr(_drift, "_noted", set())
     status, media_type, body = ECHOES[name]
 
@@ -199,8 +199,8 @@ async def test_an_answer_that_repeats_the_key_shows_it_nowhere(
 
 
 @pytest.mark.parametrize("short", ["data", "sku", "USD", "json", "200", "1"])
-async def test_a_short_key_changes_no_answer(flavour: Flavour, short: str) -> None:
-    """Though it is a word of the data, of its media type, or a number."""
+async def test_short_key_changes_no_response(flavour: Flavour, short: str) -> None:
+    """Even if the key equals a word of the data or of its media type, or a number."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-type": "application/json"}, content=PAGE.encode())
@@ -213,7 +213,7 @@ async def test_a_short_key_changes_no_answer(flavour: Flavour, short: str) -> No
 
 
 @pytest.mark.parametrize("short", ["abc", "key"])
-async def test_a_short_key_is_in_no_message_as_a_word(
+async def test_short_key_is_masked_as_a_word_in_messages(
     flavour: Flavour, short: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_drift, "_noted", set())
@@ -258,7 +258,7 @@ async def test_no_error_of_a_walk_or_an_export_shows_the_key(fake: FakeVenice, f
 
 
 async def test_an_error_in_the_users_own_loop_shows_no_key(fake: FakeVenice) -> None:
-    """Its traceback has the frames of a walk in it, which hold client, driver and plan."""
+    """The traceback contains the frames of a walk, which hold the client, the driver and the plan."""
     client = fake.client()
     with pytest.raises(ZeroDivisionError) as caught:
         sum(entry.amount / 0 for entry in client.iter_usage())
@@ -278,8 +278,8 @@ async def test_a_bug_in_a_transport_shows_no_key(flavour: Flavour) -> None:
     assert KEY not in rendered(caught.value)
 
 
-async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None:
-    """On real sockets, where h11 sees the header."""
+async def test_refused_connection_shows_no_key(flavour: Flavour) -> None:
+    """On real sockets, where h11 handles the header."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
@@ -291,10 +291,10 @@ async def test_a_server_that_is_not_there_shows_no_key(flavour: Flavour) -> None
 
 
 @pytest.mark.parametrize("operation", ["write", "read"])
-async def test_what_strikes_while_a_request_is_under_way_shows_no_key(
+async def test_interrupt_during_a_request_shows_no_key(
     fake: FakeVenice, flavour: Flavour, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As Ctrl-C does: on real sockets, beneath the frames of httpx and httpcore, which hold what is sent."""
+    """Like Ctrl-C on real sockets, below the frames of httpx and httpcore, which hold the sent request."""
 
     def strike(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -315,7 +315,7 @@ async def test_what_strikes_while_a_request_is_under_way_shows_no_key(
 async def test_no_log_shows_the_key(
     fake: FakeVenice, flavour: Flavour, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every logger at DEBUG, those of httpx and httpcore included, on real sockets, when things go wrong too."""
+    """All loggers at DEBUG, including those of httpx and httpcore, on real sockets, also for failed requests."""
     kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     fake.quirks.faults = lambda seen: {2: faults.status(401), 3: faults.unknown_fields()}.get(seen.number)
     with caplog.at_level(logging.DEBUG), fake.serve() as server:
@@ -349,13 +349,13 @@ async def test_no_repr_shows_the_key(face: Face) -> None:
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_secret_is_not_copied_anywhere(copied: Callable[[object], object]) -> None:
+def test_secret_cannot_be_pickled_or_copied(copied: Callable[[object], object]) -> None:
     with pytest.raises(TypeError, match="not pickled"):
         copied(Secret(KEY))
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_client_is_not_pickled(fake: FakeVenice, kind: str) -> None:
+def test_client_cannot_be_pickled(fake: FakeVenice, kind: str) -> None:
     client = Flavour(kind).connect(fake).client
     with pytest.raises(TypeError) as caught:
         pickle.dumps(client)
@@ -371,8 +371,8 @@ async def test_a_checkpoint_holds_no_key(face: Face) -> None:
 
 @pytest.mark.parametrize("location", ["https://elsewhere.invalid/", "http://api.venice.ai/", "/api/v1/other"])
 @pytest.mark.parametrize("follow", [False, True])
-async def test_the_key_goes_to_no_other_address(flavour: Flavour, location: str, *, follow: bool) -> None:
-    """Not even where the user's own httpx client follows redirects."""
+async def test_key_is_not_sent_to_a_redirect_target(flavour: Flavour, location: str, *, follow: bool) -> None:
+    """Not even if the user's own httpx client follows redirects."""
     hosts: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""FakeVenice says what the contract says: checked on the wire, with plain httpx."""
+"""FakeVenice follows the contract: its HTTP responses are checked with plain httpx."""
 
 from __future__ import annotations
 
@@ -54,23 +54,23 @@ def fake() -> FakeVenice:
     return FakeVenice(300, now=NOW)
 
 
-def test_a_seed_is_a_ledger() -> None:
+def test_same_seed_gives_the_same_ledger() -> None:
     assert FakeVenice(500, seed=7, now=NOW).ledger == FakeVenice(500, seed=7, now=NOW).ledger
     assert FakeVenice(500, seed=7, now=NOW).ledger != FakeVenice(500, seed=8, now=NOW).ledger
 
 
-def test_made_up_rows_have_the_traits_of_real_ones() -> None:
+def test_generated_rows_resemble_real_ones() -> None:
     rows = FakeVenice(5000, now=NOW).ledger
-    stamps = [row["timestamp"] for row in rows]
+    timestamps = [row["timestamp"] for row in rows]
     assert len(rows) == 5000
-    assert stamps == sorted(stamps)
-    assert min(stamps) >= "2026-08-03T12:00:00.000Z"
-    assert max(stamps) < "2026-11-01T12:00:00.000Z"
+    assert timestamps == sorted(timestamps)
+    assert min(timestamps) >= "2026-08-03T12:00:00.000Z"
+    assert max(timestamps) < "2026-11-01T12:00:00.000Z"
     assert {row["currency"] for row in rows} == {"USD", "DIEM", "BUNDLED_CREDITS", "VCU", "EARNED_CREDITS"}
     requests = Counter(row["inferenceDetails"]["requestId"] for row in rows if row["inferenceDetails"])
     assert max(requests.values()) > 2, "one request yields several rows"
     assert max(Counter(json.dumps(row, default=str) for row in rows).values()) > 1, "identical rows are two charges"
-    assert max(Counter(stamps).values()) > 1
+    assert max(Counter(timestamps).values()) > 1
     granted = [row for row in rows if row["amount"] > 0]
     assert granted
     assert all(row["apiKeyId"] is None and row["inferenceDetails"] is None for row in granted)
@@ -124,12 +124,12 @@ def test_csv_pages_hold_the_rows_of_the_json_pages(fake: FakeVenice) -> None:
         ("text/html", False),
     ],
 )
-def test_csv_comes_only_when_it_is_named(fake: FakeVenice, accept: str, *, is_csv: bool) -> None:
+def test_csv_is_sent_only_if_accept_names_it(fake: FakeVenice, accept: str, *, is_csv: bool) -> None:
     response = connect(fake).get(HISTORY, headers={"accept": accept})
     assert response.headers["content-type"].startswith("text/csv" if is_csv else "application/json")
 
 
-def test_windows_that_share_a_boundary_tile_time(fake: FakeVenice) -> None:
+def test_adjacent_windows_give_each_row_exactly_once(fake: FakeVenice) -> None:
     client = connect(fake)
     middle = fake.ledger[150]["timestamp"]
     first, second = rows_of(client, endTimestamp=middle), rows_of(client, startTimestamp=middle)
@@ -146,7 +146,7 @@ def test_a_cursor_carries_the_filters(fake: FakeVenice) -> None:
     assert all(request.params[0][0] == "cursor" for request in fake.requests[1:])
 
 
-def test_usage_booked_meanwhile_moves_no_page() -> None:
+def test_usage_booked_during_a_walk_shifts_no_page() -> None:
     """A late booking behind the walk is not delivered, one ahead of it is, and nothing comes twice."""
     fake = FakeVenice(100, now=NOW)
     before = fake.ledger
@@ -159,10 +159,10 @@ def test_usage_booked_meanwhile_moves_no_page() -> None:
     assert len(fake.ledger) == 102
 
 
-def test_a_late_booking_stands_behind_its_twins_of_the_same_instant() -> None:
-    stamp = "2026-10-01T00:00:00.000Z"
-    fake = FakeVenice([{"timestamp": stamp, "amount": -1}, {"timestamp": stamp, "amount": -2}])
-    fake.book({"timestamp": stamp, "amount": -3})
+def test_late_booking_comes_last_among_rows_of_one_instant() -> None:
+    timestamp = "2026-10-01T00:00:00.000Z"
+    fake = FakeVenice([{"timestamp": timestamp, "amount": -1}, {"timestamp": timestamp, "amount": -2}])
+    fake.book({"timestamp": timestamp, "amount": -3})
     assert [int(row["amount"]) for row in fake.ledger] == [-1, -2, -3]
 
 
@@ -174,7 +174,7 @@ def test_a_page_may_end_among_charges_booked_at_one_instant() -> None:
 
 
 @pytest.mark.parametrize("filter_", ["pageSize=10", "currency=USD", "endTimestamp=2026-10-01T00:00:00Z"])
-def test_a_continuation_sends_the_cursor_and_nothing_else(fake: FakeVenice, filter_: str) -> None:
+def test_continuation_with_another_parameter_is_a_400(fake: FakeVenice, filter_: str) -> None:
     client = connect(fake)
     cursor = client.get(HISTORY, params={"pageSize": 10}).json()["nextCursor"]
     response = client.get(f"{HISTORY}?cursor={cursor}&{filter_}")
@@ -236,9 +236,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("path", "query", "parameter"), REFUSED)
-def test_a_query_that_breaks_the_contract_is_a_400_that_names_the_parameter(
-    path: str, query: str, parameter: str
-) -> None:
+def test_invalid_query_is_a_400_that_names_the_parameter(path: str, query: str, parameter: str) -> None:
     response = connect(FakeVenice(10, now=NOW, original="alive")).get(f"{path}?{query}")
     assert response.status_code == 400
     document = response.json()
@@ -248,7 +246,7 @@ def test_a_query_that_breaks_the_contract_is_a_400_that_names_the_parameter(
 
 
 @pytest.mark.parametrize("path", [HISTORY, USAGE, ANALYTICS, BALANCE])
-def test_who_may_see_what(path: str) -> None:
+def test_each_path_checks_the_key(path: str) -> None:
     fake = FakeVenice(10, now=NOW, original="alive")
     assert connect(fake).get(path).status_code == 200
     for authorization in [None, "Bearer wrong", "Basic fake-admin-key", "Bearer "]:
@@ -265,12 +263,12 @@ def test_who_may_see_what(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "QUERY"])
 @pytest.mark.parametrize("path", [HISTORY, USAGE, ANALYTICS, BALANCE])
-def test_every_operation_is_a_get(fake: FakeVenice, method: str, path: str) -> None:
+def test_methods_other_than_get_are_refused(fake: FakeVenice, method: str, path: str) -> None:
     response = connect(fake).request(method, path)
     assert (response.status_code, response.headers["allow"]) == (405, "GET")
 
 
-def test_other_paths_are_not_there(fake: FakeVenice) -> None:
+def test_other_paths_are_not_found(fake: FakeVenice) -> None:
     response = connect(fake).get("/billing/invoices")
     assert (response.status_code, list(response.json())) == (404, ["error"])
     assert connect(FakeVenice(1, history=False)).get(HISTORY).status_code == 404
@@ -289,7 +287,7 @@ def test_the_retired_ledger_names_its_successor(fake: FakeVenice) -> None:
 @pytest.mark.parametrize(
     ("order", "turned"), [({}, True), ({"sortOrder": "desc"}, True), ({"sortOrder": "asc"}, False)]
 )
-def test_the_original_ledger_counts_its_pages(order: dict[str, str], *, turned: bool) -> None:
+def test_original_ledger_has_numbered_pages(order: dict[str, str], *, turned: bool) -> None:
     fake = FakeVenice(450, now=NOW, original="alive")
     rows: list[Row] = []
     for page in (1, 2, 3, 4):
@@ -400,7 +398,7 @@ def test_the_balance_follows_the_ledger_until_it_is_set() -> None:
     assert exact(connect(fake).get(BALANCE))["balances"] == {"diem": None, "usd": None}
 
 
-def test_the_log_holds_what_was_asked_but_no_key(fake: FakeVenice) -> None:
+def test_request_log_holds_the_query_but_no_key(fake: FakeVenice) -> None:
     connect(fake, fake.inference_key).get(HISTORY, params=[("pageSize", "10"), ("pageSize", "20")])
     (seen,) = fake.requests
     assert (seen.number, seen.method, seen.host, seen.path) == (1, "GET", "fake.test", f"/api/v1{HISTORY}")

@@ -1,4 +1,4 @@
-"""What is given to FakeVenice: a mistake is an error that names the argument or the field, and what is allowed."""
+"""Invalid arguments to FakeVenice raise an error that names the argument or the field, and what is allowed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AT = "2026-10-01T00:00:00Z"
         ({"original": "yes"}, ValueError, "original must be 'retired' or 'alive'; got 'yes'"),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused(arguments: Any, kind: type[Exception], shown: str) -> None:
+def test_invalid_arguments_are_refused(arguments: Any, kind: type[Exception], shown: str) -> None:
     with pytest.raises(kind, match=shown):
         FakeVenice(**{"entries": 1, **arguments})
 
@@ -51,11 +51,8 @@ def test_an_argument_that_makes_no_sense_is_refused(arguments: Any, kind: type[E
         ({"timestamp": AT, "amount": -0.1}, TypeError, "a row's amount must be .*; got -0.1"),
         ({"timestamp": AT, "amount": "one"}, ValueError, "a row's amount must be .*; got 'one'"),
         ({"timestamp": AT, "units": Decimal("NaN")}, ValueError, "a row's units must be a finite .*; got Decimal"),
-        ({"timestamp": AT, "currency": None}, TypeError, "a row's currency must be a text; got None"),
-        ({"timestamp": AT, "notes": b"x"}, TypeError, "a row's notes must be a text; got b'x'"),
+        ({"timestamp": AT, "notes": b"x"}, TypeError, "a row's notes must be a text, an int, .*; got b'x'"),
         ({"timestamp": AT, "notes": "half \ud83d"}, ValueError, "a row's notes must be text that UTF-8"),
-        ({"timestamp": AT, "apiKeyId": 5}, TypeError, "a row's apiKeyId must be a text, or None; got 5"),
-        ({"timestamp": AT, "inferenceDetails": "x"}, TypeError, "a row's inferenceDetails must be a dict"),
         (
             {"timestamp": AT, "inferenceDetails": {"promptTokens": 0.5}},
             TypeError,
@@ -66,8 +63,8 @@ def test_an_argument_that_makes_no_sense_is_refused(arguments: Any, kind: type[E
         ({"timestamp": AT, "tags": {1: "a"}}, TypeError, "a row's tags must be a dict whose names are texts"),
     ],
 )
-def test_a_row_that_cannot_be_sent_is_refused(fields: Any, kind: type[Exception], shown: str) -> None:
-    """In the constructor and in `book`, not when the row is asked for."""
+def test_invalid_rows_are_refused(fields: Any, kind: type[Exception], shown: str) -> None:
+    """In the constructor and in `book`, not when the row is requested."""
     fields = {"notes": "a note", **fields}
     with pytest.raises(kind, match=shown):
         FakeVenice([fields], now=NOW)
@@ -97,23 +94,23 @@ def test_a_timestamp_may_be_an_aware_datetime() -> None:
         ]
 
 
-def test_fields_that_no_document_names_are_sent_as_they_are() -> None:
+def test_unknown_fields_are_sent_as_they_are() -> None:
     fake = FakeVenice([{"timestamp": AT, "tags": ["a", {"b": (1, None, True, Decimal("0.50"))}]}], now=NOW)
     with fake.client() as client:
         (entry,) = client.iter_usage_history()
     assert entry.additional_properties == {"tags": ["a", {"b": [1, None, True, Decimal("0.50")]}]}
 
 
-def test_a_short_period_is_a_period() -> None:
+def test_very_short_period_is_accepted() -> None:
     assert len(FakeVenice(50, days=1e-9, now=NOW).ledger) == 50
 
 
 @pytest.mark.parametrize("name", ["start", "end"])
-def test_a_bound_that_names_no_instant_is_refused(name: str) -> None:
+def test_naive_bound_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be an aware datetime"):
         FakeVenice(1, now=NOW).rows(**{name: datetime(2026, 9, 1)})  # type: ignore[arg-type] # noqa: DTZ001
 
 
-def test_a_clock_needs_an_instant_to_start_at() -> None:
+def test_clock_refuses_a_naive_start() -> None:
     with pytest.raises(ValueError, match="start must be an aware datetime"):
         VirtualClock(datetime(2026, 9, 1))  # noqa: DTZ001

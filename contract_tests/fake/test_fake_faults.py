@@ -1,6 +1,6 @@
-"""What each fault of an answer, a connection or a server without progress is on the wire.
+"""What an HTTP client sees of each fault: in a response, in a connection, in pages without progress.
 
-Seen once through the fake's transport and once from its server, by httpx or a socket, never by the client.
+Each is observed through the fake's transport and on its server, with httpx or a socket, never with our client.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def fake() -> FakeVenice:
 
 @pytest.fixture(params=["transport", "served"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Give an httpx client of a fake: on its transport, or on its server."""
+    """Yield a function that connects httpx to a fake: through its transport, or through its server."""
     opened: list[Any] = []
 
     def make(fake: FakeVenice) -> httpx.Client:
@@ -57,7 +57,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
 
 @contextmanager
 def line(fake: FakeVenice, server: FakeServer) -> Iterator[Callable[[], bytes]]:
-    """Give what asks for the balance on one connection; it returns what came until the server fell silent or left."""
+    """Yield a function that requests the balance on one connection and returns all bytes until the server closes it."""
     target = urlsplit(server.base_url)
     with socket.create_connection((target.hostname or "", target.port or 0), timeout=30) as connection:
         asking = f"GET /api/v1{BALANCE} HTTP/1.1\r\nauthorization: Bearer {fake.admin_key}\r\n\r\n".encode()
@@ -70,14 +70,14 @@ def line(fake: FakeVenice, server: FakeServer) -> Iterator[Callable[[], bytes]]:
 
 
 def rows(response: httpx.Response) -> list[dict[str, Any]]:
-    """Return the rows of a page, the numbers as text."""
+    """Return the rows of a page, with numbers as text."""
     if response.headers["content-type"].startswith("text/csv"):
         return list(csv.DictReader(io.StringIO(response.text, newline="")))
     return list(json.loads(response.content, parse_float=str)["data"])
 
 
 def walked(client: httpx.Client, pages: int, **params: Any) -> list[list[dict[str, Any]]]:
-    """Return the rows of so many pages of a walk, no cursor of which comes twice."""
+    """Return the rows of the first pages of a walk, and check that no cursor repeats."""
     received, cursors = [], []
     for _ in range(pages):
         response = client.get(HISTORY, params=params)
@@ -100,7 +100,7 @@ def test_a_body_without_a_length_is_whole(fake: FakeVenice, connect: Connect) ->
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_body_cut_between_records_looks_whole(fake: FakeVenice, connect: Connect, *, packed: bool) -> None:
-    """No library can tell: what arrives of a CSV page is a CSV page, and no JSON."""
+    """No library can detect the cut of a CSV page: the rest is a CSV page too. A cut JSON page is no JSON."""
     fake.quirks.gzip = packed
     fake.quirks.faults = [None, faults.cut_at_record(), faults.cut_at_record(), faults.cut_at_record(0)]
     client = connect(fake)
@@ -126,7 +126,7 @@ def test_a_record_over_several_lines_is_not_cut() -> None:
         assert kept.endswith(b"\n")
 
 
-def test_an_answer_without_records_ends_before_its_last_byte(fake: FakeVenice, connect: Connect) -> None:
+def test_response_without_records_lacks_its_last_byte(fake: FakeVenice, connect: Connect) -> None:
     fake.quirks.faults = [None, faults.cut_at_record()]
     client = connect(fake)
     sound = client.get(BALANCE)
@@ -151,14 +151,14 @@ def test_early_bytes_follow_the_answer(fake: FakeVenice, content: bytes) -> None
     assert rest[length:] == content
 
 
-def test_the_early_answer_is_an_answer(fake: FakeVenice) -> None:
+def test_early_answer_is_a_valid_response(fake: FakeVenice) -> None:
     head, _, document = faults.EARLY_ANSWER.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert f"content-length: {len(document)}".encode() in head
     assert json.loads(document) == {"data": [], "nextCursor": None}
 
 
-def test_a_connection_is_closed_without_a_word(fake: FakeVenice) -> None:
+def test_connection_is_closed_without_a_close_header(fake: FakeVenice) -> None:
     fake.quirks.faults = [faults.closed_after()]
     with fake.serve() as server, line(fake, server) as ask:
         answer = ask()  # returns because the server leaves
@@ -167,8 +167,8 @@ def test_a_connection_is_closed_without_a_word(fake: FakeVenice) -> None:
     assert len(fake.requests) == 1
 
 
-def test_a_connection_is_lost_with_the_next_request(fake: FakeVenice) -> None:
-    """The server reads that, and leaves without an answer; it is not noted as a request."""
+def test_connection_is_lost_at_the_next_request(fake: FakeVenice) -> None:
+    """The server reads the next request and closes without a response; that request is not recorded."""
     fake.quirks.faults = [faults.closed_after(at_next_request=True)]
     with fake.serve() as server:
         target = urlsplit(server.base_url)
@@ -184,7 +184,7 @@ def test_a_connection_is_lost_with_the_next_request(fake: FakeVenice) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(faults.SERVED_ONLY))
-def test_a_transport_has_no_connection_to_spoil(fake: FakeVenice, name: str) -> None:
+def test_connection_faults_do_not_affect_a_transport(fake: FakeVenice, name: str) -> None:
     fake.quirks.faults = [None, faults.ALL[name]()]
     url, headers = f"https://fake.test/api/v1{HISTORY}", {"authorization": f"Bearer {fake.admin_key}"}
     with httpx.Client(transport=fake.transport(), headers=headers) as client:
@@ -194,7 +194,9 @@ def test_a_transport_has_no_connection_to_spoil(fake: FakeVenice, name: str) -> 
 
 @pytest.mark.parametrize("escaped", [False, True])
 @pytest.mark.parametrize("where", ["name", "value", "error", "header"])
-def test_the_key_that_was_sent_comes_back(fake: FakeVenice, connect: Connect, where: Any, *, escaped: bool) -> None:
+def test_echo_key_repeats_the_key_that_was_sent(
+    fake: FakeVenice, connect: Connect, where: Any, *, escaped: bool
+) -> None:
     fake.admin_key = "another-key-of-this-test"
     fake.quirks.faults = [faults.echo_key(where, escaped=escaped)]
     response = connect(fake).get(HISTORY, params={"pageSize": 10})
@@ -219,7 +221,7 @@ def test_without_a_key_there_is_nothing_to_echo(fake: FakeVenice) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 1 << 18, (1 << 18) + 1, 1_000_000])
-def test_a_bomb_of_lists_is_so_many_lists(fake: FakeVenice, connect: Connect, count: int) -> None:
+def test_bomb_of_lists_unpacks_to_that_many_lists(fake: FakeVenice, connect: Connect, count: int) -> None:
     fake.quirks.faults = [faults.bomb_of_lists(count)]
     with connect(fake).stream("GET", BALANCE) as response:
         packed = b"".join(response.iter_raw())
@@ -230,10 +232,10 @@ def test_a_bomb_of_lists_is_so_many_lists(fake: FakeVenice, connect: Connect, co
 
 @pytest.mark.parametrize("headers", [{}, CSV], ids=["json", "csv"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_row_of_another_currency(
+def test_foreign_currency_adds_a_row(
     fake: FakeVenice, connect: Connect, headers: dict[str, str], *, packed: bool
 ) -> None:
-    """It comes once more than the ledger has it, and only where a currency was asked for."""
+    """The added row is not in the ledger, and comes only if the request filters by currency."""
     fake.quirks.gzip = packed
     fake.quirks.faults = [None, faults.foreign_currency(), faults.foreign_currency()]
     client = connect(fake)
@@ -255,10 +257,10 @@ def test_a_row_of_another_currency(
     ],
     ids=["at the end", "at the only end", "before the start", "before the start, where there are more pages"],
 )
-def test_a_row_outside_the_range(
+def test_foreign_time_adds_a_row_outside_the_range(
     fake: FakeVenice, connect: Connect, params: dict[str, str], headers: dict[str, str], place: int, time: str
 ) -> None:
-    """It stands where its time puts it, so that the order of the page is right."""
+    """The added row is placed by its time, so the page stays in order."""
     fake.quirks.faults = [None, faults.foreign_time()]
     client = connect(fake)
     sound, foreign = (rows(client.get(HISTORY, params=params, headers=headers)) for _ in range(2))
@@ -268,7 +270,7 @@ def test_a_row_outside_the_range(
 
 
 @pytest.mark.parametrize(("order", "place"), [("asc", -1), ("desc", 0)])
-def test_a_row_outside_the_range_of_an_original_page(connect: Connect, order: str, place: int) -> None:
+def test_foreign_time_adds_a_row_to_an_original_page(connect: Connect, order: str, place: int) -> None:
     fake = FakeVenice(300, now=NOW, original="alive")
     fake.quirks.faults = [None, faults.foreign_time()]
     client = connect(fake)
@@ -278,14 +280,14 @@ def test_a_row_outside_the_range_of_an_original_page(connect: Connect, order: st
     assert foreign == sound
 
 
-def test_an_open_range_has_no_outside(fake: FakeVenice, connect: Connect) -> None:
+def test_foreign_time_changes_nothing_in_an_open_range(fake: FakeVenice, connect: Connect) -> None:
     fake.quirks.faults = [None, faults.foreign_time()]
     client = connect(fake)
     assert client.get(HISTORY).content == client.get(HISTORY).content
 
 
-def test_empty_pages_for_ever(fake: FakeVenice, connect: Connect) -> None:
-    """Their cursors are fresh ones; when the server comes to its senses the last of them leads to the ledger."""
+def test_empty_pages_without_end(fake: FakeVenice, connect: Connect) -> None:
+    """Each empty page has a new cursor; once the quirk is turned off, the last cursor leads to the ledger."""
     fake.quirks.no_progress = "empty pages"
     client = connect(fake)
     assert walked(client, 30, startTimestamp=START) == [[]] * 30
@@ -294,15 +296,15 @@ def test_empty_pages_for_ever(fake: FakeVenice, connect: Connect) -> None:
     assert len(rows(client.get(HISTORY, params={"cursor": cursor}))) == len(fake.rows(start=START)) > 0
 
 
-def test_pages_of_one_instant_for_ever(fake: FakeVenice, connect: Connect) -> None:
+def test_pages_of_one_instant_without_end(fake: FakeVenice, connect: Connect) -> None:
     fake.quirks.no_progress = "one instant"
     pages = walked(connect(fake), 30, pageSize=10, startTimestamp=START)
     assert {len(page) for page in pages} == {10}
     assert {row["timestamp"] for page in pages for row in page} == {fake.rows(start=START)[0]["timestamp"]}
 
 
-def test_pages_before_the_range_for_ever(fake: FakeVenice, connect: Connect) -> None:
-    """Time goes on from page to page, and is a year from where it was asked for."""
+def test_pages_before_the_range_without_end(fake: FakeVenice, connect: Connect) -> None:
+    """The times advance from page to page, but are a year before the requested range."""
     fake.quirks.no_progress = "before range"
     pages = walked(connect(fake), 30, pageSize=10, **WINDOW)
     times = [row["timestamp"] for page in pages for row in page]
@@ -318,7 +320,7 @@ def test_without_a_start_nothing_is_before_the_range(fake: FakeVenice, connect: 
     assert (len(rows(response)), response.json()["nextCursor"]) == (300, None)
 
 
-def test_progress_may_end_after_some_pages(fake: FakeVenice, connect: Connect) -> None:
+def test_progress_can_end_after_some_pages(fake: FakeVenice, connect: Connect) -> None:
     fake.quirks.no_progress, fake.quirks.no_progress_after = "one instant", 3
     pages = walked(connect(fake), 10, pageSize=10)
     sound, stuck = pages[:3], pages[3:]
@@ -346,7 +348,7 @@ def test_original_pages_without_progress(connect: Connect, kind: Any, order: str
         assert response.json()["pagination"]["totalPages"] == page + 1
 
 
-def test_the_first_page_may_be_empty_and_not_the_last(fake: FakeVenice, connect: Connect) -> None:
+def test_first_page_can_be_empty_and_not_the_last(fake: FakeVenice, connect: Connect) -> None:
     fake.quirks.empty_first_page = True
     client = connect(fake)
     first = client.get(HISTORY, params={"startTimestamp": START})

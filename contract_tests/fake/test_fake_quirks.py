@@ -1,4 +1,4 @@
-"""FakeVenice's quirks: each does what the live service is known to do; time passes on its clock alone."""
+"""FakeVenice's quirks: each does what the live service is known to do; time passes only on the virtual clock."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fake() -> FakeVenice:
     return FakeVenice(100, now=NOW)
 
 
-def test_the_clock_moves_when_told() -> None:
+def test_clock_moves_only_when_told() -> None:
     clock = VirtualClock(NOW)
     clock.sleep(30)
     clock.advance(0.5)
@@ -54,7 +54,7 @@ def test_the_clock_moves_when_told() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_clock_lets_other_tasks_have_their_turn() -> None:
+async def test_async_sleep_advances_the_clock() -> None:
     clock = VirtualClock(NOW)
     await clock.async_sleep(3600)
     assert clock.monotonic() == 3600
@@ -88,7 +88,7 @@ def test_empty_results_hang(fake: FakeVenice) -> None:
     assert connect(fake).get(HISTORY).status_code == 200
 
 
-def test_a_dead_cursor_is_dead_for_ever(fake: FakeVenice) -> None:
+def test_dead_cursor_stays_dead(fake: FakeVenice) -> None:
     fake.quirks.dead_cursor_every = 3
     client = connect(fake)
     walk = cursors(client)
@@ -101,15 +101,15 @@ def test_a_dead_cursor_is_dead_for_ever(fake: FakeVenice) -> None:
     assert fake.clock.monotonic() == 10 + 86_400 + 30
 
 
-def test_dead_cursors_can_be_chosen_by_their_place(fake: FakeVenice) -> None:
-    """Reopening at the last timestamp moves the page boundary away from the dead place."""
-    place = fake.ledger[19]["timestamp"]
-    fake.quirks = Quirks(dead_cursors=lambda cursor: cursor.timestamp == place, dead_cursor_hang=0)
+def test_dead_cursors_can_be_chosen_by_their_timestamp(fake: FakeVenice) -> None:
+    """Reopening at the last timestamp moves the page boundary away from the dead position."""
+    position = fake.ledger[19]["timestamp"]
+    fake.quirks = Quirks(dead_cursors=lambda cursor: cursor.timestamp == position, dead_cursor_hang=0)
     client = connect(fake)
     walk = cursors(client)
     next(walk)
     assert client.get(HISTORY, params={"cursor": next(walk)}).status_code == 500
-    assert client.get(HISTORY, params={"startTimestamp": place, "pageSize": 10}).json()["nextCursor"] is not None
+    assert client.get(HISTORY, params={"startTimestamp": position, "pageSize": 10}).json()["nextCursor"] is not None
 
 
 def test_a_cursor_can_name_itself(fake: FakeVenice) -> None:
@@ -172,7 +172,7 @@ def test_too_many_failures_block_everything_for_half_a_minute(fake: FakeVenice) 
     assert client.get(BALANCE).status_code == 200
 
 
-def test_failures_that_lie_apart_do_not_block(fake: FakeVenice) -> None:
+def test_failures_spread_over_time_do_not_block(fake: FakeVenice) -> None:
     fake.quirks.abuse_block = True
     client = connect(fake)
     for _ in range(60):
@@ -193,7 +193,7 @@ def test_latency_is_drawn_from_the_seed() -> None:
     assert all(0.1 <= after - before <= 0.5 for before, after in zip(waits(1), waits(1)[1:], strict=False))
 
 
-def test_gzip_is_for_those_who_accept_it(fake: FakeVenice) -> None:
+def test_gzip_is_sent_only_if_accepted(fake: FakeVenice) -> None:
     fake.quirks.gzip = True
     plain = connect(fake, **{"accept-encoding": "identity"}).get(HISTORY)
     packed = connect(fake, **{"accept-encoding": "gzip"}).get(HISTORY)
@@ -232,7 +232,7 @@ def test_rows_can_arrive_while_requests_are_answered(fake: FakeVenice) -> None:
     assert sizes == [100, 101, 101]
 
 
-def test_faults_befall_requests_in_order_or_by_rule(fake: FakeVenice) -> None:
+def test_faults_apply_in_order_or_by_rule(fake: FakeVenice) -> None:
     client = connect(fake)
     client.get(BALANCE)
     fake.quirks.faults = [faults.status(503), None, faults.status(500)]
@@ -256,10 +256,10 @@ HANGS = [
 
 
 @pytest.mark.parametrize(("fault", "error", "seconds"), HANGS, ids=str)
-def test_what_the_network_does(
+def test_network_faults_reach_a_sync_client(
     fake: FakeVenice, fault: faults.Fault, error: type[httpx.HTTPError] | None, seconds: float
 ) -> None:
-    """A wait costs virtual seconds only, as many as the client lets it."""
+    """A hang costs only virtual seconds, up to the client's timeout."""
     began = time.monotonic()
     fake.quirks.faults = [fault]
     if error is None:
@@ -273,7 +273,7 @@ def test_what_the_network_does(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("fault", "error", "seconds"), HANGS, ids=str)
-async def test_what_the_network_does_to_tasks(
+async def test_network_faults_reach_an_async_client(
     fake: FakeVenice, fault: faults.Fault, error: type[httpx.HTTPError] | None, seconds: float
 ) -> None:
     fake.quirks.faults = [fault]
@@ -289,7 +289,7 @@ async def test_what_the_network_does_to_tasks(
 
 
 def test_a_body_can_trickle_by_the_byte(fake: FakeVenice) -> None:
-    """No single read is slow enough for httpx's timeout: who bounds the whole must look at the clock."""
+    """No single read exceeds httpx's timeout: a limit on the whole response has to check the clock."""
     fake.quirks.faults = [faults.trickle_body(5)]
     with connect(fake).stream("GET", BALANCE) as response:
         arrived = [(len(chunk), fake.clock.monotonic()) for chunk in response.iter_raw()]
@@ -302,7 +302,7 @@ def broken(fault: faults.Fault, path: str = HISTORY) -> httpx.Response:
     return connect(fake).get(path)
 
 
-def test_what_proxies_send() -> None:
+def test_faults_of_proxies() -> None:
     response = broken(faults.status(522, html=True))
     assert response.status_code == 522
     assert response.headers["content-type"].startswith("text/html")
@@ -313,7 +313,7 @@ def test_what_proxies_send() -> None:
     assert broken(faults.empty()).content == b""
 
 
-def test_what_no_parser_should_take() -> None:
+def test_faults_that_damage_a_document() -> None:
     with pytest.raises(UnicodeDecodeError):
         broken(faults.invalid_utf8()).content.decode()
     with pytest.raises(json.JSONDecodeError):
@@ -340,7 +340,7 @@ def test_a_gzip_bomb_is_small_on_the_wire() -> None:
     assert len(gzip.decompress(packed)) == (1 << 24) + 2
 
 
-def test_drift_adds_without_changing_what_is_known(fake: FakeVenice) -> None:
+def test_drift_leaves_known_fields_unchanged(fake: FakeVenice) -> None:
     client = connect(fake)
     fake.quirks.faults = [faults.unknown_fields(), faults.unknown_currency("POINTS")]
     document = json.loads(client.get(HISTORY).content, parse_float=Decimal)
@@ -351,8 +351,8 @@ def test_drift_adds_without_changing_what_is_known(fake: FakeVenice) -> None:
 
 
 @pytest.mark.parametrize("name", faults.ALL)
-def test_every_listed_fault_shows(name: str) -> None:
-    """Each changes what the client meets on the history endpoint, or makes it wait; some only where it is served."""
+def test_every_listed_fault_has_an_effect(name: str) -> None:
+    """Each changes or delays the response of the history endpoint; some have an effect only on the server."""
     window = {"currency": "USD", "endTimestamp": "2026-11-01T00:00:00Z"}
     sound = connect(fake := FakeVenice(60, now=NOW)).get(HISTORY, params=window)
     fake.quirks.faults = [faults.gzip_bomb(1 << 22) if name == "gzip bomb" else faults.ALL[name]()]
@@ -366,7 +366,7 @@ def test_every_listed_fault_shows(name: str) -> None:
     assert shows == (name not in faults.SERVED_ONLY)
 
 
-def test_a_booking_is_late_by_what_it_says(fake: FakeVenice) -> None:
+def test_late_booking_is_dated_back_by_its_delay(fake: FakeVenice) -> None:
     row = fake.book({"amount": "-1", "notes": "late"}, late=timedelta(hours=5))
     assert row["timestamp"] == "2026-11-01T07:00:00.000Z"
     assert row in fake.ledger

@@ -1,4 +1,4 @@
-"""FakeVenice on real sockets: the same answers as its transport, and faults that take real time."""
+"""FakeVenice on real sockets: the same responses as its transport, and faults that take real time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def client(fake: FakeVenice, server: FakeServer) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_it_answers_as_the_transport_does(fake: FakeVenice, client: httpx.Client) -> None:
+def test_server_responds_as_the_transport_does(fake: FakeVenice, client: httpx.Client) -> None:
     headers = {"authorization": f"Bearer {fake.admin_key}"}
     direct = httpx.Client(base_url="http://fake.test/api/v1", headers=headers, transport=fake.transport())
     for path, accept in [
@@ -80,18 +80,18 @@ def test_many_connections_are_served_at_once(fake: FakeVenice, client: httpx.Cli
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: client.get(BALANCE, timeout=30).status_code, range(8)))
     assert statuses == [200] * 8
-    assert time.monotonic() - began < 7.5  # in turn it would be 8
+    assert time.monotonic() - began < 7.5  # one after another would take 8
     assert [request.number for request in fake.requests] == list(range(1, 9))
 
 
-def test_the_clock_runs_while_it_serves(fake: FakeVenice, client: httpx.Client) -> None:
+def test_clock_runs_while_the_server_runs(fake: FakeVenice, client: httpx.Client) -> None:
     time.sleep(0.05)
     client.get(BALANCE)
     assert 0.05 <= fake.requests[0].time - NOW.timestamp() < 60
 
 
 @pytest.mark.parametrize("fault", [faults.hang(), faults.connect_hang(), faults.body_hang()], ids=str)
-def test_a_hang_is_a_hang_and_the_next_request_is_answered(
+def test_hang_times_out_and_the_next_request_succeeds(
     fake: FakeVenice, client: httpx.Client, fault: faults.Fault
 ) -> None:
     fake.quirks.faults = [fault]
@@ -119,7 +119,7 @@ def test_a_trickle_outlasts_the_timeouts_of_httpx(fake: FakeVenice, client: http
     ],
     ids=str,
 )
-def test_a_connection_that_breaks(
+def test_broken_connection_and_the_next_request(
     fake: FakeVenice, client: httpx.Client, fault: faults.Fault, error: type[httpx.HTTPError]
 ) -> None:
     fake.quirks.faults = [fault]
@@ -128,7 +128,7 @@ def test_a_connection_that_breaks(
     assert client.get(BALANCE).status_code == 200
 
 
-def test_closing_waits_for_no_hang(fake: FakeVenice) -> None:
+def test_closing_does_not_wait_for_a_hang(fake: FakeVenice) -> None:
     fake.quirks.faults = [faults.hang(), faults.trickle_body(0.01)]
     with fake.serve() as server, ThreadPoolExecutor(3) as pool:
         idle = socket.create_connection((urlsplit(server.base_url).hostname or "", urlsplit(server.base_url).port or 0))
@@ -143,7 +143,7 @@ def test_closing_waits_for_no_hang(fake: FakeVenice) -> None:
         idle.close()
 
 
-def test_an_answer_to_head_has_no_body(server: FakeServer) -> None:
+def test_response_to_head_has_no_body(server: FakeServer) -> None:
     target = urlsplit(server.base_url)
     with socket.create_connection((target.hostname or "", target.port or 0), timeout=5) as connection:
         connection.sendall(b"HEAD /api/v1/billing/balance HTTP/1.1\r\nconnection: close\r\n\r\n")
@@ -152,7 +152,7 @@ def test_an_answer_to_head_has_no_body(server: FakeServer) -> None:
     assert answer.endswith(b"\r\n\r\n")
 
 
-def test_what_is_no_request_ends_the_connection(server: FakeServer) -> None:
+def test_invalid_request_closes_the_connection(server: FakeServer) -> None:
     target = urlsplit(server.base_url)
     with socket.create_connection((target.hostname or "", target.port or 0), timeout=5) as connection:
         connection.sendall(b"HELO\r\n\r\n")

@@ -315,24 +315,26 @@ async def test_unreadable_certificates_are_refused_at_once(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
 ) -> None:
     """The error names only the variable that is wrong; plain http reads none of them."""
-    others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": str(tmp_path / "keys")}
+    monkeypatch.chdir(tmp_path)
+    others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": "keys"}
     if wrong == "SSL_CERT_DIR":
         del others["SSL_CERT_FILE"]  # which comes first
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    for name, value in {**others, wrong: str(tmp_path / "missing" / "x")}.items():
+    for name, value in {**others, wrong: "missing/x"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InvalidParameterError) as caught:
         _face(flavour, "https://127.0.0.1:1")
     assert re.findall(r"SSL\w+", str(caught.value)) == [wrong]
-    assert str(tmp_path / "missing" / "x") in str(caught.value)
+    assert "'missing/x'" in str(caught.value)
     await _face(flavour, "http://127.0.0.1:1").close()
 
 
 async def test_a_file_without_certificates_is_refused_at_once(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.pem").touch()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", "empty.pem")
     with pytest.raises(InvalidParameterError, match=r"SSL_CERT_FILE .*a file with certificates .*empty\.pem"):
         _face(flavour, "https://127.0.0.1:1")
 

@@ -1,4 +1,4 @@
-"""The benchmarks work: all of them run once, on a tiny ledger. What they measure is no test."""
+"""All benchmarks run once, on a tiny ledger. The figures that they measure are not tested."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-def test_a_job_walks_the_whole_ledger_whatever_its_way(tmp_path: Path) -> None:
-    """What is compared does the same work: every row, once; and both exports write the same bytes."""
+def test_every_job_walks_the_whole_ledger(tmp_path: Path) -> None:
+    """The compared jobs do the same work: they read every row once, and both exports write the same bytes."""
     server = subprocess.Popen(
         [sys.executable, str(_BENCHMARKS / "server.py"), "3210", "uneven"], stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""`scripts/_bootstrap.sh` makes .venv in its own folder, once, whatever is exported and whoever runs it beside."""
+"""`scripts/_bootstrap.sh` makes .venv once, in its own folder, with any exported variables and during other runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a script for bash")
 
 TIMEOUT = 120
-# Stands for every Python: it notes what it was asked to do and where, makes an environment of itself, and waits with
-# that for as long as the file `hold` is there.
+# A stub for every Python: it logs its commands and their folder. For a new environment it copies itself, after waiting
+# for as long as the file `hold` exists.
 PYTHON = """#!/bin/bash
 case "$*" in
   "-c "*) exit 0 ;;
@@ -38,7 +38,7 @@ esac
 
 
 class Checkout:
-    """A copy of what the script needs, and a folder with a stub of Python to find on the PATH."""
+    """A copy of the files that the script needs, and a folder on the PATH with a stub of Python."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "check out"
@@ -85,8 +85,8 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_an_exported_cdpath_leads_nowhere_else(checkout: Checkout, tmp_path: Path) -> None:
-    """The folder there has a .venv of its own, which stays as it is."""
+def test_exported_cdpath_is_ignored(checkout: Checkout, tmp_path: Path) -> None:
+    """The folder on CDPATH has its own .venv, which stays unchanged."""
     trap = tmp_path / "trap"
     (trap / "scripts").mkdir(parents=True)
     (trap / ".venv").mkdir()
@@ -98,7 +98,7 @@ def test_an_exported_cdpath_leads_nowhere_else(checkout: Checkout, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["test", "demo"])
-def test_the_scripts_that_start_it_go_nowhere_else_either(checkout: Checkout, tmp_path: Path, name: str) -> None:
+def test_scripts_that_start_it_ignore_cdpath_too(checkout: Checkout, tmp_path: Path, name: str) -> None:
     trap = tmp_path / "trap"
     (trap / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / name, checkout.folder / "scripts")
@@ -117,7 +117,7 @@ def test_the_scripts_that_start_it_go_nowhere_else_either(checkout: Checkout, tm
     assert str(trap) not in process.stdout
 
 
-def test_what_redirects_pip_and_python_is_not_passed_on(checkout: Checkout, tmp_path: Path) -> None:
+def test_variables_that_redirect_pip_or_python_are_not_passed_on(checkout: Checkout, tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
     names = ("PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PYTHONPATH", "PYTHONHOME")
     checkout.run(**dict.fromkeys(names, elsewhere))
@@ -133,13 +133,13 @@ def test_a_second_run_installs_nothing(checkout: Checkout) -> None:
 
 
 def says(process: subprocess.Popen[str], text: str) -> bool:
-    """Wait for a line with this text, or for the end."""
+    """Wait for a line with this text or for the end of the output; return whether the line came."""
     assert process.stderr is not None
     return any(text in line for line in process.stderr)
 
 
-def test_two_at_once_make_one_environment(checkout: Checkout) -> None:
-    """The second says whom it waits for, and finds all done."""
+def test_two_runs_at_once_make_one_environment(checkout: Checkout) -> None:
+    """The second run names the process it waits for, and then has nothing left to do."""
     checkout.hold.touch()
     first = checkout.start()
     second = None
@@ -168,7 +168,7 @@ def test_two_at_once_make_one_environment(checkout: Checkout) -> None:
     assert not os.path.lexists(checkout.folder / ".venv.lock")
 
 
-def test_the_lock_of_a_run_that_was_killed_is_taken_over(checkout: Checkout) -> None:
+def test_lock_of_a_killed_run_is_taken_over(checkout: Checkout) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait(TIMEOUT)
     (checkout.folder / ".venv.lock").symlink_to(str(gone.pid))

@@ -1,4 +1,4 @@
-"""The demo prints what is so: every figure is compared with the ledger it asked."""
+"""The demo prints correct figures: every figure is compared with the ledger of the account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def demo() -> ModuleType:
 
 @pytest.fixture
 def fake(demo: ModuleType, monkeypatch: pytest.MonkeyPatch) -> FakeVenice:
-    """The account that the demo will meet."""
+    """Return the account that the demo will read."""
     fake = FakeVenice(2500)
     monkeypatch.setattr(demo, "FakeVenice", lambda entries, days: fake)
     monkeypatch.delenv("VENICE_API_KEY", raising=False)
@@ -50,7 +50,7 @@ def section(output: str, title: str) -> list[list[str]]:
     return [line.split() for line in after.splitlines()[1:]]
 
 
-def test_it_shows_the_account(
+def test_demo_prints_the_figures_of_the_account(
     demo: ModuleType, fake: FakeVenice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "usage.csv"
@@ -86,7 +86,7 @@ def total(rows: list[Row], currency: str) -> Decimal:
     return sum((row["amount"] for row in rows if row["currency"] == currency), Decimal(0))
 
 
-def test_it_asks_the_live_api_when_there_is_a_key(
+def test_demo_asks_the_live_api_if_there_is_a_key(
     demo: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     live = FakeVenice(30, admin_key="the-live-key")
@@ -100,7 +100,7 @@ def test_it_asks_the_live_api_when_there_is_a_key(
     assert {request.key for request in live.requests} == {"admin"}
 
 
-def test_it_does_not_claim_that_totals_agree_when_they_do_not(
+def test_demo_reports_totals_that_differ(
     demo: ModuleType, fake: FakeVenice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A charge that is booked late, after the walks, is in the file alone."""
@@ -118,7 +118,7 @@ def test_it_does_not_claim_that_totals_agree_when_they_do_not(
     assert "CSV file: 2,501 entries" in captured.err
 
 
-def test_it_ends_with_one_line_on_an_error(
+def test_demo_prints_one_line_on_an_error(
     demo: ModuleType, fake: FakeVenice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.admin_key, fake.inference_key = fake.inference_key, fake.admin_key
@@ -129,7 +129,7 @@ def test_it_ends_with_one_line_on_an_error(
     assert captured.err.count("\n") == 1
 
 
-def test_it_names_the_columns_it_misses(
+def test_demo_names_missing_columns(
     demo: ModuleType, fake: FakeVenice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.quirks = Quirks(csv_layouts=[CsvLayout(header="timestamp,a,b,c,price,currency,d,e,f,g,h,i")])
@@ -137,7 +137,7 @@ def test_it_names_the_columns_it_misses(
     assert "has no column amount: timestamp, a, b," in capsys.readouterr().err
 
 
-def test_in_a_pipe_it_prints_plain_text(tmp_path: Path) -> None:
+def test_demo_prints_plain_text_to_a_pipe(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VENICE_")}
     command = [sys.executable, str(SCRIPT), "--entries", "300"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)

@@ -49,7 +49,7 @@ def imports_of(name: str, source: str, *, is_package: bool = False) -> Iterator[
 
 @cache
 def graph() -> dict[str, set[str]]:
-    """Return for each of our modules those that it imports."""
+    """Map each of our modules to those of our modules that it imports."""
     return {
         name: set(imports_of(name, path.read_text("utf-8"), is_package=path.name == "__init__.py"))
         for name, path in OURS.items()
@@ -57,7 +57,7 @@ def graph() -> dict[str, set[str]]:
 
 
 def foreign_imports(importers: dict[str, Path]) -> dict[str, set[str]]:
-    """Return what modules import of the facade beside the runtime."""
+    """Map each module to the facade modules outside the runtime that it imports, if there are any."""
     imported = graph()
     foreign = {
         name: {other for other in imported[name] & FACADE.keys() if not f"{other}.".startswith(f"{RUNTIME}.")}

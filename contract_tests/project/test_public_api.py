@@ -1,4 +1,4 @@
-"""The public names, their signatures and their documentation: whatever changes there is changed on purpose.
+"""The public names, their signatures and their documentation: a change has to be deliberate.
 
 `python -m contract_tests.project.test_public_api` writes the snapshot anew.
 """
@@ -32,7 +32,7 @@ CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"
 
 
 def surface() -> str:
-    """Return every public name with what can be done with it."""
+    """Return every public name with its bases, fields, methods and signatures."""
     return "\n".join(line for name in sorted(dir(venice_billing)) for line in described(name)) + "\n"
 
 
@@ -71,11 +71,11 @@ def described_member(kind: type, name: str) -> list[str]:
     return []
 
 
-def test_the_public_surface_is_as_recorded() -> None:
-    assert surface() == SNAPSHOT.read_text("utf-8"), f"if this is meant: python -m {__spec__.name}"
+def test_public_api_matches_the_snapshot() -> None:
+    assert surface() == SNAPSHOT.read_text("utf-8"), f"if the change is deliberate: python -m {__spec__.name}"
 
 
-def test_every_public_name_is_there_and_listed() -> None:
+def test_every_listed_name_exists_and_is_public() -> None:
     names = dir(venice_billing)
     assert all(hasattr(venice_billing, name) for name in names)
     assert not [name for name in names if name.startswith("_") and name != "__version__"]
@@ -108,14 +108,14 @@ def test_both_flavours_have_the_same_signatures(name: str) -> None:
         assert without_async(ours.return_annotation) == without_async(theirs.return_annotation)
 
 
-def test_neither_flavour_has_a_method_of_its_own() -> None:
+def test_both_flavours_have_the_same_methods() -> None:
     theirs = {name for name in vars(AsyncVeniceBilling) if not name.startswith("_")}
     assert {TWINS.get(name, name) for name in METHODS} == theirs
 
 
 @pytest.mark.parametrize("kind", [VeniceBilling, AsyncVeniceBilling])
 @pytest.mark.parametrize("name", CALLS)
-def test_every_call_is_documented_with_its_api_page_and_an_example(kind: type, name: str) -> None:
+def test_every_call_documents_its_api_page_and_an_example(kind: type, name: str) -> None:
     text = inspect.getdoc(getattr(kind, name)) or ""
     assert text.split("\n")[0].endswith((".", "`."))
     assert "\nAPI: https://docs.venice.ai/api-reference/endpoint/billing/" in text
@@ -138,7 +138,7 @@ def test_every_public_class_is_documented(name: str) -> None:
 
 
 def account_of_the_examples() -> FakeVenice:
-    """Return the account the examples in the docstrings speak of: September 2026, 345 charges."""
+    """Return the account of the examples in the docstrings: September 2026, 345 charges."""
     start = datetime(2026, 9, 1, tzinfo=UTC)
     rows = [
         row(timestamp, currency="DIEM") for timestamp in timestamps(start, [7_200.0 * number for number in range(343)])
@@ -166,7 +166,7 @@ def examples() -> list[Any]:
 
 
 @pytest.mark.parametrize("example", examples())
-def test_the_examples_in_the_docstrings_run_as_written(
+def test_examples_in_the_docstrings_run_as_written(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -199,8 +199,8 @@ def modules_after(code: str) -> set[str]:
     return set(run.stdout.split())
 
 
-def test_importing_loads_nothing_that_the_call_does_not_need() -> None:
-    """Beside httpx and what it loads itself: no event loop, no test tools, no fake, no pretty printer."""
+def test_star_import_loads_no_optional_modules() -> None:
+    """Apart from httpx and its own imports: no event loop, no test tools, no fake, no pretty printer."""
     ours = modules_after("from venice_billing import *") - modules_after("import httpx")
     roots = {name.partition(".")[0] for name in ours} - sys.stdlib_module_names
     assert roots <= {"attr", "attrs", "msgspec", "venice_billing", "venice_billing_api"}
@@ -208,7 +208,7 @@ def test_importing_loads_nothing_that_the_call_does_not_need() -> None:
     assert "asyncio" not in ours
 
 
-def test_an_error_class_needs_no_http_client() -> None:
+def test_importing_an_error_class_does_not_load_httpx() -> None:
     assert "httpx" not in modules_after("from venice_billing import VeniceError")
 
 

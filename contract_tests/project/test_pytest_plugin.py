@@ -1,4 +1,4 @@
-"""The pytest plugin: its fixtures work in any project, and a project that uses none of them pays nothing for it."""
+"""The pytest plugin: its fixtures work in any project, and it loads no library in a project that uses none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_over_sockets(fake_venice, fake_venice_url):
 def _run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(test)
-    # Plugins of others are left out: they load httpx for themselves.
+    # Third-party plugins are disabled, because some import httpx themselves.
     command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "venice_billing.pytest_plugin"]
     return subprocess.run(
         [sys.executable, *command],
@@ -58,7 +58,7 @@ def test_the_fixtures_work(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout
 
 
-def test_an_installed_package_brings_the_plugin_along() -> None:
+def test_installed_package_registers_the_plugin() -> None:
     program = "from importlib.metadata import entry_points\nprint(*(e.value for e in entry_points(group='pytest11')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "venice_billing.pytest_plugin" in done.stdout.split()

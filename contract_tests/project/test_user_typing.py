@@ -1,4 +1,4 @@
-"""What type checkers say of code that uses the package: right code passes, and a misspelt name is an error."""
+"""Type checkers on code that uses the package: correct code passes, and a misspelt name is an error."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CHECKERS = {
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_misspelt_name_is_an_error_and_right_code_is_none(checker: str, tmp_path: Path) -> None:
+def test_checkers_accept_correct_code_and_report_misspelt_names(checker: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(checker) is None:
         pytest.skip(f"{checker} is not installed on this Python")
     files = {f"wrong_{number}.py": text for number, text in enumerate(WRONG)}
