@@ -318,7 +318,7 @@ async def test_unreadable_certificates_are_refused_at_once(
     monkeypatch.chdir(tmp_path)
     others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": "keys"}
     if wrong == "SSL_CERT_DIR":
-        del others["SSL_CERT_FILE"]  # which comes first
+        del others["SSL_CERT_FILE"]  # which takes precedence
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     for name, value in {**others, wrong: "missing/x"}.items():
         monkeypatch.setenv(name, value)
