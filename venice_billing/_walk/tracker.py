@@ -97,7 +97,7 @@ class PageTracker(Generic[Row]):
 
     def use(self, cursor: str) -> None:
         """Note that a cursor is used; using one twice could make the walk endless.
-        
+
         Raises:
             PaginationLostError: The cursor was used before.
         """
