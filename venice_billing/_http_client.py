@@ -82,7 +82,7 @@ class Connections:
         Raises:
             ClosedError: The client is closed.
             InvalidParameterError: The client is the user's own and was used before this process was forked.
-            """
+        """
         if self.is_closed:
             raise ClosedError
         if self._is_foreign:
@@ -165,8 +165,8 @@ class AsyncConnections:
 
         Raises:
             ClosedError: The client is closed.
-            InvalidParameterError: The client is the user's own and was used before this process was forked, or in another
-                event loop.
+            InvalidParameterError: The client is the user's own and was used before this process was forked, or in
+                another event loop.
         """
         if self.is_closed:
             raise ClosedError
@@ -196,7 +196,7 @@ class AsyncConnections:
             leave_all(client)
 
     async def close(self) -> None:
-        """Close this event loop's connections, unless they are the user's own; other loops' connections end with them."""
+        """Close this event loop's connections, unless they are the user's own; others end with their loops."""
         self._is_closed = True
         clients, self._clients = self._clients, {}
         for client in clients.values():

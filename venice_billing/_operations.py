@@ -101,7 +101,7 @@ def usage_history(
 
 
 def usage_history_continued(cursor: str | None, *, format: Format = "json") -> Operation[UsageHistoryPage | UsageCsv]:
-    """`getBillingUsageHistory`: the next page, by its cursor. A cursor carries the filters, so none are sent with it."""
+    """`getBillingUsageHistory`: the page after a cursor. The cursor carries the filters, and is sent alone."""
     return _history(get_billing_usage_history.build_request(cursor=_given(cursor), accept=_MEDIA_TYPES[format]), format)
 
 

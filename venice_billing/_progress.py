@@ -44,7 +44,7 @@ class Progress:
         return evolve(self, size=self.size + len(data), checksum=zlib.crc32(data, self.checksum))
 
     def is_fresh(self, now: datetime, limit: timedelta) -> bool:
-        """Tell whether the export began at most `limit` ago; a start in the future, after a clock was set, does not count."""
+        """Tell whether the export began at most `limit` ago; False for a start in the future: a clock was set."""
         return _NOT_YET <= now - self.started <= limit
 
     def fits(self, file: io.FileIO) -> bool:

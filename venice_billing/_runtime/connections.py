@@ -62,10 +62,10 @@ def _backends(client: httpx.Client | httpx.AsyncClient) -> Iterator[BoundBackend
 
     for transport in _transports(client):
         if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
-            backend = transport._pool._network_backend  # noqa: SLF001 - httpcore has no public way to the backend of a pool
+            backend = transport._pool._network_backend  # noqa: SLF001 - httpcore has no public way to this
             if isinstance(backend, BoundBackend | TidyBackend):
                 yield backend
 
 
 def _transports(client: httpx.Client | httpx.AsyncClient) -> tuple[object, ...]:
-    return (client._transport, *client._mounts.values())  # noqa: SLF001 - httpx has no public way to the transports of a client
+    return (client._transport, *client._mounts.values())  # noqa: SLF001 - httpx has no public way to these
