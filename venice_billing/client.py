@@ -199,9 +199,9 @@ class VeniceBilling:
     ) -> UsageWalk:
         """Walk the charges of the account, newest first, through the ledger that the server still has.
 
-        That is the history, or else the original ledger; nothing is fetched before the first entry is requested. A debit
-        is negative; purchases, grants and refunds are positive. Add up amounts of one currency only. The walk holds a few
-        pages in memory, however long the ledger is.
+        That is the history, or else the original ledger; nothing is fetched before the first entry is requested. A
+        debit is negative; purchases, grants and refunds are positive. Add up amounts of one currency only. The walk
+        holds a few pages in memory, however long the ledger is.
 
         Args:
             page_size: Entries per request, 10 to 1000; by default 1000.
@@ -423,8 +423,8 @@ class VeniceBilling:
             end_timestamp: Up to this time, excluded.
             page_size: Entries per request, 10 to 1000; by default 1000.
             concurrency: How many requests may be under way at once, 1 to 16.
-            resume: Whether to continue the partial file of the same export with the same key, if that export began at most
-                an hour ago; a timedelta allows another age, and False starts over.
+            resume: Whether to continue the partial file of the same export with the same key, if that export began at
+                most an hour ago; a timedelta allows another age, and False starts over.
 
         Raises:
             ExportError: The file cannot be written, another export is writing it, or another user's file is there.
