@@ -38,7 +38,7 @@ class Cursor:
 
 
 class CursorRefusedError(ValueError):
-    """The token was not issued by this account, or was altered."""
+    """The token was not issued by this account, was altered, or has expired."""
 
 
 class CursorMint:

@@ -159,7 +159,7 @@ class _Request:
 
 
 def _read_request(stream: BinaryIO) -> _Request | None:
-    """Return the next request of a connection without its body; None if the connection has ended."""
+    """Return the next request of a connection without its body; None if there is none."""
     words = stream.readline(_LONGEST_LINE).decode("latin-1").split()
     if len(words) != 3:  # noqa: PLR2004 - method, target, version
         return None
