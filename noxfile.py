@@ -1,4 +1,4 @@
-"""The project's checks, each a session: `nox -l` lists them, `scripts/test` runs what CI runs.
+"""The project's checks, one per session: `nox -l` lists them, `scripts/test` runs what CI runs.
 
 Sessions share `.venv` with `scripts/demo` and `scripts/test`; only other Pythons and the built wheel have their
 own environment. All are kept, and updated when a pin changes, so that a second run starts at once.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 nox.needs_version = ">=2025.2.9"
 nox.options.reuse_venv = "yes"
-nox.options.error_on_missing_interpreters = False  # on CI too: the workflow names its Python by itself
+nox.options.error_on_missing_interpreters = False  # not even on CI: the workflow names its Python itself
 nox.options.sessions = ["lint", "typing", "tests", "contract", "package"]
 
 ROOT = Path(__file__).resolve().parent
@@ -34,14 +34,14 @@ PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests
 TESTS = Path("contract_tests")
 CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(TESTS / "contract"))
 PIPELINE = f"--ignore={TESTS / 'pipeline'}"  # tests the project's own tools, which run on one Python
-TOOLS = [PIPELINE, f"--ignore={TESTS / 'contract'}", f"--ignore={TESTS / 'project'}"]  # what needs those tools
+TOOLS = [PIPELINE, f"--ignore={TESTS / 'contract'}", f"--ignore={TESTS / 'project'}"]  # tests that need those tools
 PYPROJECT = nox.project.load_toml(PYPROJECT_FILE)
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = nox.project.python_versions(PYPROJECT)
 LOWEST_PYTHON = min(PYTHONS, key=lambda version: int(version.partition(".")[2]))
 OTHER_PYTHONS = [version for version in PYTHONS if version != THIS_PYTHON]
 
-# pyenv's interpreters count as installed, though its shims refuse to run the ones that are not selected.
+# pyenv's interpreters count as installed, though its shims refuse to run interpreters that are not selected.
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob("versions/3.*/bin"))])
 
@@ -69,7 +69,7 @@ def quick(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run every test here, and then most of them on each other Python of the classifiers that this machine has."""
+    """Run every test, then most of them on each other Python that the classifiers name and this machine has."""
     _run(session, *PYTEST_ALL, *session.posargs)
     for version in OTHER_PYTHONS:
         session.notify(f"tests_elsewhere-{version}", session.posargs)
@@ -77,7 +77,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OTHER_PYTHONS)
 def tests_elsewhere(session: nox.Session) -> None:
-    """Run the tests of what is installed on one more Python; those of the project's own tools have been run."""
+    """Run the tests of the package on one more Python; the tests of the project's own tools run only once."""
     _install(session, "--group", "test", "--editable", ".")
     session.run("python", *PYTEST_ALL, PIPELINE, *session.posargs)
 
@@ -110,13 +110,13 @@ def _name_of(pin: str) -> str:
 
 @nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
-    """Ask whether the committed client serves the contract: VENICE_CONTRACT, or the bundled one."""
+    """Check whether the committed client fits the contract: VENICE_CONTRACT, or the bundled one."""
     _run(session, *CONTRACT_SUITE, *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
-    """Try the contract suite on every mutation of the contract (arguments: scripts/mutants.py --help)."""
+    """Run the contract suite on every mutation of the contract (arguments: scripts/mutants.py --help)."""
     _run(session, "scripts/mutants.py", *session.posargs, env={"PYTHONPATH": str(ROOT)})
 
 
@@ -134,30 +134,30 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def regenerate(session: nox.Session) -> None:
-    """Regenerate contract and client (arguments: scripts/regenerate.py --help), prove them, print what changed."""
-    # Not in session.create_tmp(): that redirects all temporary files into .nox, where ruff formats nothing.
+    """Regenerate contract and client (arguments: scripts/regenerate.py --help), test them, print what changed."""
+    # Not session.create_tmp(): it redirects all temporary files into .nox, where ruff formats nothing.
     with tempfile.TemporaryDirectory() as folder:
         old = Path(folder, CONTRACT.name)
         shutil.copyfile(ROOT / CONTRACT, old)
         _run(session, "scripts/regenerate.py", *session.posargs)
         new = _output(session.posargs) / CONTRACT
-        new = new if new.exists() else ROOT / CONTRACT  # only an upstream makes a new one
+        new = new if new.exists() else ROOT / CONTRACT  # only --upstream makes a new contract
         try:
             _run(session, *CONTRACT_SUITE, env={"VENICE_CONTRACT": str(new)})
-        finally:  # the difference explains a red suite, and breaking is no failure here: the suite has spoken
+        finally:  # the diff explains a failed suite; a breaking change alone is no failure, the suite decides
             _run(session, "scripts/contract_diff.py", str(old), str(new), success_codes=[0, 1])
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure this client beside its peers (arguments: benchmarks/run.py --help), and keep the results."""
+    """Benchmark this client against its peers (arguments: benchmarks/run.py --help), and save the results."""
     _install(session, "--group", "bench", "--editable", ".")
     session.run("python", "benchmarks/run.py", "--output", "benchmarks/results.md", *session.posargs)
 
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """Build the sdist, from it the wheel (argument: a folder to keep them in), and tour that in a fresh environment."""
+    """Build the sdist, from it the wheel (argument: a folder for both), and try the wheel in a fresh environment."""
     _install(session, "build", "hatchling")
     with tempfile.TemporaryDirectory() as folder:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", folder, silent=True)
@@ -177,7 +177,7 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Run the client's tests on a built wheel, outside of the source tree (argument: the folder it lies in)."""
+    """Run the client's tests on a built wheel, outside the source tree (argument: the folder of the wheel)."""
     (built,) = Path(*session.posargs).resolve().glob("*.whl")
     _install(session, "--group", "facade", str(built))
     with tempfile.TemporaryDirectory() as folder:
@@ -189,7 +189,7 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def coverage(session: nox.Session) -> None:
-    """Measure what the client's tests reach, by line and branch, and refuse less than pyproject.toml asks for."""
+    """Measure the line and branch coverage of the client's tests, and fail below the limit in pyproject.toml."""
     with tempfile.TemporaryDirectory() as folder:
         data = {"COVERAGE_FILE": str(Path(folder, "coverage"))}
         _run(session, "-m", "coverage", "run", *PYTEST_ALL, *TOOLS, *session.posargs, env=data)
@@ -219,13 +219,13 @@ def _run(
     env: Mapping[str, str] | None = None,
     success_codes: Sequence[int] = (0,),
 ) -> None:
-    """Run the Python of .venv, made or updated first."""
+    """Run the Python of .venv, after making or updating the environment."""
     session.run("bash", "scripts/_bootstrap.sh", "dev", external=True, log=False)
     session.run(str(VENV_PYTHON), *arguments, env=env, success_codes=success_codes, external=True)
 
 
 def _install(session: nox.Session, *requirements: str, constraints: Path = CONSTRAINTS) -> None:
-    """Install pinned requirements into the session's own environment, unless that is as it was left."""
+    """Install pinned requirements into the session's own environment, unless it already has them."""
     pins = PYPROJECT_FILE.read_bytes() + constraints.read_bytes()
     stamp = Path(session.virtualenv.location) / "stamp"
     current = hashlib.sha256(pins + repr((ROOT, requirements)).encode()).hexdigest()

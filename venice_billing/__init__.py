@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from venice_billing._version import __version__ as __version__
 
-if TYPE_CHECKING:  # type checkers see plain imports: so a misspelt name is an error
+if TYPE_CHECKING:  # type checkers see plain imports, so a misspelt name is an error
     from venice_billing.client import *  # noqa: F403 - each module's __all__ says what is public
     from venice_billing.csv_export import *  # noqa: F403
     from venice_billing.errors import *  # noqa: F403
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # type checkers see plain imports: so a misspelt name is an e
 else:
     from importlib import import_module
 
-    # A name is loaded when it is first used, from the first of these that has it: an error class needs no HTTP client.
+    # A name is loaded on first use, from the first of these modules that has it: an error class needs no HTTP client.
     _HOMES = ("errors", "models", "csv_export", "walks", "client")
 
     def __getattr__(name: str) -> object:

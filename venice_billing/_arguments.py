@@ -1,4 +1,4 @@
-"""Arguments as users give them -> values as the contract wants them, or `InvalidParameterError`. Pure."""
+"""Arguments as users pass them -> values as the contract requires them, or `InvalidParameterError`. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Moment = datetime | date | str
-"""An instant as users give it: an aware datetime, a date (its midnight, UTC), or ISO 8601 text of either.
+"""An instant as users pass it: an aware datetime, a date (its midnight, UTC), or ISO 8601 text of either.
 
-What is finer than a microsecond is rounded up: so a range keeps no row before its start, and every row before its end.
+Digits finer than a microsecond are rounded up, so a range keeps no row before its start, and every row before its end.
 """
 
 PAGE_SIZES = (10, 1000)  # of the ledger; the original endpoint takes 1 to 500
@@ -28,12 +28,12 @@ CONCURRENCY = (1, 16)
 RETRIES = (0, 10)
 _LARGEST_PORT = 65535
 _LARGEST = 10**15  # a number of pages, or of entries, that no ledger has
-LOOKBACK_DAYS = 90  # the wire silently clamps more, so that the caller would get other days than asked for
+LOOKBACK_DAYS = 90  # the API silently clamps longer ones, so the caller would get other days than requested
 _FIRST_MOMENT = datetime(1, 1, 7, tzinfo=UTC)
 _LAST_MOMENT = datetime(9999, 12, 24, tzinfo=UTC)
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset or Z"
-# Python's own parser also reads texts like "2026-09-01T09:000Z", and drops digits beyond microseconds.
+# Python's own parser also accepts texts like "2026-09-01T09:000Z", and drops digits beyond microseconds.
 _MOMENT_TEXT = re.compile(
     r"(?:\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(?:-?\d)?)"
     r"(?:[Tt ](?:\d\d:\d\d(?::\d\d(?:[.,](?P<fraction>\d+))?)?|\d\d(?:\d\d(?:\d\d(?:[.,](?P<basic>\d+))?)?)?)"
@@ -50,7 +50,7 @@ class _Hidden:
 
 
 HIDDEN = _Hidden()
-"""Stands in an error for a value that must not be shown."""
+"""Replaces, in an error, a value that must not be shown."""
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
@@ -59,7 +59,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     within = isinstance(value, int) and low <= value <= (_LARGEST if high is None else high)
     if not isinstance(value, int) or isinstance(value, bool) or not within:
         raise InvalidParameterError(name, value, allowed)
-    return index(value)  # plainly: an enum member would be sent as its name
+    return index(value)  # a plain int: an enum member would be sent as its name
 
 
 def optional_integer(name: str, value: object, low: int, high: int | None = None) -> int | None:
@@ -76,7 +76,7 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def seconds(name: str, value: object, *, or_none: bool = False) -> float:
-    """Return a positive number of seconds, a day at most; or none at all, 0, if that is allowed."""
+    """Return a positive number of seconds, at most a day; 0 only if `or_none`."""
     allowed = "a number of seconds " + ("from 0 to 86400" if or_none else "above 0, at most 86400")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 24 * 3600:
         raise InvalidParameterError(name, value, allowed)
@@ -98,7 +98,7 @@ def instant(name: str, value: object) -> datetime:
     if isinstance(moment, datetime):
         try:
             is_naive = moment.tzinfo is None or moment.utcoffset() is None
-        except Exception as error:  # a zone may be anybody's code
+        except Exception as error:  # a time zone may be foreign code
             raise InvalidParameterError(name, "a time whose zone fails", _MOMENT_ALLOWED) from error
         if is_naive:
             raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
@@ -146,11 +146,11 @@ def lookback(value: object) -> str:
     valid = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", value) is not None
     if not isinstance(value, str) or not valid or int(value[:-1]) > LOOKBACK_DAYS:
         raise InvalidParameterError("lookback", value, f"a number of days from '1d' to '{LOOKBACK_DAYS}d'")
-    return str.__str__(value)  # plainly, as above
+    return str.__str__(value)  # a plain text, as above
 
 
 def cursor(value: object, **filters: object) -> str:
-    """Return a cursor that comes alone: the API refuses any filter beside one."""
+    """Return a cursor, if no filter was passed with it: the API refuses filters beside a cursor."""
     if not isinstance(value, str) or not is_cursor(value):
         raise InvalidParameterError("cursor", value, "1 to 512 letters, digits, '_' or '-', from a previous page")
     for name, given in filters.items():
@@ -158,27 +158,27 @@ def cursor(value: object, **filters: object) -> str:
             raise InvalidParameterError(
                 name, given, "left out beside a cursor: the cursor carries the filters of its walk"
             )
-    return str.__str__(value)  # plainly, as above
+    return str.__str__(value)  # a plain text, as above
 
 
 def is_cursor(text: str) -> bool:
-    """Tell whether a text is a cursor as the contract has it."""
+    """Tell whether a text is a cursor as the contract defines it."""
     return _CURSOR.fullmatch(text) is not None
 
 
 def api_key(value: object) -> str:
-    """Return a key that fits into a header; its text is never repeated."""
+    """Return a key that fits into a header; errors never repeat its text."""
     if not isinstance(value, str):
         raise InvalidParameterError("api_key", type(value), "text")
     if not value.strip():
         raise InvalidParameterError("api_key", value, "a Venice API key, not empty and not white space")
     if not re.fullmatch(r"[!-~]+", value):
         raise InvalidParameterError("api_key", HIDDEN, "printable ASCII without white space")
-    return str.__str__(value)  # plainly, as above
+    return str.__str__(value)  # a plain text, as above
 
 
 def base_url(value: object) -> str:
-    """Return the base URL without its final slash; plain http is for loopback only, as the key travels along."""
+    """Return the base URL without its final slash; plain http is for loopback only, since requests carry the key."""
     if not isinstance(value, str):
         raise InvalidParameterError("base_url", value, "an https URL")
     url = _url(value)
@@ -196,9 +196,9 @@ def base_url(value: object) -> str:
 
 
 def _port_is_usual(url: str) -> bool:
-    """Tell whether the port in a URL, if it names one, is one that a socket takes as it stands.
+    """Tell whether a URL has no port, or one that a socket accepts unchanged.
 
-    httpx takes any number, a sign and digits of other scripts; a socket takes 65536 + N for N.
+    httpx accepts any number, a sign and digits of other scripts; a socket takes 65536 + N for N.
     """
     host = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
     _, colon, port = host.rpartition("]")[2].rpartition(":")
@@ -209,7 +209,7 @@ def _port_is_usual(url: str) -> bool:
 def _url(value: str) -> httpx.URL:
     try:
         url = httpx.URL(value.strip())
-        # As httpx and every lookup do later, where a label that is no name is a bare ValueError.
+        # httpx and every look-up do this later, and raise a bare ValueError for a label that is no name.
         url.host.encode("idna")
         url.raw_host.decode("ascii").encode("idna")
     except (httpx.InvalidURL, ValueError):
@@ -218,17 +218,17 @@ def _url(value: str) -> httpx.URL:
 
 
 def is_within_calendar(moment: datetime) -> bool:
-    """Tell whether one can reckon a day either way from an aware datetime."""
+    """Tell whether an aware datetime is at least a day away from both ends of the calendar."""
     return _FIRST_MOMENT <= moment <= _LAST_MOMENT
 
 
 def _within_calendar(moment: datetime | None) -> datetime | None:
-    """Return a bound from which one can reckon a day either way: nothing is booked at the ends of the calendar."""
+    """Return a bound at least a day away from both ends of the calendar, where nothing is booked anyway."""
     return None if moment is None else min(max(moment, _FIRST_MOMENT), _LAST_MOMENT)
 
 
 def _plain(moment: datetime) -> datetime:
-    """Return a time as a plain datetime in UTC: subclasses such as pandas' reckon in another way."""
+    """Return a time as a plain datetime in UTC: subclasses such as pandas' have other arithmetic."""
     plain = datetime(*moment.timetuple()[:6], moment.microsecond, moment.tzinfo, fold=moment.fold).astimezone(UTC)
     return plain + _MICROSECOND if getattr(moment, "nanosecond", 0) else plain
 

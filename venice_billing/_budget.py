@@ -1,13 +1,12 @@
 """The failure budget: more than 20 failed requests in 30 seconds block the account for 30 seconds.
 
-Shared by all calls of a client in all its threads and tasks; each process has its own. A request counts
-against the budget from the moment it is admitted, since all that are under way may fail together. Requests are
+All calls of a client share one budget, in all its threads and tasks; each process has its own. A request counts
+against the budget from the moment it is admitted, since all requests under way may fail together. Requests are
 admitted in the order in which they arrived.
 
-There is no lock here, so that an interrupt between two lines leaves none behind: each operation on the shared
-collections is atomic by itself, and only the first ticket of the queue is admitted, unless there is room for all that
-wait. The collections hold tickets weakly, so that a place or a turn is free again once the call that took it is gone,
-however it ended.
+The budget uses no lock, so an interrupt between two lines cannot leave one held: each operation on the shared
+collections is atomic, and only the first ticket of the queue is admitted, unless there is room for all that wait. The
+collections hold tickets weakly: once a call is gone, however it ended, its ticket no longer counts.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from weakref import WeakKeyDictionary, WeakSet
 from venice_billing._forks import heed_forks
 
 FAILURES = 15
-"""Failed requests that one client allows itself in any `PERIOD`: others may be using the same account."""
+"""Failed requests that one client allows itself in any `PERIOD`: other clients may use the same account."""
 PERIOD = 30.0
 _MARGIN = 1.0
 _POLL = 0.01
 LONGEST_POLL = 0.1
-"""Seconds to wait at most where other requests of this client decide, and not the time since a failure."""
+"""Longest wait, in seconds, while other requests of this client are under way; waiting for `PERIOD` takes longer."""
 
 
 class Ticket:
-    """One request before the budget: waiting for its turn, under way, or neither. Only its call holds it."""
+    """One request, as the budget sees it: waiting for its turn, under way, or neither. Only its call holds it."""
 
 
 class FailureBudget:
-    """Admits requests as long as even their failure keeps within the budget: first come, first served."""
+    """Admits requests as long as the budget allows all of them to fail: first come, first served."""
 
     def __init__(self) -> None:
         self._failed: list[float] = []
@@ -38,9 +37,9 @@ class FailureBudget:
         heed_forks(self)
 
     def begin_anew(self) -> None:
-        """In a forked child, forget what the parent has under way; failures stay, for they are the account's."""
+        """In a forked child, forget the parent's requests; failures stay, since the API counts them by account."""
         self._under_way: WeakSet[Ticket] = WeakSet()
-        self._queue: WeakKeyDictionary[Ticket, None] = WeakKeyDictionary()  # in the order of arrival
+        self._queue: WeakKeyDictionary[Ticket, None] = WeakKeyDictionary()  # in order of arrival
 
     def admit(self, ticket: Ticket, now: float) -> float:
         """Admit a request at monotonic time `now` and return 0, or return the seconds to wait and ask again.
@@ -48,7 +47,7 @@ class FailureBudget:
         A ticket that was told to wait keeps its turn until it is admitted, settled, or gone.
         """
         self._queue.setdefault(ticket)
-        # In this order: what moves on from one collection to the next meanwhile counts twice, not never.
+        # In this order, so that a ticket that moves from one collection to the next meanwhile counts twice, not never.
         ahead, waiting = self._place_of(ticket)
         under_way = len(self._under_way)
         failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
@@ -56,7 +55,7 @@ class FailureBudget:
             return max(2 * LONGEST_POLL, failed[0] + PERIOD + _MARGIN - now)  # longer than a wait for other requests
         has_room_for_all = len(failed) + under_way + waiting <= FAILURES
         if not has_room_for_all and (ahead or len(failed) + under_way >= FAILURES):
-            return min(_POLL * (1 + ahead), LONGEST_POLL)  # the answers under way decide
+            return min(_POLL * (1 + ahead), LONGEST_POLL)  # until a request under way is answered
         while not ahead and self._failed and _is_over(self._failed[0], now):
             del self._failed[0]
         self._under_way.add(ticket)
@@ -64,14 +63,14 @@ class FailureBudget:
         return 0.0
 
     def settle(self, ticket: Ticket, now: float, *, failed: bool) -> None:
-        """Let a request go: one that ended, well or badly, or one that was given up, also before it was admitted."""
+        """Remove a request that succeeded, failed or was given up, perhaps before it was admitted."""
         if failed:
             self._failed.append(now)
         self._under_way.discard(ticket)
         self._queue.pop(ticket, None)
 
     def _place_of(self, ticket: Ticket) -> tuple[int, int]:
-        """Return how many wait before a ticket, and how many wait in all."""
+        """Return how many tickets wait before this one, and how many wait in all."""
         waiting = [other for reference in self._queue.keyrefs() if (other := reference()) is not None]
         return next((place for place, other in enumerate(waiting) if other is ticket), len(waiting)), len(waiting)
 

@@ -1,7 +1,7 @@
 """One call as a generator of steps: attempts, backoff, `Retry-After`, the failure budget. Pure.
 
 A call yields `Send` and `Wait` and receives the outcome of each, like `httpx.Auth.auth_flow`, so that the same
-decisions serve both worlds; `_drivers` does what the steps say.
+decisions serve the synchronous and the asynchronous client; `_drivers` performs the steps.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ LONGEST_WAIT = 60.0
 _TOO_MANY = 429
 _RETRIED = frozenset({_TOO_MANY, 500, 502, 503})
 _BLOCK = 31.0
-"""Seconds before the last attempt after a 429 that names no time: the block of an account with too many failures
-names none, and lasts 30 s. So it is waited out once."""
+"""Seconds to wait before the last attempt after a 429 that names no time: an account with too many failures is blocked
+for 30 s, and the 429 of that block names no time. So the block is waited out once."""
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
 _DAY = 86_400.0
@@ -55,7 +55,7 @@ _ADVICE = "the ledger is known never to answer for windows under 15 minutes and 
 
 @frozen
 class Request:
-    """A request without the key, so that it may be logged and compared."""
+    """A request without the key, safe to log and to compare."""
 
     operation: str
     method: str
@@ -77,7 +77,7 @@ class Wait:
     """Step: let `seconds` pass.
 
     Attributes:
-        queued: Whether only other requests of this client are waited for, and not the API.
+        queued: Whether the wait is for other requests of this client, not for the API.
     """
 
     seconds: float
@@ -86,7 +86,7 @@ class Wait:
 
 @frozen
 class Reply:
-    """Outcome of `Send`: an answer, whole. Header names are in lower case."""
+    """Outcome of `Send`: a whole answer. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -100,14 +100,14 @@ class Expired:
 
 @frozen
 class Broken:
-    """Outcome of `Send`: no connection, or one that broke."""
+    """Outcome of `Send`: there was no connection, or it broke."""
 
     problem: str
 
 
 @frozen
 class Unreadable:
-    """Outcome of `Send`: a 2xx answer whose body cannot be taken as sent (cut short, too large)."""
+    """Outcome of `Send`: a 2xx answer whose body is unusable (cut short, too large)."""
 
     problem: str
 
@@ -123,12 +123,12 @@ Steps: TypeAlias = Generator[Send | Wait, Outcome | None, T]
 
 @frozen
 class Policy:
-    """How calls are made: what `with_options` changes, and what the calls of a client share.
+    """How calls are made: the settings that `with_options` changes, and the state that calls of a client share.
 
     Attributes:
         timeout: Seconds for one request as a whole.
         max_retries: Further attempts after one that failed.
-        max_wait: Longest wait between two attempts, in seconds; a longer one that is asked for is raised instead.
+        max_wait: Longest wait between attempts, in seconds; if the API asks for a longer one, the error is raised.
         jitter: A random number from 0 to 1.
     """
 
@@ -143,14 +143,14 @@ class Policy:
 
 @frozen
 class Operation(Generic[T]):
-    """One operation of the contract: the request, and how to read its answer."""
+    """One operation of the contract: its request, and the function that reads the answer."""
 
     request: Request
     read: Callable[[Reply], T]
 
 
 def call(operation: Operation[T], policy: Policy) -> Steps[T]:
-    """Make one call: the value, or the `VeniceError` of the last attempt."""
+    """Make one call; return its value, or raise the `VeniceError` of the last attempt."""
     attempt = 0
     while True:
         outcome = yield from _attempt(operation.request, policy)
@@ -165,7 +165,7 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
 
 
 def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
-    """Make one request as soon as the failure budget admits it; one that is given up has not failed."""
+    """Make one request as soon as the failure budget admits it; a request that is given up is no failure."""
     ticket = Ticket()
     failed = False
     try:
@@ -182,13 +182,13 @@ def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
 
 
 def _is_success(outcome: Outcome) -> bool:
-    return isinstance(outcome, Reply) and 200 <= outcome.status < 300  # noqa: PLR2004 - that is what 2xx means
+    return isinstance(outcome, Reply) and 200 <= outcome.status < 300  # noqa: PLR2004 - 2xx
 
 
 def _wait_before_retry(outcome: Outcome, attempt: int, policy: Policy) -> float | None:
-    """Return the seconds to wait before another attempt, or None if there shall be none.
+    """Return the seconds to wait before another attempt, or None if there is to be none.
 
-    An expired deadline is not retried: the ledger hangs on what it hangs on, and each try costs the whole timeout.
+    An expired deadline is not retried: the ledger hangs on the same request again, and each try costs a whole timeout.
     """
     if attempt >= policy.max_retries or isinstance(outcome, Expired | Closed):
         return None
@@ -221,7 +221,7 @@ def _read(operation: Operation[T], reply: Reply, secret: Secret) -> T:
         problem, place = error.problem, error.location
     except ResponseValidationError as error:
         problem, place = error.problem, error.field
-    # Outside of the handler: there the first error, whose text may hold the key, would be the context of this one.
+    # Outside the handler: inside, the first error, whose text may hold the key, would become the context of this one.
     raise ResponseValidationError(secret.masked(problem), field=secret.masked(place))
 
 

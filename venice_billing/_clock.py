@@ -1,4 +1,4 @@
-"""The clock that a client lives by: what time it is, and how time passes, also for a fake."""
+"""The clock that a client uses, to read the time and to wait; tests replace it by a fake."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """A source of the time."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -26,19 +26,19 @@ class Clock(Protocol):
 
 
 class Pace(Clock, Protocol):
-    """A clock that can also let time pass."""
+    """A clock that can also wait."""
 
     def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
-        """Let time pass for this thread, or until it is interrupted."""
+        """Wait in this thread for `seconds`, or until interrupted."""
         ...
 
     async def async_sleep(self, seconds: float) -> None:
-        """Let time pass for this task."""
+        """Wait in this task for `seconds`."""
         ...
 
 
 class SystemClock:
-    """The time of this machine, and real waits."""
+    """The clock of this machine, with real waits."""
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -49,21 +49,21 @@ class SystemClock:
         return time.time()
 
     def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
-        """Let time pass for this thread, or until it is interrupted."""
+        """Wait in this thread for `seconds`, or until interrupted."""
         if interrupt is None:
             time.sleep(seconds)
         else:
             interrupt.wait(seconds)
 
     async def async_sleep(self, seconds: float) -> None:
-        """Let time pass for this task."""
-        import anyio  # noqa: PLC0415 - a synchronous program needs none of it
+        """Wait in this task for `seconds`."""
+        import anyio  # noqa: PLC0415 - a synchronous program does not need it
 
         await anyio.sleep(seconds)
 
 
 class Interruption:
-    """Tells worker threads to stop, whatever they are waiting for."""
+    """Tells worker threads to stop, even while they wait."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -71,16 +71,16 @@ class Interruption:
         self._requests: set[Deadline] = set()
 
     def is_set(self) -> bool:
-        """Tell whether to stop."""
+        """Tell whether the workers are to stop."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, or less if it is time to stop."""
+        """Wait for `seconds`, or until the workers are to stop."""
         self._event.wait(seconds)
 
     @contextmanager
     def ends(self, request: Deadline) -> Iterator[None]:
-        """Cancel a request when the workers stop."""
+        """Cancel the request when the workers stop."""
         with self._lock:
             self._requests.add(request)
         if self.is_set():
@@ -92,7 +92,7 @@ class Interruption:
                 self._requests.discard(request)
 
     def set(self) -> None:
-        """Stop."""
+        """Stop the workers."""
         self._event.set()
         with self._lock:
             for request in self._requests:

@@ -1,4 +1,4 @@
-"""What a client is made with: arguments and environment -> one frozen value. Nothing is sent."""
+"""The configuration of a client: arguments and environment -> one frozen value. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASE_URL = "https://api.venice.ai/api/v1"
 
 @frozen
 class Setup:
-    """What a client is made with beside its public arguments: how a fake makes time pass, and chance repeatable.
+    """What a client is made with besides its public arguments: the hooks by which a fake controls time and chance.
 
     Attributes:
         clock: The clock of all waits and deadlines.
@@ -40,14 +40,14 @@ class Setup:
 
 @frozen
 class Configuration:
-    """Where to, as whom, and how."""
+    """The server, the key, and how calls are made."""
 
     base_url: str
     key: Secret
     policy: Policy
 
     def changed(self, timeout: float | None, max_retries: int | None, max_wait: float | None) -> Configuration:
-        """Return the configuration with what is given changed; the budget stays shared."""
+        """Return the configuration with other values for the arguments that are given; the budget stays shared."""
         policy = self.policy
         if timeout is not None:
             policy = evolve(policy, timeout=arguments.seconds("timeout", timeout))
@@ -65,7 +65,7 @@ def configure(
 
     Raises:
         AuthenticationError: There is no key, neither as an argument nor in `VENICE_API_KEY`.
-        InvalidParameterError: An argument or a variable is not what it must be.
+        InvalidParameterError: An argument or an environment variable is invalid.
     """
     if api_key is None:
         api_key = os.environ.get("VENICE_API_KEY") or None
@@ -93,12 +93,12 @@ def configure(
 
 
 def _refuse_key(name: str, value: object, key: Secret) -> None:
-    """Refuse an argument with the key in it: errors show arguments, and a URL shows in logs."""
+    """Refuse an argument that contains the key: errors show arguments, and logs show URLs."""
     if isinstance(value, str) and key.masked(value) != value:
         raise InvalidParameterError(name, arguments.HIDDEN, "without the API key in it")
 
 
 def bare(error: Exception) -> Exception:
-    """Return an error without the frames and the errors it came from: what shows their variables shows the key."""
+    """Return an error without its frames and causes: tools that print local variables would show the key."""
     error.__context__ = error.__cause__ = None
     return error.with_traceback(None)

@@ -1,4 +1,4 @@
-"""CSV documents as the ledger sends them: one header, then records whose bytes are kept as sent. Pure."""
+"""CSV documents as the ledger sends them: a header, then records whose bytes are kept as sent. Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BOM = b"\xef\xbb\xbf"
-_BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # no account is as old
+_BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # before any account existed
 _BLANK_LINES = (b"\n", b"\r\n")
-_BLANK_LINE = re.compile(rb"\n\r?\n")  # which finds it sooner than `in` does
+_BLANK_LINE = re.compile(rb"\n\r?\n")  # faster than `in`
 _LOOKS_LIKE_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d.*)?")
 _UTC_FORM = re.compile(rb"0000-00-00[Tt ]00:00:00(\.0+)?[Zz],")
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))  # noqa: PLR2004 - 0 to 9 in ASCII
 _NO_BORDER = bytes(set(range(256)) - set(b",\n"))
-_FEWEST_COLUMNS = 4  # of a header whose names are not known
+_FEWEST_COLUMNS = 4  # of a header whose names are unknown
 _TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
 
 
 @frozen
 class CsvDocument:
-    """A CSV document taken apart at its record borders.
+    """A CSV document split into its records.
 
     Attributes:
         header: The first record without its line break and without a byte order mark.
@@ -46,11 +46,11 @@ class CsvDocument:
 
 
 class Lines(Sequence[bytes]):
-    """Records of one line each. Their borders are looked up on demand: an export hardly needs them.
+    """Records of one line each. They are split on demand only: an export rarely needs single records.
 
     Attributes:
-        text: All of them, as sent.
-        width: How many fields each of them has, where that is known of all; otherwise 0.
+        text: All the records, as sent.
+        width: The number of fields of each record, if it is known to be the same for all; otherwise 0.
     """
 
     def __init__(self, text: bytes, width: int = 0, count: int | None = None) -> None:
@@ -63,7 +63,7 @@ class Lines(Sequence[bytes]):
     @overload
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        """Return a record, or some."""
+        """Return a record, or a list of records for a slice."""
         if index == 0 and self._count:
             return next(iter(self))
         if index == -1 and self._count:
@@ -88,26 +88,26 @@ def take_apart(document: bytes) -> CsvDocument:
     """Return the header and the records of a CSV document; quoted line breaks stay inside their record.
 
     Raises:
-        ResponseValidationError: There is no header, a quoted field is never closed, or a record has not as many
-            fields as the header.
+        ResponseValidationError: There is no header, a quoted field is never closed, or a record and the header differ
+            in their number of fields.
     """
-    # Not removeprefix: it copies what is no plain `bytes`, and a page is not.
+    # Not removeprefix: it copies instances of subclasses of `bytes`, and a page is one.
     first, records = _headed(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
     header = without_newline(first)
     names = fields(header)
-    if _is_record(names):  # which would be lost as the header
+    if _is_record(names):  # a record taken for the header would be lost
         raise ResponseValidationError(f"no header row, but a record: {header[:120]!r}", field="header row")
     _check_even(records, len(names))
     return CsvDocument(header, newline_of(first), records)
 
 
 def check_columns(document: CsvDocument) -> None:
-    """Refuse prose, which would pass for the header row of an empty ledger.
+    """Refuse prose, which would be taken for the header row of an empty ledger.
 
-    The contract names no columns. So a few words are none unless one of them is a name of a time.
+    The contract names no columns. So a few words count as a header only if one of them names a time column.
 
     Raises:
-        ResponseValidationError: There is no record, and the header is no header.
+        ResponseValidationError: There is no record, and the first line is no header.
     """
     names = fields(document.header)
     if not document.records and len(names) < _FEWEST_COLUMNS and _are_no_columns(names):
@@ -117,10 +117,10 @@ def check_columns(document: CsvDocument) -> None:
 
 
 def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
-    """Refuse records out of order: no position among them would name what was received.
+    """Refuse records that are out of order: a position among such records would not say what was received.
 
     Raises:
-        ResponseValidationError: A record is earlier than the one before it, or has no timestamp.
+        ResponseValidationError: A record is earlier than the record before it, or has no timestamp.
     """
     if column is None or column.ascend_plainly(records):
         return
@@ -133,18 +133,18 @@ def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
 
 
 def check_text(document: bytes) -> None:
-    """Refuse what is no CSV document at all.
+    """Refuse a body that is no CSV document at all.
 
     Raises:
-        ResponseValidationError: It is empty, HTML, JSON, or not UTF-8.
+        ResponseValidationError: The body is empty, HTML, JSON, or not UTF-8.
     """
     beginning = document[:200].removeprefix(_BOM).lstrip()
     if not beginning and not document.strip():
         raise ResponseValidationError("empty: a CSV page has a header row at least")
-    if beginning.startswith((b"<", b"{", b"[")):  # whose only line would pass for the header of an empty ledger
+    if beginning.startswith((b"<", b"{", b"[")):  # a single line would be taken for the header of an empty ledger
         raise ResponseValidationError(f"not CSV, but something that begins with {beginning[:20]!r}")
     try:
-        if not document.isascii():  # which is known much sooner
+        if not document.isascii():  # checking for ASCII is much faster
             document.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ResponseValidationError(f"not UTF-8: byte {error.start} of {len(document)}") from None
@@ -161,14 +161,14 @@ def without_newline(record: bytes) -> bytes:
 
 
 def joined(records: Iterable[bytes], newline: bytes) -> bytes:
-    """Return records as sent; one that lacks its line break, as the last of a page may, gets the document's."""
+    """Return records as sent; one without a line break, as the last of a page may be, gets the document's."""
     if isinstance(records, Lines):
         return records.text if records.text[-1:] in (b"", b"\n") else _ended(records.text, newline)
     return b"".join([record if record[-1:] == b"\n" else _ended(record, newline) for record in records])
 
 
 def _ended(text: bytes, newline: bytes) -> bytes:
-    """Return a text with the line break at its end, of which it may have the first half."""
+    """Return a text with the line break at its end; the text may end with the first half of it."""
     return (text[:-1] if text[-1:] == b"\r" else text) + newline
 
 
@@ -187,10 +187,10 @@ def fields(record: bytes) -> list[str]:
 
 
 class TimeColumn:
-    """Finds the timestamp of a record; the contract is silent about the columns, so header or values must tell.
+    """Finds the timestamp of a record. The contract names no columns, so the header or the values must show it.
 
-    Where neither does, every record counts as booked at the start of the range: then a walk that has to reopen
-    starts over and leaves out all it has received, record by record.
+    If neither does, every record counts as booked at the start of the range: then a walk that has to reopen the range
+    starts over and leaves out all records that it has received, one by one.
     """
 
     def __init__(self, header: bytes, start: datetime | None = None) -> None:
@@ -201,20 +201,20 @@ class TimeColumn:
         self._looked = self._index is not None
 
     def is_timeless(self, record: bytes) -> bool:
-        """Tell whether neither the header nor this record, if it is the first one seen, says when it was booked."""
+        """Tell whether there is no time column: neither the header nor the first record seen shows one."""
         self.of(record)
         return self._index is None
 
     @property
     def name(self) -> str:
-        """What the column is called; nothing where there is none."""
+        """The name of the column; empty if there is none."""
         return "" if self._index is None else self.names[self._index]
 
     def of(self, record: bytes) -> datetime:
         """Return the timestamp of a record, in UTC.
 
         Raises:
-            ResponseValidationError: The record has no timestamp there.
+            ResponseValidationError: The record has no timestamp in the column.
         """
         values = fields(record)
         index = self._index if self._looked else self._look(values)
@@ -225,10 +225,10 @@ class TimeColumn:
         return self.parsed(values[index])
 
     def parsed(self, text: str | bytes) -> datetime:
-        """Return the timestamp that a field of the column says, in UTC.
+        """Return the timestamp in a field of the column, in UTC.
 
         Raises:
-            ResponseValidationError: It says none.
+            ResponseValidationError: The field holds no timestamp.
         """
         try:
             return parse_datetime(text if isinstance(text, str) else text.decode())
@@ -236,9 +236,9 @@ class TimeColumn:
             raise ResponseValidationError(f"no timestamp: {text!r}", field=self.name) from None
 
     def ascend_plainly(self, records: Sequence[bytes]) -> bool:
-        """Tell whether times ascend, where that is told soonest, as nearly always; False is no answer.
+        """Return True if a fast check proves that times ascend, as it nearly always does; False proves nothing.
 
-        That is where they begin each line and are all written the same way, in UTC: then they ascend as texts do.
+        The check works where times begin each line and are all written the same way, in UTC: then they sort as texts.
         """
         if self._index != 0 or not isinstance(records, Lines) or not records.width or not records:
             return False
@@ -249,10 +249,10 @@ class TimeColumn:
         return is_one_form and sorted(starts) == starts
 
     def texts(self, records: Sequence[bytes]) -> list[bytes]:
-        """Return the field of each record that says its time; none where no column does.
+        """Return the time field of each record; an empty list if there is no time column.
 
         Args:
-            records: As many fields in each as in the header.
+            records: Records with as many fields as the header.
         """
         if not records:
             return []
@@ -277,9 +277,9 @@ def _is_time(value: str) -> bool:
 
 
 def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the records that lines make up, leaving out one at the end whose quotes are still open.
+    """Join lines into records and yield these, without a last one whose quotes are still open.
 
-    A line break inside quotes belongs to its field; it is outside where the quotes so far are even in number.
+    A line break inside quotes belongs to its field; it is outside if the number of quotes so far is even.
     """
     open_lines: list[bytes] = []
     quoted = False
@@ -295,23 +295,23 @@ def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _field(record: bytes, index: int) -> bytes:
-    """Return a field of a record; only where quotes may change its borders it takes a parser."""
+    """Return a field of a record; a parser is used only if the record holds quotes."""
     plain = without_newline(record)
     return fields(record)[index].encode() if b'"' in plain else plain.split(b",", index + 1)[index]
 
 
 def _is_record(values: list[str]) -> bool:
-    """Tell whether the first row of a page is a record: it has no name of a time, but a time."""
+    """Tell whether the first row of a page is a record: it holds a time, and no name of a time column."""
     return _are_no_columns(values) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
 
 
 def _are_no_columns(values: list[str]) -> bool:
-    """Tell whether none of the values is a name of a time."""
+    """Tell whether none of the values is the name of a time column."""
     return {re.sub(r"[^a-z]", "", value.lower()) for value in values}.isdisjoint(_TIME_COLUMNS)
 
 
 def _check_even(records: Sequence[bytes], count: int) -> None:
-    """Refuse records with more or fewer fields than the header: something was cut out, perhaps with its borders."""
+    """Refuse records with more or fewer fields than the header: bytes are missing, perhaps with line breaks."""
     if isinstance(records, Lines) and records.width == count:
         return
     for number, record in enumerate(records, 1):
@@ -342,7 +342,7 @@ def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:
 
 
 def _even_lines(text: bytes, width: int) -> Lines | None:
-    """Return the lines of a text if each has so many fields, two or more; so none is blank."""
+    """Return the lines of a text if each has `width` fields; `width` is at least 2, so none is blank."""
     borders = text.translate(None, _NO_BORDER)
     if text[-1:] not in (b"", b"\n"):
         borders += b"\n"

@@ -1,4 +1,4 @@
-"""Notice what no document names: unknown fields and values are data, kept, and logged once each at INFO."""
+"""Log what no document names: unknown fields and values are kept as data, and each is logged once at INFO."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _noted: set[tuple[str, str]] = set()
 
 
 def note(kind: str, name: str, secret: Secret | None = None, *, fate: str = "kept as data") -> None:
-    """Log one thing that no document names, unless it was logged before in this process.
+    """Log a name that no document has, unless it was logged before in this process.
 
-    A server may use the key as a name; what is remembered and logged is without it.
+    A server may use the key as a name; the key is masked in what is remembered and logged.
     """
     if (kind, name) in _noted:
         return

@@ -1,4 +1,4 @@
-"""Do what the steps of a call or a walk say, on `httpx.Client` or on `httpx.AsyncClient`."""
+"""Perform the steps of a call or a walk, on `httpx.Client` or on `httpx.AsyncClient`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Driver:
         self._exchange = Exchange(configuration.base_url, configuration.key)
 
     def run(self, steps: Steps[T]) -> T:
-        """Run a call to its value."""
+        """Run a call and return its value."""
         outcome: Outcome | None = None
         with closing(steps):
             while True:
@@ -56,7 +56,7 @@ class Driver:
                 outcome = self.perform(step)
 
     def walk(self, steps: Walk[Row]) -> Generator[Batch[Row], None, None]:
-        """Run a walk, passing on what it delivers."""
+        """Run a walk and yield its batches."""
         outcome: Outcome | None = None
         failure: VeniceError | None = None
         with closing(steps):
@@ -80,11 +80,11 @@ class Driver:
                     outcome = self.perform(step)
 
     def perform(self, step: Send | Wait, interrupt: Interruption | None = None) -> Outcome | None:
-        """Do one step of a call."""
+        """Perform one step of a call."""
         if self.connections.is_closed:
             return Closed()
         if isinstance(step, Wait):
-            # What other requests here decide takes their time, also where the clock is a virtual one.
+            # Other requests of this client take real time, even if the clock is virtual.
             (_SYSTEM if step.queued else self.clock).sleep(step.seconds, interrupt)
             return None
         return self._send(step, interrupt)
@@ -106,12 +106,12 @@ class Driver:
         except Exception:
             self.connections.replace(client)
             raise
-        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold the request
             self.connections.replace(client)
             raise stopped.with_traceback(None) from None
 
     def _attempt(self, client: httpx.Client, send: Send, bound: Deadline) -> Outcome:
-        """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
+        """Send a request, and send it again for each kept connection that turns out to have ended meanwhile."""
         until = self.clock.monotonic() + send.timeout
         while True:
             bound.begin()
@@ -126,7 +126,7 @@ class Driver:
         response = client.send(request, stream=True, auth=None, follow_redirects=False)
         with closing(response):
             incoming = self._exchange.incoming(response)
-            # Not `iter_raw`, which lets the next request have the connection before it is looked at.
+            # Not `iter_raw`, which gives the connection to the next request before it is checked here.
             if not incoming.is_read and isinstance(response.stream, httpx.SyncByteStream):
                 for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
@@ -144,7 +144,7 @@ class AsyncDriver:
         self._exchange = Exchange(configuration.base_url, configuration.key)
 
     async def run(self, steps: Steps[T]) -> T:
-        """Run a call to its value."""
+        """Run a call and return its value."""
         outcome: Outcome | None = None
         with closing(steps):
             while True:
@@ -158,7 +158,7 @@ class AsyncDriver:
                 outcome = await self.perform(step)
 
     async def walk(self, steps: Walk[Row]) -> AsyncGenerator[Batch[Row], None]:
-        """Run a walk, passing on what it delivers."""
+        """Run a walk and yield its batches."""
         outcome: Outcome | None = None
         failure: VeniceError | None = None
         with closing(steps):
@@ -189,7 +189,7 @@ class AsyncDriver:
         return work_in_tasks(windows, self.perform)
 
     async def perform(self, step: Send | Wait) -> Outcome | None:
-        """Do one step of a call."""
+        """Perform one step of a call."""
         if self.connections.is_closed:
             return Closed()
         if isinstance(step, Wait):
@@ -211,15 +211,15 @@ class AsyncDriver:
                 return await self._attempt(client, send, bound, until)
         except TimeoutError:
             return Closed() if self.connections.is_closed else Expired()
-        except OSError as error:  # anyio imports what it needs of an event loop at the first call
+        except OSError as error:  # anyio imports its event loop backend at the first call
             return self._exchange.fault(error)
         except Exception:
             raise
-        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold what is sent
+        except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold the request
             raise stopped.with_traceback(None) from None
 
     async def _attempt(self, client: httpx.AsyncClient, send: Send, bound: Deadline, until: float) -> Outcome:
-        """Send a request; once more for each kept connection that turns out to have ended meanwhile."""
+        """Send a request, and send it again for each kept connection that turns out to have ended meanwhile."""
         while True:
             bound.begin()
             try:
@@ -244,11 +244,11 @@ class AsyncDriver:
 def _outcome_of(
     fault: Exception, bound: Deadline, exchange: Exchange, connections: Connections | AsyncConnections
 ) -> Outcome | None:
-    """Return the outcome of a request that failed; None if no server has seen it, and it is to be sent once more."""
+    """Return the outcome of a failed request; None if no server has seen the request, so it is to be sent again."""
     if connections.is_closed:
         return Closed()
     if isinstance(fault, RuntimeError) and not isinstance(fault, httpx.StreamError):
-        raise fault  # httpx says so that a client is closed; everything else is a bug
+        raise fault  # so httpx reports a closed client; everything else is a bug
     is_expired = isinstance(fault, httpx.TimeoutException)
     if bound.is_stale and isinstance(fault, httpx.TransportError) and not is_expired:
         return None

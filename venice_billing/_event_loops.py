@@ -21,14 +21,14 @@ def under_asyncio() -> bool:
 
 
 def running_loop() -> Any:
-    """Return what stands for the running event loop, asyncio's or trio's."""
+    """Return an object that identifies the running event loop, asyncio's or trio's."""
     asyncio = sys.modules.get("asyncio")  # not loaded: not running
     if asyncio is not None:
         try:
             return asyncio.get_running_loop()
         except RuntimeError:
             pass
-    import trio  # noqa: PLC0415 - whose loop runs, or none does
+    import trio  # noqa: PLC0415 - its loop runs, or none does
 
     return trio.lowlevel.current_trio_token()
 
@@ -48,17 +48,17 @@ def _nothing() -> None:
 
 
 async def in_thread(function: Callable[[], T], *, undo: Callable[[T], object] | None = None) -> T:
-    """Run a function in a worker thread; a cancelled caller, too, waits until it has returned.
+    """Run a function in a worker thread; even a cancelled caller waits until the function has returned.
 
-    So a file is never closed, or locked, under the hands of a thread that still writes it.
+    So a file is never closed or unlocked while a thread still writes it.
 
     Args:
-        function: What to run. It should be short: meanwhile nothing cancels it.
-        undo: What to do with its result if the caller was cancelled meanwhile, and so never gets it.
+        function: The function to run. It should be short, since it cannot be cancelled.
+        undo: Gets the result if the caller was cancelled meanwhile, and so never receives it.
     """
     import anyio.to_thread  # noqa: PLC0415 - a synchronous program needs none of it
 
-    if not under_asyncio():  # trio itself waits for the thread, and then hands over what it returned
+    if not under_asyncio():  # trio itself waits for the thread, and then returns its result
         return await anyio.to_thread.run_sync(function)
     return await _in_thread_of_asyncio(function, undo)
 
@@ -69,7 +69,7 @@ async def _in_thread_of_asyncio(function: Callable[[], T], undo: Callable[[T], o
     import anyio.to_thread  # noqa: PLC0415 - as above
 
     cancellation: asyncio.CancelledError | None = None
-    # A task of its own: what cancels the caller, be it `Task.cancel` or a scope of anyio's, does not reach it.
+    # In a separate task, which no cancellation of the caller reaches, by `Task.cancel` or by a scope of anyio's.
     running = asyncio.ensure_future(anyio.to_thread.run_sync(function))
     with anyio.CancelScope(shield=True):
         while not running.done():

@@ -1,6 +1,6 @@
-"""A request out, a response in, bounded and proven whole: what both drivers know of HTTP.
+"""Build requests and read responses, bounded and proven whole: all that both drivers know about HTTP.
 
-What happens on the wire becomes an outcome, never an exception: so no traceback of a public error has a frame that
+A failure on the network becomes an outcome, never an exception, so no traceback of a public error has a frame that
 holds the key.
 """
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from venice_billing._secret import Secret
 
 BODY_LIMIT = 3 * 1024 * 1024
-"""Bytes of a decoded body: a page of 1,000 entries has about 320 kB, and lists in lists take fifty times their text."""
+"""Most bytes of a decoded body: a page of 1,000 entries has about 320 kB, and nested lists take 50 times their text."""
 _ERROR_LIMIT = 68 * 1024
-"""Bytes that are read of the body of an error: a little more than is kept, so that no key is cut in two."""
-# OSError and TimeoutError: a transport of the user's own may raise them bare, and so does `anyio.fail_after`.
-# UnicodeError: a client of the user's own reads the address of a redirect also where it does not follow it.
+"""Bytes that are read of an error's body: a little more than is kept, so that no key is cut in two."""
+# OSError and TimeoutError: a user's own transport may raise them bare, and so does `anyio.fail_after`.
+# UnicodeError: a user's own client parses the address of a redirect even if it does not follow it.
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
 _ALL_HEADERS = "venice_billing.headers"
@@ -48,13 +48,13 @@ class Exchange:
         return httpx.Request(
             send.request.method,
             self._url(send.request.path),
-            params=dict(send.request.params) or None,  # no parameters given, and httpx parses nothing again
+            params=dict(send.request.params) or None,  # with None, httpx does not parse the URL again
             headers=headers,
             extensions=bound.extensions(),
         )
 
     def incoming(self, response: httpx.Response) -> IncomingResponse:
-        """Return a response whose body is to be read, with all of its headers."""
+        """Return a reader for a response, with its original headers."""
         response.headers = response.extensions.pop(_ALL_HEADERS, response.headers)
         return IncomingResponse(response, self._key)
 
@@ -65,16 +65,16 @@ class Exchange:
         return Broken(self._key.masked(f"{type(fault).__name__}: {fault}"))
 
     def _url(self, path: str) -> httpx.URL:
-        """Return an address; there are four in all, and httpx would parse them for each request."""
+        """Return the URL of a path, cached: there are four in all, and httpx would parse them for each request."""
         if path not in self._urls:
             self._urls[path] = httpx.URL(self._base_url + path)
         return self._urls[path]
 
 
 def set_location_aside(response: httpx.Response) -> None:
-    """Take out the address of a redirect until `Exchange.incoming`: a response hook for clients of this package.
+    """Remove the address of a redirect until `Exchange.incoming`: a response hook for clients of this package.
 
-    httpx builds the next request also where redirects are not followed, and fails where the address is none.
+    httpx builds the next request even if redirects are not followed, and fails if the address is invalid.
     """
     if "location" in response.headers:
         response.extensions[_ALL_HEADERS] = response.headers.copy()
@@ -87,9 +87,9 @@ async def set_location_aside_async(response: httpx.Response) -> None:
 
 
 class IncomingResponse:
-    """A response while it is read; whatever is wrong with its body becomes part of the outcome.
+    """A response while it is read; a fault of its body becomes part of the outcome.
 
-    Of the body of an error only the beginning is read: it is for a message.
+    Only the beginning of an error's body is read, for the message.
     """
 
     def __init__(self, response: httpx.Response, key: Secret) -> None:
@@ -99,7 +99,7 @@ class IncomingResponse:
         self._received = 0
         self._problem = ""
         self._reader: BodyReader | None = None
-        # An event hook or a mock has read the body already, and httpx has decoded it.
+        # True if an event hook or a mock has read the body; httpx has decoded it then.
         self.is_read = response.is_stream_consumed
         try:
             coding = "" if self.is_read else key.masked(response.headers.get("content-encoding", ""))
@@ -119,7 +119,7 @@ class IncomingResponse:
             return False
 
     def outcome(self) -> Outcome:
-        """Return the whole response; of an error whose body is unreadable, status and headers are enough."""
+        """Return the whole response; for an error with an unreadable body, status and headers are enough."""
         body = self._body()
         if self._is_success and not self._problem and not self._is_whole(body):
             self._problem = (
@@ -158,12 +158,12 @@ class IncomingResponse:
         if (length := self._length()) is not None:
             return self.is_read or self._received == length
         headers = self._response.headers
-        # HTTP/2 marks the end of a body. The version of a response proves nothing: an HTTP/1.1 server may write any.
-        # Streams with numbers are httpcore's own word that the connection speaks HTTP/2.
+        # HTTP/2 marks the end of a body. The version of a response proves nothing: an HTTP/1.1 server may write any
+        # version. The extension "stream_id" is httpcore's own, and proves that the connection speaks HTTP/2.
         if "chunked" in headers.get("transfer-encoding", "") or "stream_id" in self._response.extensions:
             return True
         if not body or (self._reader is not None and self._reader.proves_its_end):
-            return True  # of nothing, nothing is missing; and nothing is no document of any kind
+            return True  # nothing can be missing, and an empty body is refused later as no document
         return _is_json(body)
 
 
@@ -174,11 +174,11 @@ class BodyError(ValueError):
 class BodyReader:
     """Collects a body chunk by chunk, up to a limit.
 
-    httpx decodes a gzip body too, but says nothing when it ends early, which in CSV is a lost charge, and
-    inflates whatever it is sent.
+    httpx decodes a gzip body too, but does not report one that ends early, which in CSV loses charges, and inflates it
+    without a limit.
 
     Attributes:
-        is_full: Whether there was more than the limit.
+        is_full: Whether the body was larger than the limit.
     """
 
     def __init__(self, content_encoding: str, limit: int = BODY_LIMIT) -> None:
@@ -193,14 +193,14 @@ class BodyReader:
 
     @property
     def proves_its_end(self) -> bool:
-        """Whether the encoding has an end of its own, and that was met."""
+        """Whether the encoding marks its end, and the mark was read."""
         return self._inflater is not None and self._inflater.eof
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes from the wire; what is beyond the limit is dropped.
+        """Take the next bytes from the network; bytes beyond the limit are dropped.
 
         Raises:
-            BodyError: They are not in the encoding.
+            BodyError: The bytes are not in the encoding.
         """
         if self.is_full:
             return
@@ -212,7 +212,7 @@ class BodyReader:
         self._parts.append(chunk)
 
     def read(self) -> bytes:
-        """Return what there is."""
+        """Return the bytes read so far."""
         return b"".join(self._parts)
 
     def finish(self) -> bytes:
@@ -236,7 +236,7 @@ class BodyReader:
 
 
 def _is_json(body: bytes) -> bool:
-    """Tell whether a body is one whole JSON object or list: a number, for one, may have had more digits."""
+    """Tell whether a body is one whole JSON object or list; a number, for example, may have lost digits."""
     if body.lstrip()[:1] not in (b"{", b"["):
         return False
     try:

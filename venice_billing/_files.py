@@ -1,4 +1,4 @@
-"""Files that are written beside a target and renamed in the end: opened only if they are ours, and locked."""
+"""Files that are written beside a target and renamed at the end: opened only if this user owns them, and locked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from venice_billing.errors import ExportError, InvalidParameterError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MODE = 0o600  # a bill is its owner's business
+_MODE = 0o600  # a bill is private
 _ATTEMPTS = 100
 _NOT_OURS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
-_LONGEST_NAME = 255  # where the system does not tell
+_LONGEST_NAME = 255  # if the system does not say
 _LONGEST_SUFFIX = len(".progress")
 _FLAGS = os.O_RDWR | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -27,7 +27,7 @@ def check_length(target: Path) -> None:
     """Refuse a name that is too long for a file.
 
     Raises:
-        InvalidParameterError: It is.
+        InvalidParameterError: The name is too long.
     """
     length, limit = _length(target.name), _longest_name(target.parent)
     if length > limit:
@@ -35,7 +35,7 @@ def check_length(target: Path) -> None:
 
 
 def marked_name(target: Path, mark: str) -> str:
-    """Return the name of a file beside `target`, without its suffix; a long name is cut, and its mark is another."""
+    """Return the name of a file beside `target`, without its suffix; a long name is cut and gets another mark."""
     room = _longest_name(target.parent) - len(f".{mark}") - _LONGEST_SUFFIX
     name = target.name
     if _length(name) > room:
@@ -46,17 +46,17 @@ def marked_name(target: Path, mark: str) -> str:
 
 
 def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
-    """Create a file, or open one that is this user's own, without changing its content.
+    """Create a file, or open one that this user owns, without changing its content.
 
-    Unbuffered: in a child after `fork()` no buffer is left to be written a second time.
+    The file is unbuffered, so that a child after `fork()` has no buffer to write a second time.
 
     Args:
-        path: The file.
+        path: The path of the file.
         locked: Whether to keep other exports out until `release`.
 
     Raises:
-        ExportError: What is there is a link, no regular file, another user's, or has a second name.
-        OSError: It cannot be created or opened, or another export is writing it.
+        ExportError: At the path is a link, no regular file, another user's file, or a file with a second name.
+        OSError: The file cannot be created or opened, or another export is writing it.
     """
     for _ in range(_ATTEMPTS):
         file = io.FileIO(_descriptor(path), "r+")
@@ -65,7 +65,7 @@ def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
                 _check_own(path, os.fstat(file.fileno()))
                 if locked:
                     _lock(file)
-            # Else, or now: the export that wrote it has just been finished, and it is the target.
+            # If it moved: the export that wrote it has just finished and renamed it, so this file is the target now.
             if is_still_at(path, file):
                 _restrict(file)
                 return file
@@ -77,7 +77,7 @@ def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
 
 
 def release(file: io.FileIO) -> None:
-    """Unlock and close a file; a child made by `fork()` would keep the lock if the file were closed only."""
+    """Unlock and close a file; closing alone would leave the lock with a child made by `fork()`."""
     if file.closed:
         return
     with suppress(OSError, ImportError):
@@ -97,7 +97,7 @@ def is_still_at(path: Path, file: io.FileIO) -> bool:
 
 
 def write_all(file: io.FileIO, data: bytes) -> None:
-    """Write everything: a single write to a raw file may be short."""
+    """Write all of `data`: a single write to a raw file may be short."""
     written = file.write(data)
     while written < len(data):
         data = data[written:]
@@ -105,7 +105,7 @@ def write_all(file: io.FileIO, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Let the new name outlive a power cut, where the system has a way to ask for it."""
+    """Make a new name survive a power cut, if the system supports that."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -123,7 +123,7 @@ def _longest_name(folder: Path) -> int:
 
 
 def _length(name: str) -> int:
-    """Return the length of a name in what the system counts: bytes; on Windows units of UTF-16."""
+    """Return the length of a name in the units that the system counts: bytes; on Windows UTF-16 units."""
     return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
 
 
@@ -157,7 +157,7 @@ def _restrict(file: io.FileIO) -> None:
 
 
 def _lock(file: io.FileIO) -> None:
-    """Keep other exports out, where the system can."""
+    """Keep other exports out, if the system has locks."""
     try:
         import fcntl  # noqa: PLC0415 - not on Windows
     except ImportError:

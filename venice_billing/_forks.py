@@ -1,4 +1,4 @@
-"""What a child process must not go on with, after `fork()`: connections, locks, threads, and what is under way."""
+"""Reset what a child process must not use after `fork()`: connections, locks, threads, and calls under way."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from weakref import WeakSet
 
 
 class ForksAlone(Protocol):
-    """What holds something that belongs to one process."""
+    """An object that holds something that belongs to one process."""
 
     def begin_anew(self) -> None:
-        """Let go of what is the parent's, without touching it: the child runs nothing else yet, and no lock is free."""
+        """Drop what belongs to the parent, without using it: no other code runs in the child yet, no lock is free."""
         ...
 
 
@@ -19,7 +19,7 @@ _known: WeakSet[ForksAlone] = WeakSet()
 
 
 def heed_forks(holder: ForksAlone) -> None:
-    """Let `holder` begin anew in each child, for as long as it lives."""
+    """Call `holder.begin_anew()` in each child, for as long as `holder` lives."""
     _known.add(holder)
 
 

@@ -1,6 +1,6 @@
 """Values of response headers: lists of items with parameters, as in `Link` and `Content-Disposition`. Pure.
 
-Each is read once from front to back, so that a hostile header costs no more than its length.
+Each value is read once from front to back, so that the cost of a hostile header is linear in its length.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from urllib.parse import unquote_to_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What is never closed reaches to the end: so no alternative is tried twice at one place.
+# A quote or bracket that is never closed reaches to the end, so no alternative is tried twice at one position.
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|[,;]|[^",;<]+', re.DOTALL)
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
 _DRIVES = re.compile(r"(?:[A-Za-z]:)+")
-_LONGEST_NAME = 255  # bytes: what the usual file systems take
+_LONGEST_NAME = 255  # bytes: the limit of the usual file systems
 _LONGEST_READ = 4096
 _LONGEST_SUFFIX = 16
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control and format characters, half characters, line breaks
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control and format characters, surrogates, line breaks
 
 
 def link_to(header: str, relation: str) -> str | None:
@@ -35,14 +35,14 @@ def link_to(header: str, relation: str) -> str | None:
 def file_name(header: str) -> str | None:
     """Return the file name that a `Content-Disposition` header (RFC 6266) suggests, as a bare name; None without one.
 
-    Folders, drives and characters that do not show are left out, and so is what is longer than a file system takes.
+    Folders, drives and invisible characters are left out, and a name too long for a file system is shortened.
     """
     _, parameters = next(_items(header, separator=""))
     return _bare(_extended(parameters.get("filename*", "")) or parameters.get("filename", ""))
 
 
 def _items(header: str, separator: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each item of a list with its parameters, whose names are in lower case; of equal names the first counts."""
+    """Yield each item of a list with its parameters, whose names are in lower case; the first of equal names counts."""
     parts: list[list[str]] = [[]]
     for match in _PIECE.finditer(header):
         piece = match[0]
@@ -70,7 +70,7 @@ def _unquoted(value: str) -> str:
 
 
 def _extended(value: str) -> str:
-    """Return the text of an extended value such as `UTF-8''a%20b` (RFC 8187), empty if it is none."""
+    """Return the text of an extended value such as `UTF-8''a%20b` (RFC 8187); empty if the value is none."""
     charset, _, rest = value.partition("'")
     _, quote, text = rest.partition("'")
     if not quote or charset.lower() not in {"utf-8", "iso-8859-1"}:

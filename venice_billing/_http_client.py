@@ -1,7 +1,7 @@
-"""The httpx clients under the public ones: whose they are, which process and event loop they serve, and their end.
+"""The httpx clients under the public ones: their owner, the process and event loop they serve, and their end.
 
-A connection that two processes use gives one of them the answer of the other, and one of an event loop that has ended
-is of no use. So without an httpx client of the user's own there is one for each process, and for each event loop.
+If two processes use one connection, one gets the answer of the other; a connection of an ended event loop is useless.
+So unless the user passes an httpx client, there is one client per process, and per event loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-"""More than the requests that a client has under way at once, which its failure budget bounds."""
+"""More than a client ever has under way at once: its failure budget bounds that."""
 _LARGEST_PORT = 65_535
 _OTHER_LOOP = "one that was used in another event loop"
 _OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
@@ -42,16 +42,16 @@ class ClosedError(Exception):
 
 
 class Connections:
-    """What the requests of a synchronous client are sent with. It may be shared between threads.
+    """The httpx client that sends the requests of a synchronous client. It may be shared between threads.
 
     Args:
-        base_url: Where requests go.
-        given: The user's own client; None to have one.
-        owned: Whether a given client is closed too.
+        base_url: The server that requests go to.
+        given: The user's own client; None to make one.
+        owned: Whether `close` also closes a given client.
 
     Raises:
-        InvalidParameterError: The proxy or the certificates that the environment names cannot be used, or the given
-            client would send the key to a proxy in plain text.
+        InvalidParameterError: The proxy or the certificates from the environment cannot be used, or the given client
+            would send the key to a proxy in plain text.
     """
 
     def __init__(self, base_url: str, given: httpx.Client | None = None, *, owned: bool = False) -> None:
@@ -73,15 +73,15 @@ class Connections:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether requests can no longer be sent."""
         return self._is_closed or (self._given is not None and self._given.is_closed)
 
     def client(self) -> httpx.Client:
         """Return the client to send a request with.
 
         Raises:
-            ClosedError: It is closed.
-            InvalidParameterError: It is the user's own and was used before this process was forked.
+            ClosedError: The client is closed.
+            InvalidParameterError: The client is the user's own and was used before this process was forked.
         """
         if self.is_closed:
             raise ClosedError
@@ -99,17 +99,17 @@ class Connections:
         return client
 
     def replace(self, client: httpx.Client) -> None:
-        """Have another client from now on: an interruption may have left this one in any state."""
+        """Replace a client after an interruption, which may have left it in any state."""
         if self._given is None and self._client is client:
             self._client = None
 
     def distrust(self) -> None:
-        """Use no connection again that waits: an answer was no answer to its question, and so may the next one be."""
+        """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         if self._client is not None:
             leave_all(self._client)
 
     def close(self) -> None:
-        """Close the connections, unless they are the user's own; what is under way ends at once."""
+        """Close the connections, unless they are the user's own; requests under way end at once."""
         self._is_closed = True
         client, self._client = self._client, None
         if self._owned and client is not None:
@@ -117,7 +117,7 @@ class Connections:
             client.close()
 
     def begin_anew(self) -> None:
-        """Leave the connections to the parent process, untouched: a thread of it may have held a lock of TLS."""
+        """Leave the connections to the parent process, untouched: a thread of the parent may have held a TLS lock."""
         self._lock = threading.Lock()
         if self._settings is not None:
             self._inherited.append(self._client)
@@ -135,7 +135,7 @@ class Connections:
 
 
 class AsyncConnections:
-    """What the requests of an asynchronous client are sent with; as `Connections`, but one client an event loop."""
+    """The httpx clients of an asynchronous client: like `Connections`, but one per event loop."""
 
     def __init__(self, base_url: str, given: httpx.AsyncClient | None = None, *, owned: bool = False) -> None:
         _load_decoders()
@@ -157,16 +157,16 @@ class AsyncConnections:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether requests can no longer be sent."""
         return self._is_closed or (self._given is not None and self._given.is_closed)
 
     def client(self) -> httpx.AsyncClient:
         """Return the client to send a request with in this event loop.
 
         Raises:
-            ClosedError: It is closed.
-            InvalidParameterError: It is the user's own and was used before this process was forked, or in another
-                event loop.
+            ClosedError: The client is closed.
+            InvalidParameterError: The client is the user's own and was used before this process was forked, or in
+                another event loop.
         """
         if self.is_closed:
             raise ClosedError
@@ -191,12 +191,12 @@ class AsyncConnections:
         return client
 
     def distrust(self) -> None:
-        """Use no connection again that waits: an answer was no answer to its question, and so may the next one be."""
+        """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         for client in [self._given] if self._given is not None else list(self._clients.values()):
             leave_all(client)
 
     async def close(self) -> None:
-        """Close the connections of this event loop, unless they are the user's own; those of others end with theirs."""
+        """Close this event loop's connections, unless they are the user's own; others end with their loops."""
         self._is_closed = True
         clients, self._clients = self._clients, {}
         for client in clients.values():
@@ -216,7 +216,7 @@ class AsyncConnections:
 
 
 class _Settings:
-    """What httpx clients are made with; the environment is asked once, so that a mistake there is told at once."""
+    """Settings of httpx clients; the environment is read once, at the start, so that a mistake there shows at once."""
 
     def __init__(self, base_url: str) -> None:
         self._is_plain = httpx.URL(base_url).scheme == "http"
@@ -227,16 +227,16 @@ class _Settings:
             _check_proxy_setting("no_proxy", lambda: self.make(httpx.Client))
 
     def make(self, kind: type[Client]) -> Client:
-        """Return a client of one kind, without any connection yet; plain http passes no proxy, which reads the key."""
+        """Return a client of one kind, not connected yet; plain http uses no proxy, which could read the key."""
         return kind(verify=self._verify(), trust_env=not self._is_plain, limits=_LIMITS, cookies=_NoCookies())
 
     def begin_anew(self) -> None:
-        """In a forked child, leave what verifies servers as it is, and make another with the next client."""
+        """In a forked child, leave the parent's TLS context as it is, and make another for the next client."""
         self._inherited.append(self._tls)
         self._tls = None
 
     def _verify(self) -> ssl.SSLContext | bool:
-        """Return what verifies servers; plain http is for loopback only, and has no certificates."""
+        """Return the TLS context; False for plain http, which is for loopback only and has no certificates."""
         if self._is_plain:
             return False
         context = self._tls
@@ -246,37 +246,37 @@ class _Settings:
 
 
 def _add_hook(client: httpx.Client | httpx.AsyncClient, hook: Callable[[httpx.Response], Any]) -> None:
-    """Let a client of this package call a hook with each response."""
+    """Make a client of this package call a hook with each response."""
     client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks["response"], hook]}
 
 
 class _NoCookies(CookieJar):
-    """Keeps nothing and sends nothing: a billing API has no use for cookies, and one in no ASCII breaks httpx."""
+    """Stores and sends no cookies: a billing API has no use for them, and one that is not ASCII breaks httpx."""
 
     def extract_cookies(self, response: HTTPResponse, request: Request) -> None:
-        """Take none."""
+        """Store no cookie."""
 
     def add_cookie_header(self, request: Request) -> None:
-        """Add none."""
+        """Send no cookie."""
 
 
 def _load_decoders() -> None:
-    """Import now what answers are read with: an import that is under way at a fork never ends in the child."""
-    from venice_billing_api import wire  # noqa: F401, PLC0415 - not before there is a client
+    """Import the decoders now: an import that is under way at a fork never ends in the child."""
+    from venice_billing_api import wire  # noqa: F401, PLC0415 - not needed before there is a client
 
 
 def _load_event_loops() -> None:
-    """Import now what a call needs: at the first call there may be no file descriptor left to import it with."""
-    import anyio  # noqa: F401, PLC0415 - a synchronous program needs none of it
+    """Import now what calls need: at the first call there may be no file descriptor left to import it with."""
+    import anyio  # noqa: F401, PLC0415 - a synchronous program does not need it
 
     from venice_billing._runtime import network  # noqa: F401, PLC0415 - as above
 
 
 def _tls_context() -> ssl.SSLContext:
-    """Return what verifies servers, by the certificates that the environment names, or those of certifi."""
+    """Return a TLS context with the certificates that the environment names, or those of certifi."""
     folders = os.environ.get("SSL_CERT_DIR")
     if folders and not os.environ.get("SSL_CERT_FILE") and not any(map(os.path.isdir, folders.split(os.pathsep))):
-        # OpenSSL takes any text, and then trusts no server.
+        # OpenSSL accepts any path, and trusts no server if there is nothing.
         raise _wrong_path("SSL_CERT_DIR", "left out, or the path of a folder with certificates")
     try:
         return httpx.create_ssl_context()
@@ -288,7 +288,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _has_certificates(path: str | None) -> bool:
-    import ssl  # noqa: PLC0415 - httpx loads it as late as this
+    import ssl  # noqa: PLC0415 - httpx loads it this late too
 
     try:
         if path:
@@ -303,10 +303,10 @@ def _wrong_path(variable: str, allowed: str) -> InvalidParameterError:
 
 
 def _check_proxies(*, verify: ssl.SSLContext | bool) -> None:
-    """Refuse each proxy that httpx would refuse without naming it, and one without a host or a real port."""
+    """Refuse a proxy that httpx would refuse without naming the variable, or that has no host or no real port."""
     proxies = getproxies()
     if "*" in [host.strip() for host in proxies.get("no", "").split(",")]:
-        return  # httpx then takes none of them
+        return  # httpx then uses no proxy
     for scheme in ("http", "https", "all"):
         address = proxies.get(scheme)
         if address:
@@ -318,12 +318,12 @@ def _made_transport(address: str, *, verify: ssl.SSLContext | bool) -> httpx.HTT
     if not url.host or "[" in url.host:
         raise ValueError("there is no host")
     if url.port is not None and not 0 < url.port <= _LARGEST_PORT:
-        raise ValueError(f"there is no port {url.port}")  # the system may take another one in its place
+        raise ValueError(f"there is no port {url.port}")  # the system may use another port instead
     return httpx.HTTPTransport(verify=verify, proxy=url)
 
 
 def _check_proxy_setting(name: str, make: Callable[[], httpx.HTTPTransport | httpx.Client]) -> None:
-    """Name the variable in the error of what is made with it."""
+    """Refuse a proxy setting with which `make` fails; the error names its variable."""
     try:
         made = make()
     except ImportError:
@@ -333,7 +333,7 @@ def _check_proxy_setting(name: str, make: Callable[[], httpx.HTTPTransport | htt
     else:
         made.close()
         return
-    # Python takes either spelling, the small one first; on some systems also what the settings of the system say.
+    # Python reads either spelling, lower case first, and on some systems also the system's settings.
     spelled = [variable for variable in sorted(os.environ, reverse=True) if variable.lower() == name]
     where = f"the environment variable {spelled[0]}" if spelled else f"the setting {name} of this system"
     # The address of a proxy may hold a password, so it is not shown.

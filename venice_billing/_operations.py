@@ -1,4 +1,4 @@
-"""From checked arguments to a request, and from a response to a value, by the generated codec. Pure."""
+"""Turn checked arguments into a request, and a response into a value, by the generated codec. Pure."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def usage(
     page: int | None = None,
     sort_order: str | None = None,
 ) -> Operation[UsagePage | UsageCsv]:
-    """`getBillingUsage`: a page of the original ledger. The arguments were checked before."""
+    """`getBillingUsage`: a page of the original ledger. Arguments are checked by the caller."""
     media_type = _MEDIA_TYPES[format]
     request = get_billing_usage.build_request(
         currency=UNSET if currency is None else LegacyCurrency(currency),
@@ -89,7 +89,7 @@ def usage_history(
     end: datetime | None = None,
     page_size: int | None = None,
 ) -> Operation[UsageHistoryPage | UsageCsv]:
-    """`getBillingUsageHistory`: the first page of a range. The arguments were checked before."""
+    """`getBillingUsageHistory`: the first page of a range. Arguments are checked by the caller."""
     request = get_billing_usage_history.build_request(
         currency=UNSET if currency is None else HistoryCurrency(currency),
         start_timestamp=_given(start),
@@ -101,7 +101,7 @@ def usage_history(
 
 
 def usage_history_continued(cursor: str | None, *, format: Format = "json") -> Operation[UsageHistoryPage | UsageCsv]:
-    """`getBillingUsageHistory`: the page a cursor leads to. The cursor carries the filters, and comes alone."""
+    """`getBillingUsageHistory`: the page after a cursor. The cursor carries the filters, and is sent alone."""
     return _history(get_billing_usage_history.build_request(cursor=_given(cursor), accept=_MEDIA_TYPES[format]), format)
 
 
@@ -118,7 +118,7 @@ def usage_analytics(
     start_date: Moment | None = None,
     end_date: Moment | None = None,
 ) -> Operation[UsageAnalytics]:
-    """`getBillingUsageAnalytics`: by a lookback, or by two days, both included."""
+    """`getBillingUsageAnalytics`: by a lookback, or by a first and a last day, both included."""
     days = arguments.days(start_date, end_date)
     if lookback is not None:
         lookback = arguments.lookback(lookback)
@@ -191,13 +191,13 @@ def _next_cursor(headers: Mapping[str, str]) -> str | None:
 
 
 def _check_cursor(cursor: str, field: str) -> None:
-    """Refuse a cursor that the contract forbids, before it goes into a request."""
+    """Refuse a cursor that breaks the contract, before it is put into a request."""
     if not arguments.is_cursor(cursor):
         raise ResponseValidationError(f"not a cursor: {cursor[:80]!r}", field=field)
 
 
 def _pagination(headers: Mapping[str, str]) -> Pagination | None:
-    """Return the page information of a CSV page of the original ledger: its headers are all there is of it."""
+    """Return the page information of a CSV page of the original ledger, which comes in headers only."""
     if not any(name.startswith("x-pagination-") for name in headers):
         return None
     return Pagination(

@@ -1,7 +1,7 @@
-"""How far an export has come, and since when: a line in a small file beside the partial one.
+"""The progress of an export: one line in a small file beside the partial file.
 
-A time of the file system can lie, and a crash can leave any bytes. So the line names the start of the export, how
-many bytes were written, and a checksum of both; what does not fit together is not gone on with.
+File times can be wrong, and a crash can leave any bytes. So the line holds the start of the export, the number of
+bytes written, and a checksum of both; a partial file that does not match its line is not continued.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 if TYPE_CHECKING:
     import io
 
-_WIDTH = 80  # of the line: it is written over the one before
+_WIDTH = 80  # fixed, since each line overwrites the line before
 _CHUNK = 1 << 20
 _NOT_YET = timedelta()
 
@@ -25,9 +25,9 @@ class Progress:
     """What an export has written.
 
     Attributes:
-        started: When the export began that wrote the first byte.
-        size: Bytes.
-        checksum: CRC-32 of `started` and of the bytes; a stronger digest costs a tenth of an export.
+        started: When the export that wrote the first byte began.
+        size: The number of bytes written.
+        checksum: CRC-32 of `started` and of the bytes; a stronger digest would cost a tenth of an export's time.
     """
 
     started: datetime
@@ -36,15 +36,15 @@ class Progress:
 
     @classmethod
     def begin(cls, started: datetime) -> Progress:
-        """Return the progress of an export that has written nothing."""
+        """Return the progress of an export that has written nothing yet."""
         return cls(started, 0, zlib.crc32(started.isoformat().encode()))
 
     def after(self, data: bytes) -> Progress:
-        """Return the progress once `data` is written too."""
+        """Return the progress after `data` was written too."""
         return evolve(self, size=self.size + len(data), checksum=zlib.crc32(data, self.checksum))
 
     def is_fresh(self, now: datetime, limit: timedelta) -> bool:
-        """Tell whether the export began at most `limit` ago; one from the future did not: a clock was set."""
+        """Tell whether the export began at most `limit` ago; False for a start in the future: a clock was set."""
         return _NOT_YET <= now - self.started <= limit
 
     def fits(self, file: io.FileIO) -> bool:
@@ -59,13 +59,13 @@ class Progress:
         return read == self
 
     def line(self) -> bytes:
-        """Return the text of the progress, of the same length each time."""
+        """Return the progress as a line of fixed length."""
         text = f"{self.started.isoformat()} {self.size} {self.checksum:08x}"
         return text.ljust(_WIDTH).encode() + b"\n"
 
 
 def read_progress(text: bytes) -> Progress | None:
-    """Return what a line says, or None where nothing is written or the line was cut."""
+    """Return the progress in a line, or None if there is no line or only a part of one."""
     try:
         started, size, checksum = text.decode("ascii").split("\n", 1)[0].split()
         progress = Progress(datetime.fromisoformat(started).astimezone(UTC), int(size), int(checksum, 16))

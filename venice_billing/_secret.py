@@ -1,4 +1,4 @@
-"""The API key, kept so that it shows nowhere, and masked in what a server repeats of it."""
+"""The API key, shown nowhere, and masked where a server repeats it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 _MASKS = ("[key]", "***", "")
 _SHORTEST = 8
-"""Characters of a key that is masked wherever it occurs; a shorter one may be a word of the data, or a part of one."""
+"""Least characters of a key that is masked wherever it occurs; a shorter one may be (a part of) a word of the data."""
 _MANY = 1000  # escapes in a body
-_MARKS = ("\\", "%", "&", "\0")  # what escapes begin with, and UTF-16 has between the letters of ASCII
+_MARKS = ("\\", "%", "&", "\0")  # escapes begin with these; UTF-16 has NULs between ASCII letters
 _NUMBER = re.compile(r"[0-9.eE+-]+")
 _WORD = "[A-Za-z0-9_-]"
 _BASE64 = "[A-Za-z0-9+/_-]"
 _ENOUGH = 12
-"""Characters of Base64 that tell a key: nine bytes of it. Texts are cut, so that the rest may be missing."""
+"""Characters of Base64 that identify a key: nine bytes of it. Texts are cut, so the rest may be missing."""
 
 
 class Secret:
-    """Holds a key; its text leaves only in the header of a request.
+    """Holds a key; its text leaves this object only in the header of a request.
 
-    A key is found as it is and in the spellings in which servers repeat what they were sent: JSON and JavaScript
-    escapes, percent-encoding, HTML entities, UTF-16, Base64, hexadecimal; each character by itself, since an encoder
-    escapes only some.
+    The key is found as it is and in the spellings in which servers repeat it: JSON and JavaScript escapes,
+    percent-encoding, HTML entities, UTF-16, Base64, hexadecimal. Each character is matched in any of its spellings,
+    since an encoder escapes only some characters.
     """
 
     __slots__ = ("_bytes", "_escapes", "_everywhere", "_hints", "_in_data", "_in_text", "_mask", "_text")
@@ -40,7 +40,7 @@ class Secret:
         self._everywhere = len(text) >= _SHORTEST and _NUMBER.fullmatch(text) is None
         self._escapes = tuple(_escapes(text)) if self._everywhere else ()
         self._hints = (text.lower(), *_MARKS, *_hints(text), *(['""'] if '"' in text else []))
-        # Made when they are needed first: each takes some milliseconds.
+        # Made on first use: each takes some milliseconds.
         self._in_data: re.Pattern[bytes] | None = None
         self._in_text: re.Pattern[str] | None = None
 
@@ -49,7 +49,7 @@ class Secret:
         return f"Bearer {self._text}"
 
     def masked(self, text: str) -> str:
-        """Return a text for people without the key; a short key is masked as a whole word only."""
+        """Return a text for people with the key masked; a short key is masked as a whole word only."""
         lower = text.lower()
         if not self._text or not any(hint in lower for hint in self._hints):
             return text
@@ -58,7 +58,7 @@ class Secret:
         return self._in_text.sub(self._mask, text)
 
     def masked_data(self, data: Any) -> Any:
-        """Return decoded JSON for people without the key, in names and in texts."""
+        """Return decoded JSON for people with the key masked, in names and in texts."""
         if isinstance(data, str):
             return self.masked(data)
         if isinstance(data, list):
@@ -68,14 +68,14 @@ class Secret:
         return data
 
     def masked_body(self, body: bytes) -> bytes:
-        """Return the body of a failure, which is a text for people, without the key."""
+        """Return the body of a failure, a text for people, with the key masked."""
         return self.masked(body.decode("latin-1")).encode("latin-1")
 
     def masked_bytes(self, body: bytes) -> bytes:
-        """Return the body of any answer without the key, if that can be no word or number of the data.
+        """Return the body of any answer with the key masked, unless the key is so short that it may be data.
 
-        A body without the key costs five searches, a few hundredths of what decoding it does; only one in which
-        characters of the key are escaped is looked at closely.
+        A body without the key costs five searches, a few hundredths of the cost of decoding; only a body with escaped
+        characters of the key is searched closely.
         """
         if not self._everywhere:
             return body
@@ -87,7 +87,7 @@ class Secret:
         return self._in_data.sub(self._mask.encode(), body)
 
     def masked_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return headers without the key, names in lower case, under the condition of `masked_bytes`."""
+        """Return headers with the key masked and names in lower case; a short key is left, as in `masked_bytes`."""
         if not self._everywhere:
             return {name.lower(): value for name, value in headers.items()}
         return {self.masked(name.lower()): self.masked(value) for name, value in headers.items()}
@@ -96,7 +96,7 @@ class Secret:
         return b"\0" in body or any(_occurs(mark, escape, body) for mark, escape in self._escapes)
 
     def _told(self) -> re.Pattern[str]:
-        """Return what finds the key in a text for people, in every spelling."""
+        """Return a pattern that finds every spelling of the key in a text for people."""
         if self._everywhere:
             ways = [_spelled(self._text), *_in_base64(self._text), self._bytes.hex()]
             return re.compile("|".join(ways), re.IGNORECASE | re.ASCII)
@@ -108,26 +108,26 @@ class Secret:
         return _MASKS[0]
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled or copied into a file."""
+        """Refuse to be pickled."""
         raise TypeError("an API key is not pickled")
 
     def digest(self) -> str:
-        """Return a text that tells accounts apart and does not lead back to the key."""
+        """Return a text that distinguishes accounts and does not reveal the key."""
         return hashlib.blake2b(self._text.encode(), digest_size=16, person=b"venice-billing").hexdigest()
 
 
 def _spelled(text: str) -> str:
-    """Return a pattern of the ways to write a text; NULs between its characters come of UTF-16 read as bytes."""
+    """Return a pattern of all spellings of a text; NULs between its characters are UTF-16 read as bytes."""
     return r"\0{0,3}".join(map(_spelled_character, text))
 
 
 def _spelled_character(character: str) -> str:
-    """Return a pattern of the ways to write one character; repetitions are bounded, so that no text is slow."""
+    """Return a pattern of all spellings of one character; repetitions are bounded, so that no search is slow."""
     code = ord(character)
     digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}")
     plain = re.escape(character)
     own = "" if character.isalnum() else f"|{plain}"
-    doubled = '|""' if character == '"' else ""  # as CSV writes it
+    doubled = '|""' if character == '"' else ""  # as in CSV
     entity = html.escape(character)[1:]
     named = f"|{re.escape(entity)}" if entity else ""
     if character == "'":
@@ -141,7 +141,7 @@ def _spelled_character(character: str) -> str:
 
 
 def _occurs(mark: bytes, pattern: bytes, body: bytes) -> bool:
-    """Tell whether a pattern that begins with a mark occurs; where marks are few, only they are looked at."""
+    """Tell whether a pattern that begins with a mark occurs; if marks are few, only these are checked."""
     at = -1
     for _ in range(_MANY):
         at = body.find(mark, at + 1)
@@ -153,7 +153,7 @@ def _occurs(mark: bytes, pattern: bytes, body: bytes) -> bool:
 
 
 def _escapes(text: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what escapes begin with, which is found at once, and a pattern of those of a character of the key."""
+    """Yield the marks that escapes begin with, each with a pattern of escaped characters of the key."""
     codes = "|".join(sorted({f"{ord(character):02x}" for character in text}))
     marks = "".join(sorted({character for character in text if not character.isalnum()}))
     escaped = f"|[{re.escape(marks)}]" if marks else ""
@@ -166,21 +166,21 @@ def _escapes(text: str) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _hints(text: str) -> Iterator[str]:
-    """Yield texts in small letters one of which is in every text that holds the key encoded as a whole."""
+    """Yield lower-case texts, one of which is in every text that holds the key encoded as a whole."""
     yield text.encode().hex()
     for core in _cores(text):
         yield max(re.split("[+/=]", core), key=len).lower()
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """Yield patterns of the key inside Base64; the characters at both ends hold bits of it, and go as well."""
+    """Yield patterns of the key inside Base64; the characters at both ends hold bits of it, and are matched too."""
     for core in _cores(text):
         letters = core.replace("+", r"(?:[+-]|%2b)").replace("/", r"(?:\\?/|_|%2f)")
         yield f"{_BASE64}?{letters}{_BASE64}*(?:={{1,2}})?"
 
 
 def _cores(text: str) -> Iterator[str]:
-    """Yield how the key begins inside Base64, for each of the three ways in which its bytes may be grouped there."""
+    """Yield the beginning of the key in Base64, for each of the three possible groupings of its bytes."""
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + text.encode()).decode()
         yield encoded[-(-before * 8 // 6) : (before + len(text)) * 8 // 6][:_ENOUGH]

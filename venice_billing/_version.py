@@ -1,3 +1,3 @@
-"""The version of this package: the one place it is written down."""
+"""The version of this package, written down only here."""
 
 __version__ = "0.1.0"

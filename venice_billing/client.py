@@ -1,4 +1,4 @@
-"""The public clients, side by side: `VeniceBilling` and `AsyncVeniceBilling`. Every decision is made elsewhere."""
+"""The public clients: `VeniceBilling` and `AsyncVeniceBilling`. Every decision is made in other modules."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class VeniceBilling:
     Use it as a context manager, or call `close()`.
 
     Args:
-        api_key: An ADMIN key; by default `VENICE_API_KEY`. An inference key is enough for the analytics only.
-        base_url: Where the API is; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
+        api_key: An ADMIN key; by default `VENICE_API_KEY`. An inference key can only fetch the analytics.
+        base_url: The address of the API; by default `VENICE_BASE_URL`, or the public API. Plain http for loopback only.
         timeout: Seconds for one request as a whole, from connecting to the last byte.
         max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
         max_wait: Longest wait between two attempts, in seconds. If the API asks for a longer one, as a 429 with
@@ -57,7 +57,7 @@ class VeniceBilling:
 
     Raises:
         AuthenticationError: There is no key.
-        InvalidParameterError: An argument is not what it must be.
+        InvalidParameterError: An argument is invalid.
 
     Example:
         >>> with VeniceBilling() as client:
@@ -93,10 +93,10 @@ class VeniceBilling:
         return self._configuration.policy
 
     def get_balance(self) -> Balance:
-        """Fetch the present balance.
+        """Fetch the current balance.
 
-        `balances.usd` is in US dollars, `balances.diem` in DIEM of the present epoch (None: not staking);
-        `diem_epoch_allocation` is what the epoch began with. `can_consume` leaves bundled credits out of account.
+        `balances.usd` is in US dollars, `balances.diem` in DIEM of the current epoch (None: not staking);
+        `diem_epoch_allocation` is the DIEM that the epoch began with. `can_consume` does not count bundled credits.
 
         Raises:
             AdminKeyRequiredError: The key is for inference only.
@@ -145,9 +145,9 @@ class VeniceBilling:
         page: int | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
     ) -> UsagePage | UsageCsv:
-        """Fetch a page of the original ledger. Retired: since 2026-09-16 the live API answers 410 to all of it.
+        """Fetch a page of the original ledger. Retired: since 2026-09-16 the live API answers 410 to every request.
 
-        `iter_usage` takes the same filters and answers today; `get_usage_history` is the successor, page by page.
+        `iter_usage` takes the same filters and still works; `get_usage_history` is the successor for single pages.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV, whose `pagination` comes from its headers.
@@ -160,7 +160,7 @@ class VeniceBilling:
 
         Raises:
             EndpointRetiredError: The endpoint is gone; `.successor` names its replacement.
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            InvalidParameterError: An argument is invalid; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage
@@ -197,25 +197,25 @@ class VeniceBilling:
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> UsageWalk:
-        """Walk the charges of the account, newest first, through whichever ledger is alive.
+        """Walk the charges of the account, newest first, through the ledger that the server still has.
 
-        That is the history, or the original ledger where a server still has it; nothing is fetched before the
-        first entry is asked for. A debit is negative; purchases, grants and refunds are positive. Add up amounts of
-        one currency only. Memory is that of a few pages, whatever the length of the ledger.
+        That is the history, or else the original ledger; nothing is fetched before the first entry is requested. A
+        debit is negative; purchases, grants and refunds are positive. Add up amounts of one currency only. The walk
+        holds a few pages in memory, however long the ledger is.
 
         Args:
-            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            page_size: Entries per request, 10 to 1000; by default 1000.
             max_items: Entries after which the walk ends.
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_date: From this time on, included (UTC; a date is its midnight).
-            end_date: Up to this time, excluded, so that the months of a year tile it.
+            end_date: Up to this time, excluded, so that the months of a year leave no gap and no overlap.
             sort_order: By time, "desc" (the default) or "asc".
-            checkpoint: Of an earlier walk: go on with exactly the rest of it, with its filters and its order.
+            checkpoint: The checkpoint of an earlier walk: continue with exactly its rest, filters and order.
             concurrency: How many requests may be under way at once, 1 to 16.
 
         Raises:
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
-            VeniceError: On the way; its `.checkpoint` continues the walk. See `venice_billing.errors`.
+            InvalidParameterError: An argument is invalid; nothing was sent.
+            VeniceError: The walk failed; `.checkpoint` of the error continues it. See `venice_billing.errors`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
@@ -272,11 +272,11 @@ class VeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageHistoryPage | UsageCsv:
-        """Fetch a page of the ledger, oldest first: a first page by filters, or the next one by its cursor alone.
+        """Fetch a page of the ledger, oldest first: the first page by filters, or the next by a cursor alone.
 
-        The API is known never to answer for windows under 15 minutes and for empty ones. Where it does not answer in
-        time, at most four wider requests find out what lies in the window; its entries, if there are any, then come
-        as one page, however many, without a cursor.
+        The API is known never to answer for windows under 15 minutes and for windows without entries. If it does not
+        answer in time, at most four wider requests find out which entries lie in the window; these are then returned as
+        one page, however many there are, without a cursor.
 
         Args:
             format: "json" for entries, "csv" for the page as CSV.
@@ -284,12 +284,12 @@ class VeniceBilling:
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded: windows that share a bound leave no gap and no overlap.
             page_size: Entries of a page, 10 to 1000; the API's default is 1000.
-            cursor: The `next_cursor` of the page before; it carries the filters, so none may stand beside it.
+            cursor: The `next_cursor` of the page before; it carries the filters, so none may be passed with it.
 
         Raises:
             CursorRejectedError: The cursor has expired, was altered, or is another account's.
             BillingTimeoutError: No answer within `timeout` seconds, nor for wider requests.
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            InvalidParameterError: An argument is invalid; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
@@ -323,23 +323,23 @@ class VeniceBilling:
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> UsageWalk:
-        """Walk the ledger, oldest first, or newest first on request, which the API itself cannot do.
+        """Walk the ledger, oldest first; or newest first, an order that the API itself does not offer.
 
         Signs, currencies and memory are as in `iter_usage`.
 
         Args:
-            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            page_size: Entries per request, 10 to 1000; by default 1000.
             max_items: Entries after which the walk ends.
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded.
             sort_order: By time, "asc" or "desc".
-            checkpoint: Of an earlier walk: go on with exactly the rest of it, with its filters and its order.
+            checkpoint: The checkpoint of an earlier walk: continue with exactly its rest, filters and order.
             concurrency: How many requests may be under way at once, 1 to 16.
 
         Raises:
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
-            VeniceError: On the way; its `.checkpoint` continues the walk. See `venice_billing.errors`.
+            InvalidParameterError: An argument is invalid; nothing was sent.
+            VeniceError: The walk failed; `.checkpoint` of the error continues it. See `venice_billing.errors`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
@@ -372,19 +372,19 @@ class VeniceBilling:
         start_date: Moment | None = None,
         end_date: Moment | None = None,
     ) -> UsageAnalytics:
-        """Fetch the spend of some days by date, by model and by key: for overviews, not for accounts. Beta.
+        """Fetch the spend of some days by date, by model and by key: for overviews, not for accounting. Beta.
 
-        The API caches it for 10 minutes. USD totals are gross: dollars and bundled credits together, refunds not
+        The API caches answers for 10 minutes. USD totals are gross: dollars and bundled credits together, refunds not
         netted. The `date` of a daily series is in Unix milliseconds.
 
         Args:
             lookback: "1d" to "90d"; the API's default is "7d".
-            start_date: The first day (UTC); together with end_date, and not beside a lookback.
+            start_date: The first day (UTC); only together with `end_date`, and without `lookback`.
             end_date: The last day (UTC).
 
         Raises:
             BillingTimeoutError: The range is too long (504), or no answer came within `timeout` seconds.
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
+            InvalidParameterError: An argument is invalid; nothing was sent.
             VeniceError: Any other failure; see `venice_billing.errors`.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-analytics
@@ -409,28 +409,27 @@ class VeniceBilling:
     ) -> CsvExport:
         """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
 
-        The file is written beside the target and takes its place when it is whole; its mode is 0600. An export that
-        was cut short goes on where it stopped when the same call is made again within an hour of its
-        start; later, the same call starts over.
+        The file is written beside the target and renamed to it when complete; its mode is 0600. If an export was cut
+        short, the same call continues where that export stopped, within an hour of its start; later, it starts over.
 
-        Charges are sometimes booked hours late, with their time in the past. Those booked after `started_at` into
-        the part written by then are not in the file. To miss none, export once the range is old enough for all its
+        Charges are sometimes booked hours late, with their time in the past. Charges booked after `started_at` into the
+        part that was written before are not in the file. To miss none, export when the range is old enough for all its
         charges to be booked, and with `resume=False`.
 
         Args:
-            path: The file to write; one that exists is replaced at the end. A relative path is made absolute at once.
+            path: The file to write; an existing file is replaced at the end. A relative path is made absolute at once.
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded.
-            page_size: Entries asked for at once, 10 to 1000; by default 1000.
+            page_size: Entries per request, 10 to 1000; by default 1000.
             concurrency: How many requests may be under way at once, 1 to 16.
-            resume: Whether to go on with what the same export left, of the same key, if it began at most an hour ago;
-                a timedelta allows another age, and False starts over.
+            resume: Whether to continue the partial file of the same export with the same key, if that export began at
+                most an hour ago; a timedelta allows another age, and False starts over.
 
         Raises:
             ExportError: The file cannot be written, another export is writing it, or another user's file is there.
-            InvalidParameterError: An argument is not what it must be; nothing was sent.
-            VeniceError: On the way; the same call goes on.
+            InvalidParameterError: An argument is invalid; nothing was sent.
+            VeniceError: The export failed; the same call continues it.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 
@@ -451,13 +450,13 @@ class VeniceBilling:
     ) -> Self:
         """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
 
-        What is left out stays as it is. The failure budget is shared; closing the copy closes nothing.
+        Options that are left out stay as they are. The failure budget is shared; closing the copy closes nothing.
 
         Example:
             >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
             True
         """
-        changed = copy(self)  # with what a subclass keeps in it
+        changed = copy(self)  # including the attributes of a subclass
         vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
         return changed
 
@@ -486,7 +485,7 @@ class AsyncVeniceBilling:
 
     Raises:
         AuthenticationError: There is no key.
-        InvalidParameterError: An argument is not what it must be.
+        InvalidParameterError: An argument is invalid.
 
     Example:
         >>> async def main() -> None:
@@ -524,7 +523,7 @@ class AsyncVeniceBilling:
         return self._configuration.policy
 
     async def get_balance(self) -> Balance:
-        """Fetch the present balance; see `VeniceBilling.get_balance` for units and errors.
+        """Fetch the current balance; see `VeniceBilling.get_balance` for units and errors.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/balance
 
@@ -795,7 +794,7 @@ class AsyncVeniceBilling:
             >>> AsyncVeniceBilling().with_options(timeout=30)
             <AsyncVeniceBilling of https://api.venice.ai/api/v1>
         """
-        changed = copy(self)  # with what a subclass keeps in it
+        changed = copy(self)  # including the attributes of a subclass
         vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
         return changed
 
@@ -817,6 +816,6 @@ class AsyncVeniceBilling:
 
 
 def _address(client: VeniceBilling | AsyncVeniceBilling) -> str:
-    """Return the base URL of a client, also of one whose construction failed: what shows an error shows it."""
+    """Return the base URL of a client, also after a failed construction, since tools that show errors call `repr`."""
     configuration: Configuration | None = vars(client).get("_configuration")
     return "no address" if configuration is None else configuration.base_url

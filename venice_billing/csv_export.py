@@ -1,9 +1,9 @@
-"""CSV pages -> one file: written beside the target, renamed at the end, resumed from what is already there.
+"""CSV pages -> one file: written beside the target, renamed at the end, resumed from a partial file.
 
-Two files stand beside the target meanwhile: the partial one, with nothing but CSV in it, and a line that says since
-when and how far it was written (`_progress`). After a crash at any byte the export goes on after the last page the line
-speaks of, or starts over where the two do not fit together. Their names hold a digest of the account and the
-filters, so that another export never goes on there.
+Meanwhile two files are beside the target: the partial file, which holds nothing but CSV, and the progress file, a line
+that says when the partial file was begun and how much of it was written (`_progress`). After a crash at any byte the
+export continues after the last page that the line counts, or starts over if the two files do not match. Their names
+hold a digest of the account and the filters, so that no other export continues them.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ _LONGEST_LINE = 200  # bytes
 
 @frozen
 class CsvExport:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
-        path: The file; absolute, also where the path given was not.
-        rows: The charges in it; the header row does not count.
-        resumed_rows: How many of them were there already, from an export that was cut short.
-        size: Bytes in the file.
-        started_at: When the export began that wrote the first row (UTC): charges booked later, with their time in
-            the past, may be missing.
+        path: The absolute path of the file.
+        rows: The number of charges in the file, without the header row.
+        resumed_rows: How many of `rows` were already written by an export that was cut short.
+        size: The size of the file in bytes.
+        started_at: When the export that wrote the first row began (UTC). Charges booked later, with their time in the
+            past, may be missing.
     """
 
     path: Path
@@ -71,9 +71,9 @@ class CsvFile:
     """A CSV file while it is written. Blocking: the async client calls it from a worker thread.
 
     Attributes:
-        filters: What it holds.
-        ledger: The ledger to walk for it; it knows the header that the file has already.
-        position: Where the file ends.
+        filters: The filters of the export.
+        ledger: The source to walk; it knows the header that is in the file already.
+        position: The position of the walk at the end of the file.
     """
 
     def __init__(self, path: object, filters: Filters, configuration: Configuration, *, resume: object) -> None:
@@ -102,7 +102,7 @@ class CsvFile:
                 raise
 
     def _opened_progress(self) -> io.FileIO:
-        """Open the file of the line; where it cannot be made, leave no partial file without a byte behind."""
+        """Open the progress file; if that fails, remove a partial file that is still empty."""
         try:
             return open_own(self._progress_path)
         except BaseException:
@@ -112,14 +112,14 @@ class CsvFile:
             raise
 
     def _go_on_after(self, part: _Part | None) -> None:
-        """Take over what the file holds already."""
+        """Take over the content of the partial file."""
         if part is not None:
             self._rows = self._resumed_rows = part.rows
             self.source.go_on_after(part.header, part.newline, part.column)
             self.position = self.position.after(part.tail, self.source)
 
     def _go_on_or_begin(self, now: datetime, limit: timedelta | None) -> _Part | None:
-        """Read what the file holds already, and cut off what cannot be relied on."""
+        """Read the partial file, and cut off the part that cannot be relied on."""
         progress = read_progress(self._progress_file.read(_LONGEST_LINE))
         part = None
         if progress and limit is not None and progress.is_fresh(now, limit) and progress.fits(self._file):
@@ -131,7 +131,7 @@ class CsvFile:
         return part
 
     def walk(self, policy: Policy, page_size: int | None, concurrency: int) -> Walk[bytes]:
-        """Return the walk that fetches what the file lacks."""
+        """Return the walk that fetches the rest of the file."""
         return oldest_first(
             self.source,
             self.filters.bounds,
@@ -151,7 +151,7 @@ class CsvFile:
         self._rows += len(records)
 
     def finish(self) -> CsvExport:
-        """Put the whole file in the place of the target, and say what it holds."""
+        """Rename the complete file to the target, and return the result of the export."""
         with _explained(self._target):
             self._write_header()
             os.fsync(self._file.fileno())
@@ -159,7 +159,7 @@ class CsvFile:
                 raise OSError(errno.EIO, f"{self._partial.name} was changed by another program meanwhile")
             if not is_still_at(self._partial, self._file):
                 raise FileNotFoundError(errno.ENOENT, f"{self._partial.name} was removed or replaced meanwhile")
-            if os.name == "nt":  # where an open file cannot be renamed; elsewhere the lock is kept until it is
+            if os.name == "nt":  # there an open file cannot be renamed; elsewhere the lock is kept until the rename
                 self.close()
             self._partial.replace(self._target)
             self._remove_progress()
@@ -168,14 +168,14 @@ class CsvFile:
         return CsvExport(self._target, self._rows, self._resumed_rows, self._progress.size, self._progress.started)
 
     def close(self) -> None:
-        """Let go of the partial file; it stays for the next run."""
+        """Close the partial file; it stays for the next run."""
         with suppress(OSError):
             self._progress_file.close()
         release(self._file)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Name the partial file in the error of an export that is cut short: it is the export's checkpoint."""
+        """Name the partial file as the `checkpoint` of an error that cuts the export short."""
         try:
             yield
         except VeniceError as error:
@@ -191,7 +191,7 @@ class CsvFile:
         self._progress = self._progress.after(data)
 
     def _remove_progress(self) -> None:
-        """Remove the line beside the file; where that fails, the next export writes over it."""
+        """Remove the progress file; if that fails, the next export overwrites it."""
         with suppress(OSError):
             if os.name == "nt" or is_still_at(self._progress_path, self._progress_file):
                 self._progress_path.unlink()
@@ -199,14 +199,14 @@ class CsvFile:
 
 @frozen
 class _Part:
-    """What a partial file holds.
+    """The content of a partial file.
 
     Attributes:
-        header: Without its line break.
-        newline: The line break after it.
-        column: Where the timestamps are.
+        header: The header, without its line break.
+        newline: The line break after the header.
+        column: The column of the timestamps.
         tail: The records of the last instant.
-        rows: How many records there are.
+        rows: The number of records.
     """
 
     header: bytes
@@ -237,7 +237,7 @@ def _read_part(file: io.FileIO, start: datetime | None) -> _Part | None:
 
 
 def _freshness(resume: object) -> timedelta | None:
-    """Return how old the start of an export may be that is continued; None continues none."""
+    """Return how long ago an export to be continued may have started; None continues none."""
     if isinstance(resume, bool):
         return _FRESH if resume else None
     return arguments.duration("resume", resume)
@@ -265,15 +265,15 @@ def _is_encodable(name: str) -> bool:
 def _target(path: object) -> Path:
     try:
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    except Exception:  # noqa: BLE001 - a path may be anybody's code
+    except Exception:  # noqa: BLE001 - a path-like object may be foreign code
         name = None
     if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
         raise InvalidParameterError("path", path, "the path of a file to write")
-    name = str.__str__(name)  # plainly: a member of an enum of texts shows as its name
-    if os.path.basename(name) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` forgets a slash at the end
+    name = str.__str__(name)  # a plain text: an enum member would be formatted as its name
+    if os.path.basename(name) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` drops a slash at the end
         raise InvalidParameterError("path", name, "the path of a file, not of a folder")
     with _explained(Path(name)):
-        target = Path(name).absolute()  # now: the program may go to another folder while the export runs
+        target = Path(name).absolute()  # now: the program may change its folder while the export runs
         check_length(target)
         if target.exists() and not target.is_file():
             raise InvalidParameterError("path", name, "a file, not a folder or a device")
@@ -284,7 +284,7 @@ def _target(path: object) -> Path:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn what the file system says into an error of this package; the partial file stays where it is."""
+    """Turn an error of the file system into an `ExportError`; the partial file stays."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What can go wrong, as one hierarchy under `VeniceError`; `error_for` turns an HTTP answer into its error."""
+"""The errors, one hierarchy under `VeniceError`; `error_for` turns an HTTP answer into its error."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _VALUE_LIMIT = 80
 _BODY_LIMIT = 64 * 1024
 _MARGIN = 4096  # so that a key at the limit is found before it is cut in two
 _DIGITS = 15
-_HUGE = 1e15  # seconds, or milliseconds: as good as for ever
+_HUGE = 1e15  # seconds, or milliseconds: practically for ever
 
 
 class VeniceError(Exception):
     """Base of every error of this package; nothing else escapes a public call.
 
     Attributes:
-        checkpoint: Inside a walk, the text that continues it with exactly the rest; otherwise None.
+        checkpoint: In a walk, the text that continues the walk with exactly the rest; otherwise None.
     """
 
     checkpoint: str | None = None
@@ -61,13 +61,13 @@ class VeniceError(Exception):
 
 
 class APIError(VeniceError):
-    """The API refused the request, or the request was refused in its name before it was sent.
+    """The API refused the request, or the client refused it before it was sent.
 
     Attributes:
         status_code: The HTTP status; None when nothing was sent.
         message: What the API said, as one line of at most 500 characters.
-        details: The API's own account of the bad fields, if it gave one.
-        request_id: The API's name for the request, if it gave one.
+        details: The API's own description of the bad fields, if any.
+        request_id: The API's id of the request, if any.
         headers: The response headers, names in lower case.
         body: The response body as received, at most its first 64 KiB, without the key.
     """
@@ -90,7 +90,7 @@ class APIError(VeniceError):
 
     @property
     def request_id(self) -> str | None:
-        """The API's name for the request: quote it to support."""
+        """The API's id of the request: quote it to support."""
         for name in ("x-request-id", "x-venice-request-id", "request-id", "cf-ray"):
             if name in self.headers:
                 return self.headers[name]
@@ -98,7 +98,7 @@ class APIError(VeniceError):
 
 
 class InvalidRequestError(APIError):
-    """The request is not one the API accepts (400, 413, 415, 422)."""
+    """The API does not accept the request (400, 413, 415, 422)."""
 
 
 class InvalidParameterError(InvalidRequestError, ValueError):
@@ -106,7 +106,7 @@ class InvalidParameterError(InvalidRequestError, ValueError):
 
     Attributes:
         parameter: The name of the argument.
-        value: The value given, as bounded text (never that of a key).
+        value: The value given, as bounded text (never the text of a key).
         allowed: What would have been accepted.
     """
 
@@ -126,7 +126,7 @@ class AuthenticationError(APIError):
 
 
 class AdminKeyRequiredError(AuthenticationError):
-    """The key is good, but for inference only: balance and ledger want an ADMIN key (401)."""
+    """The key is valid, but for inference only: balance and ledger require an ADMIN key (401)."""
 
 
 class InsufficientBalanceError(APIError):
@@ -166,7 +166,7 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """The API failed (5xx, except 504), or a part of the ledger cannot be had."""
+    """The API failed (5xx, except 504), or a part of the ledger cannot be read."""
 
 
 class APIConnectionError(VeniceError):
@@ -174,14 +174,14 @@ class APIConnectionError(VeniceError):
 
 
 class ClientClosedError(VeniceError):
-    """A call after `close()`, or one that was under way when the client was closed. Trying again does not help."""
+    """The client was closed before the call, or while the call was under way. Trying again does not help."""
 
 
 class BillingTimeoutError(VeniceError):
-    """No whole answer within `timeout` seconds, or the API itself gave up waiting (504).
+    """No whole answer came within `timeout` seconds, or the API itself gave up waiting (504).
 
     Attributes:
-        status_code: 504 when the API said so; None when the deadline passed here.
+        status_code: 504 if the API gave up; None if the deadline passed in the client.
     """
 
     def __init__(self, message: str, *, status_code: int | None = None) -> None:
@@ -193,7 +193,7 @@ class ResponseValidationError(VeniceError):
     """A 2xx answer breaks the contract.
 
     Attributes:
-        field: Where, as in `data[3].amount`; empty for the answer as a whole.
+        field: Where the problem is, as in `data[3].amount`; empty for the answer as a whole.
         problem: What is wrong there.
     """
 
@@ -204,7 +204,7 @@ class ResponseValidationError(VeniceError):
 
 
 class ExportError(VeniceError):
-    """The file of an export cannot be written; `checkpoint` names the partial file, and the same call goes on."""
+    """The file of an export cannot be written; `checkpoint` names the partial file, and the same call continues."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -238,9 +238,9 @@ def error_for(
         status: The HTTP status; any integer.
         headers: The response headers.
         body: The response body: JSON in any of the API's shapes, HTML of a proxy, or nothing.
-        continuation: The request carried a cursor and nothing else, so that a 400 is about the cursor.
-        now: The time in Unix seconds that reset headers are counted from; by default the present.
-        secret: The key of the request, which the answer may repeat and the error must not.
+        continuation: Whether the request carried a cursor and nothing else, so that a 400 is about the cursor.
+        now: The time, in Unix seconds, from which reset headers are counted; by default the current time.
+        secret: The key of the request; the answer may repeat it, and the error must not.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     message, details = _explanation(status, headers, body)
@@ -294,7 +294,7 @@ def bounded(text: str, limit: int) -> str:
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or a __repr__ of a user's that fails
+    except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or a user's __repr__ that fails
         return f"an unprintable {type(value).__name__}"
 
 
@@ -308,7 +308,7 @@ def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, An
 def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, Any]:
     """Return the message and the details in an error body of any shape the API is known to send."""
     try:
-        document = json.loads(body) if len(body) <= _BODY_LIMIT else None  # lists in lists cost 25 times their text
+        document = json.loads(body) if len(body) <= _BODY_LIMIT else None  # nested lists take 25 times their text
     except (ValueError, RecursionError):
         return _plain_explanation(status, headers, body), None
     if not isinstance(document, dict):
@@ -324,12 +324,12 @@ def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[
 def _masked(details: Any, secret: Secret) -> Any:
     try:
         return secret.masked_data(details)
-    except RecursionError:  # nested a hundred times deeper than any that explains something
+    except RecursionError:  # nested a hundred times deeper than any useful details
         return None
 
 
 def _first_text(*values: Any, default: str) -> str:
-    """Return the first value that is a text with something in it."""
+    """Return the first value that is a text and not blank."""
     return next((value for value in values if isinstance(value, str) and value.strip()), default)
 
 
@@ -346,12 +346,12 @@ def _plain_explanation(status: int, headers: Mapping[str, str], body: bytes) -> 
 def _reason(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
-    except ValueError:  # proxies answer codes outside the standard list: 520 to 526
+    except ValueError:  # proxies answer with codes outside the standard list: 520 to 526
         return "no explanation given"
 
 
 def _number(text: str) -> float | None:
-    """Return a number of seconds or milliseconds; one too long to be meant is as good as for ever, not none."""
+    """Return a number of seconds or milliseconds; an absurdly large one counts as practically for ever, not as None."""
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
         return None
     whole, dot, fraction = text.strip().lstrip("0").partition(".")
@@ -362,5 +362,5 @@ def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, LookupError, OverflowError):  # the parser is lenient, and not always on purpose
+    except (ValueError, TypeError, LookupError, OverflowError):  # the parser raises all of these on bad dates
         return None

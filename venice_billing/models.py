@@ -1,4 +1,4 @@
-"""What the API answers with: the generated models under the names users type, and the CSV page."""
+"""The models of the API's answers: the generated models under their public names, and the CSV page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class UsageCsv(bytes):
     """A page of the ledger as CSV: the bytes exactly as sent, header row included.
 
     Attributes:
-        next_cursor: What fetches the next page of the history; None on the last page.
+        next_cursor: The cursor that fetches the next page of the history; None on the last page.
         pagination: The page information of the original ledger, from its headers; None for the history.
         filename: The file name the API suggests; None if it suggests none.
     """
@@ -59,7 +59,7 @@ class UsageCsv(bytes):
         pagination: Pagination | None = None,
         filename: str | None = None,
     ) -> Self:
-        """Make a page of its bytes and of what its headers said."""
+        """Make a page of its bytes and the values of its headers."""
         page = super().__new__(cls, content)
         page.next_cursor = next_cursor
         page.pagination = pagination
@@ -67,5 +67,5 @@ class UsageCsv(bytes):
         return page
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        """Pickle the bytes as bytes; the attributes travel beside them."""
+        """Pickle the bytes as plain bytes; the attributes are pickled separately."""
         return (bytes(self),)

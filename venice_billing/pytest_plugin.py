@@ -1,4 +1,4 @@
-"""Pytest fixtures: `fake_venice`, and `fake_venice_url` where it is served on loopback."""
+"""Pytest fixtures: `fake_venice`, and `fake_venice_url`, its URL while it is served on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def fake_venice() -> FakeVenice:
     """Return a `FakeVenice` with a thousand rows over the last 90 days."""
-    from venice_billing.testing import FakeVenice  # noqa: PLC0415 - only tests that ask for it pay for it
+    from venice_billing.testing import FakeVenice  # noqa: PLC0415 - imported only for tests that use the fixture
 
     return FakeVenice()
 

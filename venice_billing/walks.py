@@ -1,4 +1,4 @@
-"""What the walking methods return: entries one by one or by pages, with a checkpoint at any moment."""
+"""What the `iter_` methods return: entries one by one or by pages, with a checkpoint at any moment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Item = TypeVar("Item")
 
 
 class EntryPage(Sequence[UsageEntry]):
-    """Some entries of a walk that came together, in its order.
+    """Entries of a walk that were received together, in the order of the walk.
 
     Attributes:
         data: The entries.
@@ -40,7 +40,7 @@ class EntryPage(Sequence[UsageEntry]):
     @overload
     def __getitem__(self, index: slice) -> list[UsageEntry]: ...
     def __getitem__(self, index: int | slice) -> UsageEntry | list[UsageEntry]:
-        """Return an entry, or some."""
+        """Return an entry, or a list of entries for a slice."""
         return self.data[index]
 
     def __len__(self) -> int:
@@ -52,14 +52,14 @@ class EntryPage(Sequence[UsageEntry]):
 
 @frozen
 class _Received:
-    """A batch, as far as the consumer has it: an iterator of a list knows at any moment how many it has left.
+    """A batch, and how much of it the consumer has: a list iterator knows at any moment how many items are left.
 
     Attributes:
-        batch: As it came.
-        rows: Those of its rows that are handed out.
-        waiting: Hands them out, singly or as one page. Who iterates passes on what it gives in the same step of the
-            interpreter, so no interrupt comes between.
-        size: How many rows it gives at once.
+        batch: The whole batch.
+        rows: The rows of the batch to hand out: fewer than all, where `max_items` ends the walk.
+        waiting: Hands out the rows, one by one or as one page. Each item is yielded to the consumer in the same
+            interpreter step in which it leaves this iterator, so no interrupt can come between.
+        size: How many rows one item of `waiting` holds.
     """
 
     batch: Batch[UsageEntry]
@@ -74,12 +74,12 @@ class _Received:
 
     @property
     def position(self) -> Position:
-        """Where the consumer stands."""
+        """The position of the consumer."""
         return self.batch.position.after(self.rows[: len(self.rows) - self.left], self.batch.source)
 
 
 class _Progress:
-    """How far one iteration of a walk has come; it changes at one stroke, and may be asked in between by anybody.
+    """How far one iteration of a walk has come. Each change is atomic, so any thread may ask at any moment.
 
     Attributes:
         is_cut_short: Whether the iteration ended before the walk did.
@@ -93,7 +93,7 @@ class _Progress:
 
     @property
     def checkpoint(self) -> str:
-        """The text that names exactly what the consumer has received."""
+        """A text that states exactly what the consumer has received."""
         latest = self._latest
         return encode(self._filters, latest.position if isinstance(latest, _Received) else latest)
 
@@ -103,21 +103,21 @@ class _Progress:
         return self._left == 0
 
     def entries(self, batch: Batch[UsageEntry]) -> Iterator[UsageEntry]:
-        """Return the entries of the next batch, as many as are to be handed on."""
+        """Return an iterator of the next batch's entries, up to `max_items` in all."""
         rows = self._rows(batch)
         waiting = iter(rows)
         self._latest = _Received(batch, rows, waiting, 1)
         return waiting
 
     def page(self, batch: Batch[UsageEntry]) -> Iterator[EntryPage]:
-        """Return the same as one page."""
+        """Return an iterator of the same entries as one page."""
         rows = self._rows(batch)
         waiting = iter([EntryPage(rows)])
         self._latest = _Received(batch, rows, waiting, len(rows))
         return waiting
 
     def cut_short(self) -> None:
-        """Note that the iteration ends, whatever is left."""
+        """Note that the iteration ends here; it is not cut short if the consumer has all `max_items` entries."""
         has_all = self.finished and not (isinstance(self._latest, _Received) and self._latest.left)
         self.is_cut_short = not has_all
 
@@ -128,7 +128,7 @@ class _Progress:
         return rows
 
     def end(self) -> None:
-        """Let go of a batch of which the consumer has everything."""
+        """Drop a batch that the consumer has received completely."""
         if isinstance(self._latest, _Received):
             self._latest = self._latest.batch.after
 
@@ -140,10 +140,10 @@ class _BaseWalk:
 
     @property
     def checkpoint(self) -> str:
-        """The text that names exactly what was received from the iteration begun last.
+        """A text that states exactly what was received from the latest iteration.
 
-        Valid at any moment, also after an error and in another process: give it to the same method as
-        `checkpoint=` and that walk goes on with exactly the rest. It holds the filters and the position, no key.
+        It is valid at any moment, also after an error and in another process: pass it to the same method as
+        `checkpoint=`, and the new walk continues with exactly the rest. It holds the filters and the position, no key.
         """
         return self._latest.checkpoint
 
@@ -157,18 +157,18 @@ class _BaseWalk:
 
 
 class UsageWalk(_BaseWalk):
-    """A walk through the ledger: iterate it for entries; each `iter()` is a walk of its own from the start."""
+    """A walk through the ledger: iterate over it for entries; each `iter()` starts a new walk from the same start."""
 
     def __init__(self, start: WalkStart, driver: Driver) -> None:
         super().__init__(start)
         self._driver = driver
 
     def __iter__(self) -> Iterator[UsageEntry]:
-        """Iterate the entries."""
+        """Iterate over the entries."""
         return self._entries(self._progress())
 
     def pages(self) -> Iterator[EntryPage]:
-        """Iterate the entries page by page; a page counts as received once it is handed out."""
+        """Iterate over the entries page by page; a page counts as received once it is handed out."""
         return self._pages(self._progress())
 
     def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
@@ -184,7 +184,7 @@ class UsageWalk(_BaseWalk):
     def _batches(
         self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
     ) -> Generator[Iterator[Item], None, None]:
-        # Closed by name, as the generators around it: an interrupt of what the interpreter closes by itself is lost.
+        # Closed explicitly, as are the generators around it: an interrupt during an implicit close would be lost.
         try:
             with closing(self._driver.walk(self._start.begin())) as batches:
                 for batch in batches:
@@ -200,19 +200,19 @@ class UsageWalk(_BaseWalk):
 
 
 class AsyncUsageWalk(_BaseWalk):
-    """A walk through the ledger: `async for` it for entries; each iteration is a walk of its own from the start."""
+    """A walk through the ledger: use `async for` for entries; each iteration starts a new walk from the same start."""
 
     def __init__(self, start: WalkStart, driver: AsyncDriver) -> None:
         super().__init__(start)
         self._driver = driver
 
     def __aiter__(self) -> AsyncIterator[UsageEntry]:
-        """Iterate the entries."""
+        """Iterate over the entries."""
         progress = self._progress()
         return _AsyncIteration(self._entries(progress), progress)
 
     def pages(self) -> AsyncIterator[EntryPage]:
-        """Iterate the entries page by page; a page counts as received once it is handed out."""
+        """Iterate over the entries page by page; a page counts as received once it is handed out."""
         progress = self._progress()
         return _AsyncIteration(self._pages(progress), progress)
 
@@ -249,10 +249,10 @@ class AsyncUsageWalk(_BaseWalk):
 
 
 class _AsyncIteration(Generic[Item]):
-    """One iteration of an asynchronous walk, which never passes for a whole one if it was cut short.
+    """One iteration of an asynchronous walk; if it was cut short, asking for more raises an error.
 
-    An event loop closes its asynchronous generators when it ends, and a cancellation ends the one it hits. To whoever
-    asks such a generator for more, in another event loop say, the walk would seem to be over.
+    An event loop closes its asynchronous generators when it ends, and a cancellation ends the generator it hits. A
+    consumer that asks such a generator for more, perhaps in another event loop, would take the walk to be complete.
     """
 
     def __init__(self, items: AsyncGenerator[Item, None], progress: _Progress) -> None:
@@ -278,7 +278,7 @@ class _AsyncIteration(Generic[Item]):
         return self._items.__anext__()
 
     async def aclose(self) -> None:
-        """Leave the walk here; whoever asks for more gets nothing."""
+        """Leave the walk here; iterating further then ends at once, without an error."""
         try:
             await self._items.aclose()
         finally:

@@ -1,1 +1,1 @@
-"""What generated code stands on: JSON to values, deadlines on the network, errors. It imports no other room."""
+"""The base of generated code: JSON decoding, deadlines on the network, errors. It imports no other package of ours."""

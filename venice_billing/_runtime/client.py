@@ -1,7 +1,7 @@
-"""What generated operations are called with: a client, with or without a token.
+"""The clients that generated operations are called with, with or without a token.
 
-The generator's own clients show the token in their repr, and hand `timeout` to httpx, where it bounds each phase of a
-request and not the whole.
+The generator's own clients show the token in their repr, and pass `timeout` to httpx, where it bounds each phase of a
+request, not the whole.
 """
 
 import ssl
@@ -15,7 +15,7 @@ from venice_billing._runtime.connections import bound_async, bound_sync
 
 @attrs.define
 class Client:
-    """What all requests share: the server, headers, cookies, and the total time one request may take.
+    """The settings that all requests share: server, headers, cookies, and the total time one request may take.
 
     Attributes:
         base_url: The server; request paths are appended to it.
@@ -53,7 +53,7 @@ class Client:
         return attrs.evolve(self, timeout=timeout)
 
     def set_httpx_client(self, client: httpx.Client) -> Self:
-        """Use an httpx client of yours, with its own server, headers and authentication."""
+        """Use your own httpx client, with its server, headers and authentication."""
         self._client = client
         return self
 
@@ -65,7 +65,7 @@ class Client:
         return self._client
 
     def set_async_httpx_client(self, async_client: httpx.AsyncClient) -> Self:
-        """Use an httpx client of yours, with its own server, headers and authentication."""
+        """Use your own httpx client, with its server, headers and authentication."""
         self._async_client = async_client
         return self
 
@@ -80,14 +80,14 @@ class Client:
         self.get_httpx_client().__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> None:  # noqa: PYI036 - handed on to httpx, which names each
+    def __exit__(self, *exception: Any) -> None:  # noqa: PYI036 - passed on to httpx, which names each
         self.get_httpx_client().__exit__(*exception)
 
     async def __aenter__(self) -> Self:
         await self.get_async_httpx_client().__aenter__()
         return self
 
-    async def __aexit__(self, *exception: Any) -> None:  # noqa: PYI036 - handed on to httpx, which names each
+    async def __aexit__(self, *exception: Any) -> None:  # noqa: PYI036 - passed on to httpx, which names each
         await self.get_async_httpx_client().__aexit__(*exception)
 
     def _all_headers(self) -> dict[str, str]:
@@ -111,8 +111,8 @@ class AuthenticatedClient(Client):
 
     Attributes:
         token: The API key.
-        prefix: What stands before it in the header; may be empty.
-        auth_header_name: The header it is sent in.
+        prefix: The text before the token in the header; may be empty.
+        auth_header_name: The name of the header that carries the token.
     """
 
     token: str = attrs.field(kw_only=True, repr=False)

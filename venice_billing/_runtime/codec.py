@@ -22,8 +22,8 @@ S = TypeVar("S")
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
-# A number beyond these powers of ten is neither an amount nor a count, but an attack or a mistake:
-# "1e400" is 6 bytes on the wire and 400 digits in a sum.
+# A number beyond these powers of ten is no amount and no count, but an attack or a mistake:
+# "1e400" has 5 bytes in JSON and 400 digits in a sum.
 LARGEST_POWER = 30
 _SMALLEST_POWER = -100
 _LARGEST = 10**LARGEST_POWER
@@ -31,7 +31,7 @@ _LONGEST_EXCERPT = 80
 
 
 def _ignore(kind: str, name: str) -> None:
-    """Do nothing: unknown fields and values are data, and need no notice."""
+    """Ignore unknown fields and values, which are kept as data."""
 
 
 _notice: ContextVar[Callable[[str, str], None]] = ContextVar("notice", default=_ignore)
@@ -41,20 +41,20 @@ def decode_json(content: bytes) -> Any:
     """Return the JSON of a body; numbers with a fraction are `Decimal`, digit for digit.
 
     Raises:
-        DecodeError: It is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
+        DecodeError: The body is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
     """
-    import msgspec  # noqa: PLC0415 - a program that asks for CSV needs none
+    import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
 
     try:
         return _fast_decoder()(content)
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        return _decode_carefully(content)  # it decides what is JSON, and what is wrong with the rest
+        return _decode_carefully(content)  # decides whether this is JSON, and says what is wrong if not
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
-    """Return `read(source)`, and tell `notice` of each unknown field and value: its kind, and its name.
+    """Return `read(source)`, and call `notice` with the kind and the name of each unknown field and value.
 
-    The notice is set in a context of its own, so that an interrupt at any moment leaves nothing set.
+    `notice` is set in a separate context, so that an interrupt at any moment leaves nothing set.
     """
     context = copy_context()
     context.run(_notice.set, notice)
@@ -65,7 +65,7 @@ def parse_datetime(text: str) -> datetime:
     """Return the instant of an RFC 3339 text as an aware UTC datetime; fractions beyond microseconds are cut.
 
     Raises:
-        DecodeError: It is no such text, or names no offset.
+        DecodeError: The text is no RFC 3339 date-time, or has no offset.
     """
     try:
         parsed = datetime.fromisoformat(text)
@@ -82,10 +82,10 @@ def parse_datetime(text: str) -> datetime:
 
 
 def format_datetime(instant: datetime) -> str:
-    """Return an instant as the API wants it: UTC, `Z`, milliseconds (microseconds where those are needed).
+    """Return an instant as text for the API: UTC, `Z`, milliseconds (microseconds if needed).
 
     Raises:
-        ValueError: The datetime is naive, so that it names no instant.
+        ValueError: The datetime is naive, so it names no instant.
     """
     if instant.utcoffset() is None:
         raise ValueError(f"a naive datetime names no instant, give it a tzinfo: {instant!r}")
@@ -94,7 +94,7 @@ def format_datetime(instant: datetime) -> str:
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type of an answer in lower case, without its parameters; empty if it names none."""
+    """Return the media type of an answer in lower case, without parameters; empty if the answer names none."""
     for name, value in headers.items():
         if name.lower() == "content-type":
             return value.partition(";")[0].strip().lower()
@@ -107,7 +107,7 @@ def refuse_media_type(headers: Mapping[str, str], expected: str) -> NoReturn:
 
 
 def read_error(content: bytes, read: Callable[[Any], T]) -> T | None:
-    """Return the error a body describes, or None: proxies answer HTML, and nothing obliges a failure to be JSON."""
+    """Return the error in a body, or None: a failure need not be JSON, since proxies answer with HTML."""
     try:
         return read(decode_json(content))
     except DecodeError:
@@ -125,7 +125,7 @@ def read_object(value: Any) -> dict[str, Any]:
 
 
 def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T:
-    """Return a field of an object, read; an error names it."""
+    """Read a field of an object; an error names the field."""
     if name not in source:
         raise DecodeError(name, "missing")
     try:
@@ -135,12 +135,12 @@ def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T
 
 
 def read_optional_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | Unset:
-    """Return a field of an object like `read_field`, or UNSET if it was not sent."""
+    """Read a field of an object like `read_field`; return UNSET if the field was not sent."""
     return read_field(source, name, read) if name in source else UNSET
 
 
 def read_rest(source: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """Return what of an object has none of these names."""
+    """Return the fields of an object whose names are not in `names`."""
     return {name: item for name, item in source.items() if name not in names}
 
 
@@ -162,7 +162,7 @@ def read_text(value: Any) -> str:
 
 
 def read_number(value: Any) -> Decimal:
-    """Return a number of a sane size, exactly; a float means the digits it prints as."""
+    """Return a number of a sane size, exactly; a float counts as the digits it prints as."""
     if value.__class__ is Decimal:
         number: Decimal = value
     elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
@@ -177,7 +177,7 @@ def read_number(value: Any) -> Decimal:
 
 
 def read_integer(value: Any) -> int:
-    """Return an integer of a sane size; 3.0 is one, as JSON Schema has it."""
+    """Return an integer of a sane size; 3.0 is an integer, as in JSON Schema."""
     if value.__class__ is int and -_LARGEST < value < _LARGEST:
         return int(value)
     try:
@@ -203,7 +203,7 @@ def read_null(value: Any) -> None:
 
 
 def read_anything(value: Any) -> Any:
-    """Return what the contract says nothing about."""
+    """Return a value of which the contract does not give the type."""
     return value
 
 
@@ -247,12 +247,12 @@ def member_of(enum: type[E]) -> Callable[[Any], E]:
 
 
 def nullable(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
-    """Return a reader of what may be null instead."""
+    """Return a reader that also accepts null."""
     return lambda value: None if value is None else read(value)
 
 
 def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
-    """Return a reader of lists; an error says which item it is in."""
+    """Return a reader of lists; an error names the item."""
 
     def read_list(value: Any) -> list[T]:
         if not isinstance(value, list):
@@ -260,7 +260,7 @@ def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
         items: list[T] = []
         try:
             for item in value:
-                items.append(read(item))  # noqa: PERF401 - an error needs to know how many were read
+                items.append(read(item))  # noqa: PERF401 - an error names the item by the number of items read
         except DecodeError as error:
             raise error.within(f"[{len(items)}]") from None
         return items
@@ -269,7 +269,7 @@ def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
 
 
 def one_of(*readers: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a reader of what the first of several readers can read."""
+    """Return a reader that tries several readers in order and returns the first result."""
 
     def read_one_of(value: Any) -> Any:
         problems: list[DecodeError] = []
@@ -278,13 +278,13 @@ def one_of(*readers: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 return read(value)
             except DecodeError as error:
                 problems.append(error)
-        raise max(problems, key=lambda error: len(error.location))  # the one that came furthest says most
+        raise max(problems, key=lambda error: len(error.location))  # the error at the deepest location says most
 
     return read_one_of
 
 
 def read_values(source: dict[str, Any], read: Callable[[Any], T]) -> dict[str, T]:
-    """Return an object with each of its values read, whatever their names."""
+    """Read each value of an object, under any name."""
     values: dict[str, T] = {}
     for name, item in source.items():
         try:
@@ -295,7 +295,7 @@ def read_values(source: dict[str, Any], read: Callable[[Any], T]) -> dict[str, T
 
 
 def write_any(value: Any) -> Any:
-    """Return the decoded JSON of a value of any type that a model may hold."""
+    """Return the JSON form of a value of any type that a model may hold."""
     if isinstance(value, list):
         return [write_any(item) for item in value]
     if isinstance(value, Enum):
@@ -307,7 +307,7 @@ def write_any(value: Any) -> Any:
 
 @cache
 def _fast_decoder() -> Callable[[bytes], Any]:
-    import msgspec  # noqa: PLC0415 - a program that asks for CSV needs none
+    import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
 
     return msgspec.json.Decoder(float_hook=Decimal).decode
 
@@ -324,7 +324,7 @@ def _decode_carefully(content: bytes) -> Any:
 
 
 def _unusual_datetime(text: str) -> datetime:
-    """Return what RFC 3339 allows and `fromisoformat` does not know: small letters, and the leap second."""
+    """Parse what RFC 3339 allows and `fromisoformat` does not: lower-case letters, and the leap second."""
     usual = text.upper()
     leap = usual[16:19] == ":60"
     try:
@@ -357,7 +357,7 @@ def _described(value: Any) -> str:
 
 
 def _digits(number: float | Decimal) -> str:
-    """Return a number's text; of an integer beyond Python's own limit of digits only its size."""
+    """Return the text of a number; for an integer with more digits than Python converts, only its size."""
     try:
         return str(number)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Make the connections of an httpx client heed a `Deadline`, end what they do, or let nobody use them again."""
+"""Make the connections of an httpx client obey a `Deadline`, end their requests, or prevent their reuse."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def bound_sync(client: httpx.Client) -> None:
-    """Make the connections that a client opens from now on heed a `Deadline`; doing it twice does nothing.
+    """Make the connections that a client opens from now on obey a `Deadline`; a second call does nothing.
 
-    Transports that are no `httpx.HTTPTransport` (a mock, a WSGI application) are left alone.
+    Other transports than `httpx.HTTPTransport` (a mock, a WSGI application) are left as they are.
     """
     for transport in _transports(client):
         if isinstance(transport, httpx.HTTPTransport):
-            from venice_billing._runtime.network import bound_pool  # noqa: PLC0415 - httpx loads httpcore as late
+            from venice_billing._runtime.network import bound_pool  # noqa: PLC0415 - httpx loads httpcore this late too
 
             bound_pool(transport._pool)  # noqa: SLF001 - httpx has no public way to the pool of a transport
 
 
 def bound_async(client: httpx.AsyncClient) -> None:
-    """Make a client close a connection whose TLS handshake is cancelled; httpcore leaves that to the collector."""
+    """Make a client close a connection whose TLS handshake is cancelled; httpcore leaves it to garbage collection."""
     for transport in _transports(client):
         if isinstance(transport, httpx.AsyncHTTPTransport):
             from venice_billing._runtime.network import tidy_pool  # noqa: PLC0415 - as above
@@ -34,22 +34,22 @@ def bound_async(client: httpx.AsyncClient) -> None:
 
 
 def shut(client: httpx.Client | httpx.AsyncClient) -> None:
-    """End what a client is doing on the network, from any thread, and let it open nothing from now on."""
+    """End the requests of a client, from any thread, and let it open no more connections."""
     for backend in _backends(client):
         backend.shut()
 
 
 def leave_all(client: httpx.Client | httpx.AsyncClient) -> None:
-    """Let no other request use the connections that a client has."""
+    """Prevent further requests on the connections that a client has open."""
     for backend in _backends(client):
         backend.leave_all()
 
 
 def leave_unless_clean(response: httpx.Response) -> None:
-    """Let no other request use the connection of an answer that was read, unless it is a success and nothing more.
+    """Prevent further requests on the connection of an answer, unless this is a success with no bytes after it.
 
-    Bytes that nobody asked for pass for the next answer. From then on every answer would be the one before; so
-    whatever does not look right ends it.
+    Surplus bytes would be taken for the next answer, and from then on each request would get the answer of the request
+    before. So anything suspicious ends the connection.
     """
     stream = response.extensions.get("network_stream")
     if stream is not None and hasattr(stream, "leave_unless_clean"):
@@ -57,15 +57,15 @@ def leave_unless_clean(response: httpx.Response) -> None:
 
 
 def _backends(client: httpx.Client | httpx.AsyncClient) -> Iterator[BoundBackend | TidyBackend]:
-    """Yield the network backends of a client that `bound_sync` or `bound_async` has put there."""
+    """Yield the network backends that `bound_sync` or `bound_async` has given a client."""
     from venice_billing._runtime.network import BoundBackend, TidyBackend  # noqa: PLC0415 - as above
 
     for transport in _transports(client):
         if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
-            backend = transport._pool._network_backend  # noqa: SLF001 - nor has httpcore one to the backend of a pool
+            backend = transport._pool._network_backend  # noqa: SLF001 - httpcore has no public way to this
             if isinstance(backend, BoundBackend | TidyBackend):
                 yield backend
 
 
 def _transports(client: httpx.Client | httpx.AsyncClient) -> tuple[object, ...]:
-    return (client._transport, *client._mounts.values())  # noqa: SLF001 - nor to the transports of a client
+    return (client._transport, *client._mounts.values())  # noqa: SLF001 - httpx has no public way to these

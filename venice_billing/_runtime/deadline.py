@@ -1,7 +1,7 @@
-"""Bound a whole request, from connect to last byte, in both flavours.
+"""Bound a whole request, from connect to last byte, synchronous or asynchronous.
 
-An httpx timeout bounds each socket operation, so that a server sending one byte now and then holds a "10 s" call for
-ever.
+An httpx timeout bounds each socket operation, so a server that sends one byte now and then can hold a "10 s" call
+for ever.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class Interruptible(Protocol):
 
 
 class Deadline(float):
-    """Seconds that a whole request may take from now on, given to httpx in the place of its timeouts.
+    """Seconds that a whole request may take from now on, passed to httpx instead of its timeouts.
 
-    httpx and httpcore hand the timeouts of a request down to each operation on the network. So the deadline reaches
-    the connections of a client that was given to `bound_sync`, and no state of a thread or task has to be undone;
-    to everybody else it is a plain number of seconds.
+    httpx and httpcore pass the timeouts of a request down to each operation on the network. So the deadline reaches
+    the connections of a client that was given to `bound_sync`, and no state of a thread or task has to be undone.
+    Other code sees a plain number of seconds.
 
     Attributes:
-        stream: The connection that the request is waiting for, while it is.
-        is_reused: Whether the request was sent on a connection that had served another one before.
-        is_answered: Whether a byte came in answer to it.
+        stream: The connection on which the request is waiting at the moment, if any.
+        is_reused: Whether the request was sent on a connection that had served another request before.
+        is_answered: Whether any byte of the answer has come.
     """
 
     __slots__ = ("_expiry", "is_answered", "is_reused", "stream")
-    __hash__ = object.__hash__  # two requests with the same seconds are two deadlines
+    __hash__ = object.__hash__  # two requests with equal seconds have different deadlines
 
     def __init__(self, seconds: float) -> None:
         self._expiry = time.monotonic() + seconds
@@ -56,11 +56,11 @@ class Deadline(float):
 
     @property
     def is_stale(self) -> bool:
-        """Whether the connection had served a request before, and ended without a word about this one."""
+        """Whether the connection had served a request before, and ended without any answer to this one."""
         return self.is_reused and not self.is_answered
 
     def begin(self) -> None:
-        """Note that a request is about to be sent, nothing of which is known yet."""
+        """Reset the notes about the connection before the request is sent."""
         self.is_reused = self.is_answered = False
 
     def left(self, expired: type[Exception]) -> float:
@@ -71,19 +71,19 @@ class Deadline(float):
         return left
 
     def cancel(self) -> None:
-        """End the request at once, from any thread: what it is doing on the network fails."""
+        """End the request at once, from any thread: its operation on the network fails."""
         self._expiry = -math.inf
         waiting = self.stream
         if waiting is not None:
             waiting.shut_down()
 
     def extensions(self) -> dict[str, Any]:
-        """Return the extensions of a request that is to end in time."""
+        """Return the httpx extensions of a request that is to obey the deadline."""
         return {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), self)}
 
 
 def within(seconds: float | None) -> dict[str, Any]:
-    """Return the extensions of a request that may take so many seconds as a whole from now on; None sets no bound."""
+    """Return the httpx extensions of a request that may take `seconds` as a whole from now on; None sets no bound."""
     if seconds is None:
         return {"timeout": {}}
     return Deadline(seconds).extensions()
@@ -105,19 +105,19 @@ async def await_within(seconds: float | None, call: Awaitable[T]) -> T:
 
 
 def time_left(timeout: float | None, expired: type[Exception]) -> float | None:
-    """Return what is left of a timeout, if it is a `Deadline`; raise `expired` if that is over."""
+    """Return the time left of a `Deadline`, or raise `expired` if it is over; return any other timeout unchanged."""
     return timeout.left(expired) if isinstance(timeout, Deadline) else timeout
 
 
 def addresses(host: str, port: int, timeout: float | None = None) -> Iterator[tuple[str, float | None]]:
     """Yield every address of a host in the order to try them, each with its share of the time left.
 
-    One that never answers then leaves time for the next. A look-up cannot be interrupted, so it is made in a thread
-    that is left behind when the time is over.
+    So an address that never answers leaves time for the next. A look-up cannot be interrupted, so it is made in a
+    thread that is left running when the time is over.
 
     Raises:
         OSError: The host has no address.
-        TimeoutError: It was not found in time, or the time is over.
+        TimeoutError: The look-up was not done in time, or the time is over.
     """
     try:
         ip_address(host)

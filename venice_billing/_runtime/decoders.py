@@ -1,7 +1,7 @@
-"""Read bodies that are plainly as documented in compiled code: text becomes structs, and structs become models.
+"""Read bodies that are exactly as documented, in compiled code: text becomes structs, and structs become models.
 
-Decoding is most of the CPU time of a walk. `from_dict` reads every other body: one with an unknown field, a missing
-or a mistyped one, and only it says what is wrong.
+Decoding is most of the CPU time of a walk. `from_dict` reads all other bodies, with an unknown, a missing or a mistyped
+field; only `from_dict` says what is wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Model(Protocol):
-    """What can be read from an object."""
+    """A class whose instances can be read from a JSON object."""
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
@@ -31,22 +31,22 @@ class Model(Protocol):
 M = TypeVar("M", bound=Model)
 
 Count = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
-"""An integer of a struct. Larger ones are left to `from_dict`, so that no integer has to be looked at twice."""
+"""An integer of a struct. Larger ones are left to `from_dict`, so that no integer has to be checked again."""
 
-# Holds a number of a sane size to the digit, or refuses it: then `from_dict` decides.
+# Keeps every digit of a number of a sane size, and refuses others: then `from_dict` decides.
 _SANE = Context(prec=31, Emax=LARGEST_POWER, Emin=-70, traps=[Clamped, InvalidOperation, Overflow, Rounded, Subnormal])
-# msgspec shows what it knows of a type while it is still finding out: a decoder that another thread makes or uses
-# meanwhile crashes the process.
+# msgspec publishes what it knows about a type before that is complete: if another thread makes or uses a decoder
+# meanwhile, the process crashes.
 _making = RLock()
-if hasattr(os, "register_at_fork"):  # a child must not find it taken by a thread that it does not have
+if hasattr(os, "register_at_fork"):  # else a child could find the lock held by a thread that it does not have
     os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)
 
 
 class Decoders:
-    """The decoders of the models of one package, each made when it is first needed.
+    """The decoders of the models of one package, each made on first use.
 
     Args:
-        readers: For each model the struct that a body is decoded to, and what makes the model of that.
+        readers: For each model, the struct that a body is decoded to, and the function that makes the model of it.
     """
 
     def __init__(self, readers: Mapping[type, tuple[Any, Callable[[Any], Any]]]) -> None:
@@ -57,13 +57,13 @@ class Decoders:
         """Return the model in a body.
 
         Raises:
-            DecodeError: It is no JSON, or a field is missing or not of its type; the error says which.
+            DecodeError: The body is no JSON, or a field is missing or not of its type; the error says which.
         """
         plain = self.read_plain(model, content)
         return model.from_dict(decode_json(content)) if plain is None else plain
 
     def read_plain(self, model: type[M], content: bytes) -> M | None:
-        """Return the model in a body, or None if that is not plainly as documented."""
+        """Return the model in a body, or None if the body is not exactly as documented."""
         if model not in self._readers:
             return None
         decode, read = self._decoder(model)
@@ -83,7 +83,7 @@ class Decoders:
 
 
 def draft_of(model: type) -> Any:
-    """Return a class whose instances are written field by field, and then made `model`'s by setting `__class__`.
+    """Return a class whose instances are filled field by field, and then become the model by setting `__class__`.
 
     Both have the same slots, so Python allows that. The constructor of a frozen class calls a function for each
     field, which would double the time that reading a page takes.

@@ -1,4 +1,4 @@
-"""What generated code raises, beside httpx's own errors."""
+"""The errors that generated code raises, besides httpx's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _LONGEST_EXCERPT = 200
 
 
 class UnexpectedStatus(Exception):  # noqa: N818 - the name that users of generated clients know
-    """The status is documented nowhere, and the client was told to raise on such."""
+    """The status is undocumented, and the client was told to raise on undocumented statuses."""
 
     def __init__(self, status_code: int, content: bytes) -> None:
         super().__init__(status_code, content)
@@ -22,8 +22,8 @@ class DecodeError(ValueError):
     """A body that breaks the contract.
 
     Attributes:
-        location: Where, like `data[3].amount`; empty for the body as a whole.
-        problem: What is wrong there, in a bounded text.
+        location: Where the problem is, like `data[3].amount`; empty for the body as a whole.
+        problem: What is wrong there, as a bounded text.
     """
 
     def __init__(self, location: str, problem: str) -> None:

@@ -1,9 +1,9 @@
-"""Connections each of whose operations gets no more than the time left before the deadline of its request.
+"""Connections on which each operation gets no more than the time left before the deadline of its request.
 
-Apart from `deadline`, because httpx itself loads httpcore only when a client is made.
+This is a module apart from `deadline`, because httpx itself loads httpcore only when a client is made.
 """
 
-# ruff: noqa: ASYNC109 - httpcore hands a timeout to each operation of a backend
+# ruff: noqa: ASYNC109 - httpcore passes a timeout to each operation of a backend
 from __future__ import annotations
 
 import socket
@@ -27,17 +27,17 @@ _LONGEST_WRITE = 65_536
 
 
 def bound_pool(pool: httpcore.ConnectionPool) -> None:
-    """Make the connections that a pool opens from now on heed the deadline; doing it twice does nothing."""
+    """Make the connections that a pool opens from now on obey the deadline; a second call does nothing."""
     backend = pool._network_backend  # noqa: SLF001 - httpcore takes a backend only when a pool is made, by httpx
     if not isinstance(backend, BoundBackend):
         pool._network_backend = BoundBackend(backend)  # noqa: SLF001 - as above
-        # A lock that is taken and let go in compiled code: a signal in between leaves it as it was.
+        # A lock that is acquired and released in compiled code: a signal in between cannot leave it held.
         lock: Any = threading.RLock()
         pool._optional_thread_lock = lock  # noqa: SLF001 - as above
 
 
 def tidy_pool(pool: httpcore.AsyncConnectionPool) -> None:
-    """Make a pool close what it opened when a TLS handshake is cancelled; doing it twice does nothing."""
+    """Make a pool close a connection whose TLS handshake is cancelled; a second call does nothing."""
     backend = pool._network_backend  # noqa: SLF001 - as above
     if not isinstance(backend, TidyBackend):
         pool._network_backend = TidyBackend(backend)  # noqa: SLF001 - as above
@@ -60,10 +60,10 @@ class BoundBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         connect = self._backend.connect_tcp
-        if not isinstance(self._backend, httpcore.SyncBackend):  # one of the user's own may know better
+        if not isinstance(self._backend, httpcore.SyncBackend):  # the user's own backend stays in charge
             left = time_left(timeout, httpcore.ConnectTimeout)
             return self._bound(connect(host, port, left, local_address, socket_options))
-        # A name may have many addresses, and each connect would be given the full timeout.
+        # A name may have many addresses, and each connect would get the full timeout.
         problem: Exception = httpcore.ConnectError(f"{host} has no address")
         try:
             for address, share in addresses(host, port, timeout):
@@ -87,18 +87,18 @@ class BoundBackend(httpcore.NetworkBackend):
         self._backend.sleep(seconds)
 
     def shut(self) -> None:
-        """Open nothing from now on, and end what is under way."""
+        """Open no more connections, and end the operations under way."""
         self._is_shut = True
         for stream in list(self._streams):
             stream.shut_down()
 
     def leave_all(self) -> None:
-        """Let no other request use the connections there are."""
+        """Prevent further requests on the open connections."""
         for stream in list(self._streams):
             stream.leave()
 
     def adopt(self, stream: _BoundStream) -> _BoundStream:
-        """Know a stream, in order to end what it does."""
+        """Register a stream, so that its operations can be ended."""
         self._streams.add(stream)
         if self._is_shut:
             stream.close()
@@ -110,10 +110,11 @@ class BoundBackend(httpcore.NetworkBackend):
 
 
 class _BoundStream(httpcore.NetworkStream):
-    """A connection each of whose operations gets no more than the time left.
+    """A connection on which each operation gets no more than the time left.
 
-    Another thread may close it. Then the system ends what is under way, and whoever is at it closes it: closing the
-    socket beneath an operation takes its encryption away first, and what is just being sent would be readable.
+    Another thread may close the connection. Then the system ends the operation under way, and the thread that runs
+    this operation closes the socket. Closing the socket during the operation would remove the encryption first, and
+    bytes just being sent would be readable.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, backend: BoundBackend) -> None:
@@ -126,8 +127,8 @@ class _BoundStream(httpcore.NetworkStream):
         self._is_left = False
         found = stream.get_extra_info("socket")
         self._socket = found if isinstance(found, socket.socket) else None
-        # A client that is dropped closes what nobody can use any more. Not at exit: there a forked child could wait for
-        # a lock of TLS that a thread of its parent has held.
+        # When a client is dropped, its connections are closed, since they cannot be used any more. Not at exit: then a
+        # forked child could wait for a TLS lock that a thread of its parent has held.
         finalize(self, _close_quietly, stream).atexit = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -162,7 +163,7 @@ class _BoundStream(httpcore.NetworkStream):
         self._stream.close()
 
     def shut_down(self) -> None:
-        """End the operation that is under way, if any, and let there be no other."""
+        """End the operation that is under way, if any, and allow no other."""
         with self._lock:
             self._is_closing = True
             if self._users:
@@ -171,13 +172,13 @@ class _BoundStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        # The socket changes hands during the handshake: a second name for it lets others end that.
+        # The handshake takes over the socket: with a duplicate of it, other threads can still end the handshake.
         plain, self._socket = self._socket, None if self._socket is None else self._socket.dup()
         self._begin(timeout, httpcore.ConnectError)
         try:
             left = time_left(timeout, httpcore.ConnectTimeout)
             secured = self._stream.start_tls(ssl_context, server_hostname, left)
-        except ValueError as error:  # what `ssl` says of a socket that was ended before the handshake
+        except ValueError as error:  # from `ssl`, if the socket was ended before the handshake
             raise httpcore.ConnectError(str(error)) from None
         except BaseException:
             if plain is not None:
@@ -195,15 +196,15 @@ class _BoundStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable" and (self._is_left or self._is_closing):
-            return True  # by which httpcore knows a connection that is not to be used again
+            return True  # then httpcore does not use the connection again
         return self._stream.get_extra_info(info)
 
     def leave(self) -> None:
-        """Be used by no other request."""
+        """Take no further requests."""
         self._is_left = True
 
     def leave_unless_clean(self, response: httpx.Response) -> None:
-        """Be used by no other request if an answer is a failure, or bytes came behind it."""
+        """Take no further requests if an answer is a failure, or bytes came after it."""
         tls = self._stream.get_extra_info("ssl_object")
         if not response.is_success or _is_followed(response) or (tls is not None and tls.pending() > 0):
             self.leave()
@@ -228,7 +229,7 @@ class _BoundStream(httpcore.NetworkStream):
     def _shut_down(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # not connected any more
-                # Not the method of a TLS socket, which drops the encryption before it asks the system.
+                # Not the method of a TLS socket, which drops the encryption before it calls the system.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
@@ -266,11 +267,11 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         await self._backend.sleep(seconds)
 
     def shut(self) -> None:
-        """Open nothing from now on."""
+        """Open no more connections."""
         self._is_shut = True
 
     def leave_all(self) -> None:
-        """Let no other request use the connections there are."""
+        """Prevent further requests on the open connections."""
         for stream in list(self._streams):
             stream.leave()
 
@@ -324,11 +325,11 @@ class _TidyStream(httpcore.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
     def leave(self) -> None:
-        """Be used by no other request."""
+        """Take no further requests."""
         self._is_left = True
 
     def leave_unless_clean(self, response: httpx.Response) -> None:
-        """Be used by no other request if an answer is a failure, or bytes came behind it."""
+        """Take no further requests if an answer is a failure, or bytes came after it."""
         if not response.is_success or _is_followed(response):
             self.leave()
 
@@ -339,21 +340,21 @@ async def _close_at_any_rate(stream: httpcore.AsyncNetworkStream) -> None:
 
 
 def _is_followed(response: httpx.Response) -> bool:
-    """Tell whether the parser of a connection holds bytes behind an answer; only it knows."""
+    """Tell whether the parser of a connection holds bytes after an answer; only the parser can tell."""
     found: Any = response.stream
-    # httpx wraps the stream of httpcore's pool, which knows the connection, which has the parser.
+    # httpx wraps the stream of httpcore's pool; that holds the connection, and the connection holds the parser.
     for name in ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state"):
         found = getattr(found, name, None)
     return found is not None and bool(found.trailing_data[0])
 
 
 def _holds_more(stream: httpcore.AsyncNetworkStream) -> bool:
-    """Tell whether bytes wait that no look at the socket shows: the event loop, or TLS, has read them already."""
+    """Tell whether the event loop or TLS has read more bytes already, which the socket does not show any more."""
     tls = stream.get_extra_info("ssl_object")
     if tls is not None and tls.pending() > 0:
         return True
     found: Any = getattr(stream, "_stream", None)  # anyio's or trio's, beneath httpcore's
-    for name in ("_read_bio", "_incoming"):  # what the one and the other call the records that are not decrypted yet
+    for name in ("_read_bio", "_incoming"):  # the names, in the one and the other, of the records not decrypted yet
         received = getattr(found, name, None)
         if received is not None and received.pending:
             return True

@@ -1,4 +1,4 @@
-"""What generated code shares: the absent value, the absence of unknown fields, and an answer."""
+"""Types that generated code shares: UNSET, the empty dict of unknown fields, and a response."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar, final
@@ -8,7 +8,7 @@ import attrs
 
 @final
 class Unset:
-    """The type of UNSET, the value of what was not sent; there is one, also after pickling."""
+    """The type of UNSET, the value of a field that was not sent; UNSET is a singleton, also after pickling."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Response(Generic[T]):
-    """An answer of the API: its status (any integer), headers and body, and what was read from it."""
+    """An answer of the API: its status (any integer), headers and body, and the value read from the body."""
 
     status_code: int
     content: bytes

@@ -1,1 +1,1 @@
-"""Walks: from a page of the ledger to the next request, every row once, in order. Pure, but for the workers."""
+"""Walks: from each page of the ledger to the next request; every row once, in order. Pure, except `workers`."""

@@ -1,4 +1,4 @@
-"""The position of a walk as a text, and back. Pure.
+"""Encode the position of a walk as text, and decode it. Pure.
 
 The text holds the filters and the position, nothing that expires: no cursor, no key.
 """
@@ -22,7 +22,7 @@ from venice_billing_api.models import HistoryCurrency
 
 _PREFIX = "vb1."
 _CHECK_BYTES = 6
-_LARGEST = 8 * 1024 * 1024  # bytes of its document: some 300,000 rows at one instant
+_LARGEST = 8 * 1024 * 1024  # bytes of the unpacked document: about 300,000 rows at one instant
 _MOST = 10**9
 _DIGEST = re.compile(r"[0-9a-f]{18}")
 _ALLOWED = "the text of a walk's checkpoint, whole and unaltered"
@@ -30,7 +30,7 @@ _ALLOWED = "the text of a walk's checkpoint, whole and unaltered"
 
 @frozen
 class Filters:
-    """What a walk was asked for."""
+    """The filters and the order of a walk."""
 
     currency: str | None
     bounds: Bounds
@@ -52,10 +52,10 @@ def encode(filters: Filters, position: Position) -> str:
 
 
 def decode(text: object) -> tuple[Filters, Position]:
-    """Return what a checkpoint names.
+    """Return the filters and the position in a checkpoint.
 
     Raises:
-        InvalidParameterError: It is no checkpoint, or was cut or altered on its way.
+        InvalidParameterError: The text is no checkpoint, or was cut or altered.
     """
     if not isinstance(text, str) or not text.startswith(_PREFIX):
         raise InvalidParameterError("checkpoint", text, _ALLOWED)
@@ -68,15 +68,15 @@ def decode(text: object) -> tuple[Filters, Position]:
 
 
 def resumed(text: object, given: Filters, names: tuple[str, str]) -> tuple[Filters, Position]:
-    """Return what a checkpoint names, after comparing it with filters that were given again.
+    """Return the filters and the position in a checkpoint; filters that were given again must agree.
 
     Args:
         text: The checkpoint.
-        given: The filters beside it; None and the default order stand for "not given".
-        names: What the bounds are called where they were given.
+        given: The filters passed with the checkpoint; None and the default order stand for "not given".
+        names: The names of the arguments `given.bounds` was made of, for errors.
 
     Raises:
-        InvalidParameterError: It is no checkpoint, or one of a walk with other filters.
+        InvalidParameterError: The text is no checkpoint, or the checkpoint of a walk with other filters.
     """
     filters, position = decode(text)
     pairs: list[tuple[str, Any, Any]] = [
@@ -131,7 +131,7 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Return an instant as `_text` writes it, from which a walk can reckon a day either way."""
+    """Parse an instant that `_text` wrote; refuse one within a day of either end of the calendar."""
     if text is None:
         return None
     moment = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""One page for `get_usage_history` and `get_usage`, also where the ledger only answers for a wider range. Pure."""
+"""One page for `get_usage_history` and `get_usage`, also where the ledger answers only wider requests. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def history_page(
             end_timestamp=end_timestamp,
             page_size=page_size,
         )
-        # Nothing is known of this page that it could be compared with.
+        # The range and the currency behind a cursor are unknown here, so the rows cannot be checked against them.
         return call(operations.usage_history_continued(cursor, format=chosen), policy)
     if currency is not None:
         currency = arguments.choice("currency", currency, operations.HISTORY_CURRENCIES)
@@ -58,9 +58,10 @@ def history_page(
 def _first_page(
     policy: Policy, format: operations.Format, currency: str | None, bounds: Bounds, page_size: int | None
 ) -> Steps[UsageHistoryPage | UsageCsv]:
-    """Fetch the first page of a range, in the order in which it comes.
+    """Fetch the first page of a range, with its rows in the order of the API.
 
-    Where the ledger hangs, a wider question finds the charges of the range: they come as one page without a cursor.
+    Where the ledger hangs, a wider request finds the charges of the range; they are returned as one page without a
+    cursor.
     """
     records = CsvSource(policy, currency, bounds.start)
     operation = operations.usage_history(

@@ -1,7 +1,7 @@
-"""Whether an answer belongs to its question: rows of the currency and of the range asked for. Pure.
+"""Check that an answer fits its request: rows of the requested currency and range. Pure.
 
-A row of another currency is an error: its amount would end up in a sum of money that it is not. A row outside the
-range is left out and noted. A page without any row inside the range answers another question, and is an error.
+A row in another currency is an error: its amount would be added to a sum in the wrong currency. A row outside the
+range is left out and logged. A page that has rows, but none inside the range, answers another request: an error.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def within_range(
     """Return the rows that lie in the range asked for; the same object if all do.
 
     Args:
-        rows: Of one page.
-        timestamp: Returns when a row was booked.
+        rows: The rows of one page.
+        timestamp: Returns the time at which a row was booked.
         bounds: The range as it was sent.
-        ordered: Whether the rows are known to be in order, so that the outer ones tell.
+        ordered: Whether the rows are known to be in order, so that checking the first and the last is enough.
 
     Raises:
-        ResponseValidationError: None does, or a time is one from which nobody can reckon further.
+        ResponseValidationError: No row lies in the range, or a time is within a day of either end of the calendar.
     """
     telling = (rows[0], rows[-1]) if ordered and rows else rows
     if ordered and not all(is_within_calendar(timestamp(row)) for row in telling):
@@ -60,10 +60,10 @@ def within_range(
 
 
 def check_currency(entries: Sequence[UsageEntry], currency: str | None) -> None:
-    """Refuse entries of another currency than the one asked for.
+    """Refuse entries in a currency other than the requested one.
 
     Raises:
-        ResponseValidationError: There is one; `field` says which.
+        ResponseValidationError: An entry is in another currency; `field` names it.
     """
     if currency is None:
         return
@@ -73,17 +73,17 @@ def check_currency(entries: Sequence[UsageEntry], currency: str | None) -> None:
 
 
 class CurrencyColumn:
-    """Finds the currency of a CSV record, where the header names such a column."""
+    """Finds the currency of a CSV record, if the header names a currency column."""
 
     def __init__(self, header: bytes) -> None:
         plain = [_plain(name) for name in fields(header)]
         self._index = next((plain.index(name) for name in _CURRENCY_COLUMNS if name in plain), None)
 
     def check(self, records: Sequence[bytes], currency: str | None) -> None:
-        """Refuse records of another currency than the one asked for, as far as the columns tell.
+        """Refuse records in a currency other than the requested one; without a currency column, accept all.
 
         Raises:
-            ResponseValidationError: There is one; `field` says which.
+            ResponseValidationError: An entry is in another currency; `field` names it.
         """
         if currency is None or self._index is None:
             return
@@ -109,7 +109,7 @@ class CurrencyColumn:
 
     def _values(self, records: Sequence[bytes], index: int) -> list[str]:
         try:
-            if isinstance(records, Lines):  # without a quote in them, so that splitting is enough
+            if isinstance(records, Lines):  # these hold no quotes, so splitting at commas is enough
                 cells = [record.split(b",", index + 1)[index] for record in records]
                 return [cell.rstrip(b"\r\n").decode("utf-8", "replace") for cell in cells]
             return [fields(record)[index] for record in records]

@@ -1,9 +1,9 @@
-"""Walk one range page after page, and reopen it where the cursors are lost. Pure: steps out, outcomes in.
+"""Walk one range page by page, and reopen it where a cursor fails. Pure: steps out, outcomes in.
 
 A walk yields `Send`, `Wait`, `Batch` and `RunConcurrently`. Its position never depends on a cursor: it is the
-timestamp of the last row received and, as a multiset, the rows received at that instant. From a position a walk goes
-on exactly, in another process and after every cursor has died. There is no row id: two identical rows are two
-charges, so rows are counted, never merely recognised.
+timestamp of the last row received and, as a multiset, the rows received at that instant. From a position a walk
+continues exactly, also in another process and after all cursors have expired. Rows have no id: two identical rows are
+two charges, so rows are counted, never just compared.
 """
 
 from __future__ import annotations
@@ -59,24 +59,24 @@ def sequential(
     widen: bool = True,
     silence: Silence | None = None,
 ) -> Walk[Row]:
-    """Walk a range in the order of its pages; where pagination is lost, reopen the range at the position.
+    """Walk a range in the order of its pages; where pagination fails, reopen the range at the position.
 
     Args:
-        source: Where the pages come from.
+        source: The source of the pages.
         bounds: The range.
-        order: Of the rows.
-        position: What was received already.
-        page_size: Rows of a page; past a crowded instant, where pages of that size do not get on, the largest are read.
-        first: The page that opens the walk, if it was fetched already.
-        widen: Whether to ask wider questions when the ledger hangs on the range; if not, the hang is raised.
-        silence: Where to note what was learnt of the time behind the range.
+        order: The order of the rows.
+        position: What was received before.
+        page_size: Rows of a page; where pages of that size do not get past a crowded instant, the largest are read.
+        first: The first page of the walk, if it was fetched already.
+        widen: Whether to send wider requests when the ledger hangs on the range; if not, the hang is raised.
+        silence: Receives what the walk learns about the time after the range.
 
     Raises:
-        BillingTimeoutError: The ledger hung, on wider questions too.
+        BillingTimeoutError: The ledger hung on the range, and on wider requests too.
         ServerError: The range cannot be read past the position, although it was reopened, or its pages do not end.
     """
     fruitless = 0
-    sought: datetime | None = None  # how far a wider range was read that has not reached the range yet
+    sought: datetime | None = None  # how far the walk has read in a wider range, before it reaches the range itself
     while True:
         before, widened = (position, sought), False
         size = _varied(page_size, fruitless, source)
@@ -86,7 +86,7 @@ def sequential(
                 yield from open_range(source, _rest(bounds, order, position, sought), order, size, widen=widen)
             )
             first, widen = None, True
-            widened = page.widened  # such pages are the largest, whatever was asked for
+            widened = page.widened  # pages of a wider range have the largest size, not `page_size`
             while True:
                 if rows := thread.take(page):
                     more = page.following is not None and not thread.done
@@ -99,7 +99,7 @@ def sequential(
                     if silence is not None and widened:
                         silence.until = thread.beyond if thread.done else END_OF_TIME
                     return
-                # What was handed on is let go: the next page is read in half the time where the memory is still warm.
+                # Drop delivered rows before fetching: reusing their memory halves decoding time.
                 page, rows = page.emptied(), ()
                 page = yield from _follow(source, page, thread)
         except PaginationLostError as lost:
@@ -118,9 +118,9 @@ def sequential(
 def open_range(
     source: PageSource[Row], bounds: Bounds, order: Order, page_size: int | None, *, widen: bool = True
 ) -> Steps[Page[Row]]:
-    """Fetch the first page of a range; where the ledger hangs on it, that of a wider range.
+    """Fetch the first page of a range; where the ledger hangs on it, the first page of a wider range.
 
-    Only a deadline that passed here counts as a hang: a 504 names a range that is too long already.
+    Only a deadline that passed in this client counts as a hang: a 504 means that the range is too long already.
     """
     try:
         return (yield from source.open(bounds, order, page_size))
@@ -132,7 +132,7 @@ def open_range(
 
 
 def first_alive(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:
-    """Walk the first ledger that is alive; when it is retired on the way, go on in the next at the same position."""
+    """Walk the first ledger that still exists; if it is retired meanwhile, continue in the next from the position."""
     refusal: VeniceError | None = None
     for begin in walks:
         steps = begin(position)
@@ -162,12 +162,12 @@ def _follow(source: PageSource[Row], page: Page[Row], thread: PageTracker[Row]) 
     try:
         return (yield from source.follow(page))
     except (CursorRejectedError, ServerError, BillingTimeoutError) as error:
-        # Rejected, or dead for good: such a cursor hangs, then answers 500, each time it is used.
+        # The cursor was rejected, or is dead for good: a dead one hangs, then answers 500, each time it is used.
         raise PaginationLostError(str(error)) from None
 
 
 def _rest(bounds: Bounds, order: Order, position: Position, sought: datetime | None = None) -> Bounds:
-    """Return the range to ask for, in whole milliseconds: finer bounds are kept here, never trusted to the wire."""
+    """Return the range to request, in whole milliseconds; finer bounds are applied here, to the rows received."""
     start, end = bounds.start, bounds.end
     at = position.at or sought
     if at is not None:
@@ -180,9 +180,9 @@ def _is_largest(page_size: int | None, source: PageSource[Row]) -> bool:
 
 
 def _varied(page_size: int | None, fruitless: int, source: PageSource[Row]) -> int | None:
-    """Return another page size for each fruitless reopening: it puts the borders, and so the cursors, elsewhere.
+    """Return another page size for each fruitless reopening: then pages end, and cursors point, elsewhere.
 
-    The largest first: it may reach past an instant with more rows than the pages asked for so far.
+    The largest comes first: such a page may reach past an instant that has more rows than the pages so far.
     """
     if not fruitless:
         return page_size

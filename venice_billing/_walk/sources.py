@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from venice_billing._walk.types import Order
     from venice_billing.errors import BillingTimeoutError
 
-# Not the caller's context: it would round, or make another digest of the same charge in another process.
+# Not the caller's decimal context: it could round, and digests of one charge would differ between processes.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 class EntrySource:
-    """What all ledgers of entries share: when an entry was booked, and which charge it is."""
+    """What all sources of entries share: the timestamp of an entry, and its fingerprint."""
 
     def timestamp(self, row: UsageEntry) -> datetime:
-        """Return when the entry was booked."""
+        """Return the time at which the entry was booked."""
         return row.timestamp
 
     def fingerprint(self, row: UsageEntry) -> str:
-        """Return a digest of what the contract names; a field that upstream adds one day must not change it."""
+        """Return a digest of the fields that the contract names; a field that the API adds later must not change it."""
         return _digest("\x1f".join(_named(row)).encode("utf-8", "surrogatepass"))
 
 
@@ -69,11 +69,11 @@ class HistorySource(EntrySource):
     _landmarks: Landmarks = field(factory=Landmarks, eq=False, repr=False)
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
-        """Fetch the first page of a range, ascending: there is no other order."""
+        """Fetch the first page of a range in ascending order, the only one there is."""
         return self._first_page(Question(bounds), page_size)
 
     def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
-        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
+        """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
         return widened(
             self._first_page,
             bounds,
@@ -84,7 +84,7 @@ class HistorySource(EntrySource):
         )
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
-        """Fetch the page its cursor leads to, by the cursor alone."""
+        """Fetch the next page by the cursor of this one, sent without filters."""
         return self._page(operations.usage_history_continued(page.following), _question_of(page))
 
     def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[UsageEntry]]:
@@ -108,7 +108,7 @@ class HistorySource(EntrySource):
 
 
 class CsvSource:
-    """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is where the range begins."""
+    """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is the start of the range."""
 
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
@@ -121,15 +121,15 @@ class CsvSource:
         self.newline = b"\n"
 
     def go_on_after(self, header: bytes, newline: bytes, column: TimeColumn) -> None:
-        """Take over what an earlier walk has learnt of the columns."""
+        """Take over the header, the line break and the time column that an earlier walk found."""
         self.header, self.newline, self._column = header, newline, column
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[bytes]]:
-        """Fetch the first page of a range, ascending: there is no other order."""
+        """Fetch the first page of a range in ascending order, the only one there is."""
         return self._first_page(Question(bounds), page_size)
 
     def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[bytes]]:
-        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
+        """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
         return widened(
             self._first_page,
             bounds,
@@ -140,26 +140,26 @@ class CsvSource:
         )
 
     def follow(self, page: Page[bytes]) -> Steps[Page[bytes]]:
-        """Fetch the page its cursor leads to, by the cursor alone."""
+        """Fetch the next page by the cursor of this one, sent without filters."""
         return self._page(operations.usage_history_continued(page.following, format="csv"), _question_of(page))
 
     def timestamp(self, row: bytes) -> datetime:
-        """Return when the record was booked."""
+        """Return the time at which the record was booked."""
         if self._column is None:
             raise RuntimeError("records come from pages, and a page has a header")
         return self._column.of(row)
 
     def fingerprint(self, row: bytes) -> str:
-        """Return a digest of the record as sent, its line break aside."""
+        """Return a digest of the record as sent, without its line break."""
         return _digest(without_newline(row))
 
     def page_of(
         self, document: CsvDocument, following: str | None, question: Question, *, ordered: bool = True
     ) -> Page[bytes]:
-        """Return the records of a document, once it is known to answer the question.
+        """Return the records of a document, after checking that the document answers the question.
 
         Raises:
-            ResponseValidationError: It does not.
+            ResponseValidationError: The document does not answer the question.
         """
         check_columns(document)
         self._check_header(document)
@@ -203,9 +203,9 @@ class CsvSource:
 class OriginalSource(EntrySource):
     """`/billing/usage`, page by page, where a server still has it.
 
-    Pages shift while usage is recorded: newest first, the end is pinned to the newest entry of the first page, and
-    in either order a total that changes on the way means that the pages no longer fit together. All pages together
-    have as many entries as the total says, those outside the range and those of other currencies included.
+    Pages shift while usage is recorded. So a walk newest first takes the newest entry of the first page as the end of
+    its range, and in either order a total that changes between pages means that the pages no longer fit together. All
+    pages together have as many entries as the total says, including those outside the range and in other currencies.
     """
 
     policy: Policy
@@ -218,7 +218,7 @@ class OriginalSource(EntrySource):
         return self._page(_OriginalPage(Question(bounds), order, size, number=1))
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
-        """Fetch the first page of a wider range, by the largest pages: it may be far to the range."""
+        """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
 
         def ask(question: Question) -> Steps[Page[UsageEntry]]:
             return self._page(_OriginalPage(question, order, self.largest_page, number=1))
@@ -233,7 +233,7 @@ class OriginalSource(EntrySource):
         )
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
-        """Fetch the page of the next number."""
+        """Fetch the page with the next number."""
         if not isinstance(page.state, _OriginalPage):
             raise TypeError("a page of another ledger cannot be followed here")
         return self._page(evolve(page.state, number=page.state.number + 1))
@@ -281,10 +281,10 @@ class _OriginalPage:
 
 
 def check_number(page: UsagePage | UsageCsv, number: int) -> None:
-    """Refuse a page of the original ledger that is another one by its own number.
+    """Refuse a page of the original ledger whose own number is not the requested one.
 
     Raises:
-        ResponseValidationError: It is. A CSV page without page headers cannot be told.
+        ResponseValidationError: The numbers differ. A CSV page without pagination headers cannot be checked.
     """
     if page.pagination is not None and page.pagination.page != number:
         raise ResponseValidationError(
@@ -294,10 +294,10 @@ def check_number(page: UsagePage | UsageCsv, number: int) -> None:
 
 
 def original_entries(page: UsagePage, question: Question, currency: str | None) -> Sequence[UsageEntry]:
-    """Return the entries of a page of the original ledger that were asked for; the end of its range is included.
+    """Return the entries of an original page that match the question; the original endpoint includes the range's end.
 
     Raises:
-        ResponseValidationError: None was, or one is in another currency.
+        ResponseValidationError: No entry lies in the range, or one is in another currency.
     """
     bounds, end = question.bounds, question.bounds.end
     closed = bounds if end is None else Bounds(bounds.start, end + timedelta(microseconds=1))
@@ -327,7 +327,7 @@ def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:
 
 
 def _check_order(entries: list[UsageEntry]) -> None:
-    """Refuse a page out of order: no position in it would name what was received."""
+    """Refuse a page whose entries are out of order: a position in such a page would not say what was received."""
     for index, (before, after) in enumerate(pairwise(entries)):
         if after.timestamp < before.timestamp:
             raise ResponseValidationError(

@@ -30,7 +30,7 @@ Begin: TypeAlias = Callable[[], Walk[UsageEntry]]
 
 @frozen
 class WalkStart:
-    """What a walk starts from: filters, the position it continues at, and the most entries it gives."""
+    """What a walk starts from: filters, the position it continues at, and the maximum number of entries."""
 
     filters: Filters
     position: Position
@@ -50,7 +50,7 @@ def usage(
     checkpoint: str | None,
     concurrency: int,
 ) -> WalkStart:
-    """Start a walk through whichever ledger is alive: the history, or the original one where a server still has it."""
+    """Start a walk through the first ledger that still exists: the history, or else the original one."""
     filters, position = _start(
         checkpoint, currency, ("start_date", start_date), ("end_date", end_date), sort_order, "desc"
     )
@@ -99,7 +99,7 @@ def csv_filters(currency: str | None, start_timestamp: Moment | None, end_timest
 
 
 def check_sizes(page_size: int | None, concurrency: int) -> int | None:
-    """Return the page size of an export after checking it, and the concurrency beside it."""
+    """Check the page size and the concurrency of an export, and return the page size."""
     arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
     return arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)
 
@@ -162,7 +162,7 @@ def oldest_first(
     page_size: int | None,
     concurrency: int,
 ) -> Walk[Row]:
-    """Walk an ascending ledger as it comes: alone by its cursors, or together by windows."""
+    """Walk an ascending ledger oldest first: in sequence by cursors, or concurrently by windows."""
     if concurrency == 1:
         return sequential(source, bounds, "asc", position, page_size)
     windows = Windows(source, bounds, "asc", position, now=now, page_size=page_size, concurrency=concurrency)
@@ -178,7 +178,7 @@ def newest_first(
     page_size: int | None,
     concurrency: int,
 ) -> Walk[Row]:
-    """Walk an ascending ledger newest first; one small probe finds where it begins."""
+    """Walk an ascending ledger newest first; one small request finds where the ledger begins."""
     end = position.at + MILLISECOND if position.at else bounds.end
     found = yield from _first(sequential(source, Bounds(bounds.start, end), "asc", Position(), 10))
     if found is not None:
@@ -189,7 +189,7 @@ def newest_first(
 
 
 def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Batch[Row] | None]:
-    """Return the first rows of a walk, and leave it there; None if there are none."""
+    """Return the first batch of a walk and close the walk; None if there are no rows."""
     outcome: Outcome | None = None
     with closing(walk):
         while True:

@@ -1,4 +1,4 @@
-"""Stretches of a range that are not planned yet, and how wide to cut the windows in them. Pure reckoning."""
+"""Stretches of a range that are not planned yet, and how wide the windows cut from them are. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-_PAGES_OF_A_WINDOW = 1.85  # of two: a little less, so that a window seldom needs a third page for a few rows
-_PAGES_OF_A_NARROW_WINDOW = 3.5  # such a window reads past its end, half a page on average: so let there be fewer
-_FIRST_REACH = DAY  # how far the first look backwards goes, where nothing is known
-_STRETCH = 8  # how much farther each look goes that finds nothing
+_PAGES_OF_A_WINDOW = 1.85  # a little less than two, so that a window seldom needs a third page for a few rows
+_PAGES_OF_A_NARROW_WINDOW = 3.5  # a narrow window reads past its end, half a page on average: fewer windows waste less
+_FIRST_REACH = DAY  # how far the first look backwards goes while the density is unknown
+_STRETCH = 8  # how many times farther to look after a look that found nothing
 _FARTHEST_REACH = timedelta(days=3650)
-_WORTH_A_LOOK = timedelta(hours=6)  # so much of a stretch is looked into at once: each look may hang
+_WORTH_A_LOOK = timedelta(hours=6)  # up to this much of a stretch is looked into at once: each look may hang
 
 
 @define(eq=False)
@@ -26,13 +26,13 @@ class Gap:
     """A stretch of time that is not planned yet.
 
     Attributes:
-        start: Inclusive; None is the beginning of the ledger.
-        stop: Exclusive; None is its end.
-        position: What was received at the start already.
+        start: Inclusive; None means the beginning of the ledger.
+        stop: Exclusive; None means the end of the ledger.
+        position: What was received at `start` before.
         rate: Rows per second to expect; None if unknown.
-        reach: Looking backwards, how far the next look goes while the rate is unknown.
-        silent: Looking backwards, how far from its stop the ledger hung: probably there is nothing.
-        wide: Whether the ledger hung on all of it, so that wider questions are due.
+        reach: Looking backwards: how far the next look goes while the rate is unknown.
+        silent: Looking backwards: the time before `stop` on which the ledger hung; it is probably empty.
+        wide: Whether the ledger hung on the whole stretch, so that wider requests come next.
     """
 
     start: datetime | None
@@ -44,13 +44,13 @@ class Gap:
     wide: bool = False
 
     def expect(self, count: int, span: timedelta) -> None:
-        """Expect as many rows as the stretch beside it had."""
+        """Expect the density of the stretch beside this one."""
         rate = count / max(span.total_seconds(), 0.001)
         self.rate = rate if self.rate is None else (self.rate + rate) / 2
         self.reach = _FIRST_REACH
 
     def expect_nothing(self) -> None:
-        """Look farther: the stretch beside it had no rows."""
+        """Look farther next time: the stretch beside this one had no rows."""
         self.rate = None
         self.reach = min(self.reach * _STRETCH, _FARTHEST_REACH)
 
@@ -60,9 +60,9 @@ class Widths:
     """How wide windows are, and how far a look backwards goes.
 
     Attributes:
-        forwards: Whether windows are cut off the start of a stretch, or off its end.
-        now: Where an open range ends.
-        rows_of_a_page: As many as are asked for.
+        forwards: Whether windows are cut off the start of a stretch; if not, off its end.
+        now: The end of an open range.
+        rows_of_a_page: How many rows each page is requested with.
     """
 
     forwards: bool
@@ -70,7 +70,7 @@ class Widths:
     rows_of_a_page: int
 
     def border(self, gap: Gap) -> datetime | None:
-        """Return where a window that begins at the near end of a gap ends; None if it takes all of it."""
+        """Return where a window that begins at the near end of a gap ends; None if the window takes the whole gap."""
         near, far = (gap.start, gap.stop) if self.forwards else (gap.stop or self.now, gap.start)
         if near is None or gap.wide or (gap.rate is None and self.forwards):
             return None
@@ -84,14 +84,14 @@ class Widths:
             return None
 
     def of_window(self, rate: float) -> timedelta:
-        """Return how wide a window is where so many rows a second are expected."""
+        """Return the width of a window where `rate` rows per second are expected."""
         rows = _PAGES_OF_A_WINDOW * self.rows_of_a_page
         if rows / rate < NARROWEST.total_seconds():
             rows = _PAGES_OF_A_NARROW_WINDOW * self.rows_of_a_page
         return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
     def past(self, silent: timedelta, gap: Gap) -> timedelta:
-        """Return how far to look back past what is silent: much farther, but at most half of what is left."""
+        """Return how far to look back past a silent time: much farther, but at most through half of what is left."""
         farther = min(silent * _STRETCH, _FARTHEST_REACH)
         if gap.start is None or not silent:
             return farther

@@ -1,4 +1,4 @@
-"""Follows pages: which of their rows are new, whether they lead on, and whether they come to an end. Pure."""
+"""Follow pages: which rows are new, whether the next page is reliable, and whether the pages ever end. Pure."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 STALLED_PAGES = 200
-"""How many pages in a row may bring nothing later.
+"""How many pages in a row may bring no later row.
 
-After so many empty pages a walk gives up. Pages of rows at one instant may be genuine: a walk first goes on with the
-largest pages, so that it reads at least 200,000 charges at one instant (100,000 of the original ledger).
+After this many empty pages a walk gives up. Pages of rows at one instant may be genuine: a walk first continues with
+the largest pages, so that it reads at least 200,000 charges at one instant (100,000 of the original ledger).
 """
 
 
 class PaginationLostError(Exception):
-    """The pages no longer lead on: a cursor came twice, or pages shifted. The position is still good."""
+    """The next page cannot be relied on: a cursor came twice, or pages shifted. The position is still valid."""
 
 
 class CrowdedInstantError(PaginationLostError):
-    """Too many pages in a row brought nothing later than one instant, though some brought rows. Larger ones may."""
+    """Too many pages in a row brought rows, but none later than one instant. Larger pages may get past it."""
 
 
 class PageTracker(Generic[Row]):
-    """Follows the pages of one opening: what is fresh in them, and whether they still lead on."""
+    """Follows the pages from one opening of a range: which rows are new, and whether the pages make progress."""
 
     def __init__(self, source: PageSource[Row], bounds: Bounds, order: Order, position: Position) -> None:
         self._source = source
@@ -49,10 +49,10 @@ class PageTracker(Generic[Row]):
         self.beyond: datetime | None = None
 
     def sought_since(self, sought: datetime | None) -> datetime | None:
-        """Return how far the ledger was read on the way to the range; None once something was received.
+        """Return how far the walk has read on the way to the range; None once rows were received.
 
         Args:
-            sought: How far it was read before.
+            sought: How far the walk had read before.
         """
         near = self._bounds.start if self._ahead > 0 else self._bounds.end
         if self._position.at is not None or near is None or self._reached is None:
@@ -66,7 +66,7 @@ class PageTracker(Generic[Row]):
 
         Raises:
             PaginationLostError: The page lies before the one that led to it.
-            CrowdedInstantError: Too many pages in a row have brought nothing later, though some have brought rows.
+            CrowdedInstantError: Too many pages in a row have brought no later row, though some have brought rows.
             ServerError: Too many pages in a row have been empty.
         """
         last = self._source.timestamp(page.rows[-1]) if page.rows and page.last is None else page.last
@@ -77,7 +77,7 @@ class PageTracker(Generic[Row]):
         if self._reached is not None and self._is_ahead(self._reached, first):
             raise PaginationLostError("a page went back in time")
         if self._reached != last:
-            self._used = {self._latest}  # the cursor that led here: the page may name it again
+            self._used = {self._latest}  # the cursor of this very page, which the page may name again
             self._stalled = 0
             self._stalled_with_rows = False
         elif not page.timeless:
@@ -96,14 +96,18 @@ class PageTracker(Generic[Row]):
         return rows
 
     def use(self, cursor: str) -> None:
-        """Note that a cursor is used; none is used twice, or the walk might go round for ever."""
+        """Note that a cursor is used; using one twice could make the walk endless.
+
+        Raises:
+            PaginationLostError: The cursor was used before.
+        """
         if cursor in self._used:
             raise PaginationLostError("a cursor came twice")
         self._latest = cursor
         self._used.add(cursor)
 
     def check_all_seen(self) -> None:
-        """Refuse to go on where rows that were received are no longer there."""
+        """Refuse to continue if rows received before are missing from the ledger."""
         check_all_seen(self._unseen_again, self._position)
 
     def is_fresh(self, row: Row) -> bool:
@@ -137,10 +141,10 @@ class PageTracker(Generic[Row]):
 
 
 def check_all_seen(unseen_again: Counter[str], position: Position) -> None:
-    """Refuse to go on where rows that were received are no longer there: the rest would not be exact.
+    """Refuse to continue if rows received before are missing from the ledger: the rest would not be exact.
 
     Raises:
-        ResponseValidationError: Some are missing.
+        ResponseValidationError: Rows are missing.
     """
     if unseen_again.total() and position.at is not None:
         raise ResponseValidationError(

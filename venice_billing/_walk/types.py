@@ -19,14 +19,14 @@ Order: TypeAlias = Literal["asc", "desc"]
 
 MILLISECOND = timedelta(milliseconds=1)
 NARROWEST = timedelta(minutes=15)
-"""The ledger is known to hang on windows under this width, so no walk asks for one of its own accord."""
+"""The ledger is known to hang on narrower windows, so walks plan none."""
 DAY = timedelta(days=1)
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 @frozen
 class Bounds:
-    """A range of time: start inclusive, end exclusive; None is open."""
+    """A range of time: start inclusive, end exclusive; None means open."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -38,16 +38,16 @@ class Bounds:
 
 @frozen
 class Page(Generic[Row]):
-    """A page as a ledger gives it.
+    """A page as a source gives it.
 
     Attributes:
-        rows: In the order of the walk.
-        following: What names the next page; None on the last.
-        state: What the ledger wants to remember from page to page.
-        widened: Whether it opens a wider range than was asked for, so that rows outside are to be expected.
-        first: When the first row was booked, rows that were left out included; None: that of the first of `rows`.
-        last: When the last row was booked, rows that were sorted out included; None: that of the last of `rows`.
-        timeless: Whether the rows bear no time, so that their times cannot show any progress.
+        rows: The rows, in the order of the walk.
+        following: The cursor or number of the next page; None on the last.
+        state: What the source needs to know again when it follows this page.
+        widened: Whether the page opens a wider range than was requested, so that rows outside are expected.
+        first: The timestamp of the first row, counting rows that were left out; None means that of `rows[0]`.
+        last: The timestamp of the last row, counting rows that were left out; None means that of `rows[-1]`.
+        timeless: Whether the rows have no timestamps, so that these cannot show any progress.
     """
 
     rows: Sequence[Row]
@@ -59,16 +59,16 @@ class Page(Generic[Row]):
     timeless: bool = False
 
     def emptied(self) -> Page[Row]:
-        """Return what it takes to follow the page, without its rows."""
+        """Return the page without its rows: enough to follow it."""
         return evolve(self, rows=())
 
 
 class PageSource(Protocol[Row]):
-    """Where rows come from. `open` and `follow` are calls of their own, retries and all."""
+    """A source of pages. Each `open` and each `follow` is one call, with its own retries."""
 
     @property
     def largest_page(self) -> int:
-        """Return how many rows a page can have; without a page size, pages have as many."""
+        """Return the maximum number of rows of a page, which is also the default."""
         ...
 
     def open(self, bounds: Bounds, order: Order, page_size: int | None, /) -> Steps[Page[Row]]:
@@ -76,7 +76,7 @@ class PageSource(Protocol[Row]):
         ...
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError, /) -> Steps[Page[Row]]:
-        """Fetch the first page of a wider range, where the ledger hung on this one; if it hangs again, raise `hang`."""
+        """Fetch the first page of a wider range, after the ledger hung on this one; if it hangs again, raise `hang`."""
         ...
 
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
@@ -88,19 +88,19 @@ class PageSource(Protocol[Row]):
         ...
 
     def fingerprint(self, row: Row) -> str:
-        """Return a short text that is the same for the same charge, in every process."""
+        """Return a short text that is equal for equal rows, in every process."""
         ...
 
 
 @frozen
 class Position:
-    """What was received: everything before `at`, and of the rows at that instant as many as `seen` says."""
+    """What was received: everything before `at`, and of the rows at that instant those that `seen` counts."""
 
     at: datetime | None = None
     seen: Mapping[str, int] = Factory(dict)
 
     def after(self, rows: Sequence[Row], source: PageSource[Row]) -> Position:
-        """Return the position once `rows` were received too."""
+        """Return the position after `rows` were received too."""
         if not rows:
             return self
         at = source.timestamp(rows[-1])
@@ -116,13 +116,13 @@ class Position:
 
 @frozen
 class Batch(Generic[Row]):
-    """Step: hand these rows to whoever walks.
+    """Step: hand these rows to the consumer of the walk.
 
     Attributes:
-        rows: In the order of the walk.
-        position: Of the walk before them.
-        after: Its position with all of them.
-        more: Whether the ledger named a page after theirs.
+        rows: The rows, in the order of the walk.
+        position: The position of the walk before these rows.
+        after: The position of the walk after these rows.
+        more: Whether the ledger named another page after the page of these rows.
     """
 
     rows: Sequence[Row]
@@ -133,44 +133,44 @@ class Batch(Generic[Row]):
 
 
 class WindowPlan(Protocol[Row]):
-    """A range cut into windows, and what workers ask of it; see `_walk.windows`."""
+    """A range cut into windows, as workers use it; see `_walk.windows`."""
 
     position: Position
     concurrency: int
 
     @property
     def finished(self) -> bool:
-        """Whether everything was handed on."""
+        """Whether all rows were handed on."""
         ...
 
     def claim(self) -> Window[Row] | None:
-        """Return a window to work on, or None if there is none just now."""
+        """Return a window to work on, or None if there is none at present."""
         ...
 
     def record(self, window: Window[Row], result: Batch[Row] | VeniceError | None, /) -> None:
-        """Note what came of a claim."""
+        """Record the result of working on a window: rows, an error, or None for the end of the window."""
         ...
 
     def ready(self) -> Batch[Row] | None:
-        """Return what is to be handed on next, or None if it is not there yet."""
+        """Return the batch to hand on next, or None if it was not read yet."""
         ...
 
     def slow_down(self) -> None:
-        """Work on fewer windows at once."""
+        """Reduce the number of windows that are worked on at once."""
         ...
 
     def begin_anew(self) -> None:
-        """Plan again what was not handed on yet."""
+        """Plan the rest again, discarding rows that were read and not handed on."""
         ...
 
     def close(self) -> None:
-        """Let go of everything that was begun."""
+        """Close all windows."""
         ...
 
 
 @frozen
 class RunConcurrently(Generic[Row]):
-    """Step: work on these windows, as many at once as they allow, and hand on what they have ready."""
+    """Step: work on these windows, as many at once as the plan allows, and hand on the rows that are ready."""
 
     windows: WindowPlan[Row]
 
@@ -180,24 +180,24 @@ Walk: TypeAlias = Generator[Send | Wait | Batch[Row] | RunConcurrently[Row], Out
 
 @define
 class Silence:
-    """What a walk learnt of the time behind its range: that there is nothing up to a moment; None if nothing."""
+    """What a walk learnt about the time after its range: no rows up to `until`; None if the walk learnt nothing."""
 
     until: datetime | None = None
 
 
 @define(eq=False)
 class Window(Generic[Row]):
-    """A stretch of time that is being read, or was.
+    """A stretch of time that is being read or was read.
 
     Attributes:
         steps: The walk that reads it.
-        pages: What was read and not handed on yet.
+        pages: The pages that were read and not handed on yet.
         count: How many rows were read.
-        busy: Whether somebody is working on it.
-        done: Whether it is read to its end, or to where it failed.
-        error: Why it failed.
-        hung: Whether a request of it was not answered in time.
-        silent: Of the gap it was cut off.
+        busy: Whether a worker is working on the window.
+        done: Whether the window was read to its end, or has failed.
+        error: The error, if the window has failed.
+        hung: Whether a request for the window was not answered in time.
+        silent: `silent` of the gap that the window was cut from.
     """
 
     start: datetime | None

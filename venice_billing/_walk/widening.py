@@ -1,8 +1,8 @@
-"""Wider questions for a range on which the ledger hangs. Pure: knows no source, asks what it is given.
+"""Wider questions for a range on which the ledger hangs. Pure: depends on no source, gets a function that asks.
 
-The ledger hangs on narrow ranges and on empty ones, so silence says nothing about a range. A wider question that is
-answered decides: the walk reads on from there to the end of the range, and the rows that lie in it are the answer,
-also where there are none. Each question ends open, none is narrower than a day, and at most four are asked.
+The ledger hangs on narrow ranges and on empty ones, so a hang does not tell whether a range is empty. The first wider
+question that is answered decides: the walk reads from its start to the end of the range, and the rows inside the range
+are the result, even if there are none. Questions have no end, none is narrower than a day, and at most four are asked.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _REMEMBERED = 256
 
 @frozen
 class Question:
-    """What was asked of a ledger.
+    """What a request to a ledger asks for.
 
     Attributes:
         bounds: The range, in whole milliseconds.
-        any_currency: Whether the filter by currency was left out, so that its rows have to be sorted out.
+        any_currency: Whether the currency filter was left out, so that rows in other currencies must be dropped here.
     """
 
     bounds: Bounds
@@ -42,16 +42,16 @@ class Question:
 
 @frozen
 class Landmarks:
-    """Moments at which rows were met, the last few hundred: a question that begins at one is never about nothing."""
+    """The last few hundred moments at which rows were found: a question that begins at one has a result."""
 
     _met: deque[datetime] = field(factory=lambda: deque(maxlen=_REMEMBERED))
 
     def add(self, moment: datetime) -> None:
-        """Remember that a row was met at `moment`."""
+        """Remember that a row was found at `moment`."""
         self._met.append(moment)
 
     def before(self, moment: datetime | None) -> datetime | None:
-        """Return the last known moment before another one; None if there is none."""
+        """Return the last known moment before `moment`; None if there is none."""
         return None if moment is None else max((met for met in tuple(self._met) if met < moment), default=None)
 
 
@@ -64,15 +64,15 @@ def widened(
     filtered: bool,
     landmarks: Landmarks,
 ) -> Steps[Page[Row]]:
-    """Fetch the first page of a wider range, to be read on from there.
+    """Fetch the first page of a wider range, from which the walk reads on.
 
     Args:
-        ask: Asks one question, once.
-        bounds: The range that was asked for in vain.
-        hang: What came of that.
-        now: Unix seconds.
-        filtered: Whether rows of one currency were asked for.
-        landmarks: Where rows were met before.
+        ask: Asks one question.
+        bounds: The range on which the ledger hung.
+        hang: The error of that request.
+        now: The time, in Unix seconds.
+        filtered: Whether rows of one currency were requested.
+        landmarks: Moments at which rows were found before.
 
     Raises:
         BillingTimeoutError: `hang`, if no question was answered.
@@ -90,10 +90,10 @@ def widened(
 def wider_questions(
     bounds: Bounds, now: datetime, *, filtered: bool, known: datetime | None = None
 ) -> Iterator[Question]:
-    """Yield at most four questions that hold a range, from the narrowest to the whole ledger.
+    """Yield at most four questions that include a range, from the narrowest to the whole ledger.
 
-    An account that never used a currency is silent on every question about that currency, however wide: the last
-    questions are about all currencies.
+    For a currency that the account never used, the ledger hangs however wide the range is. So the last questions are
+    about all currencies.
     """
     asked = {Question(bounds)}
     for question in _candidates(bounds.start, now, filtered=filtered, known=known):
@@ -121,7 +121,7 @@ def _from(start: datetime | None, *, any_currency: bool = False) -> Question:
 
 
 def _earlier(moment: datetime, by: timedelta) -> datetime | None:
-    """Return an earlier moment; None, which is the beginning of the ledger, where the calendar has none."""
+    """Return an earlier moment; None, the beginning of the ledger, if that is before the calendar begins."""
     try:
         return moment - by
     except OverflowError:

@@ -1,11 +1,11 @@
-"""A range cut into windows that are read at the same time, and handed on in order. Pure: plans, never fetches.
+"""A range cut into windows that are read concurrently and handed on in order. Pure: plans, never fetches.
 
-Windows that share a bound tile time exactly, so each can be read on its own. The plan follows the density it
-meets: a stretch of unknown density is opened as a whole and cut after its first page, the rest is carved into
-windows of about two pages, and a window that turns out fuller is cut again at a row that was read. A window
-never asks for less than a quarter of an hour, on which the ledger hangs; it rather stops reading early.
+Windows that share a bound leave no gap and no overlap, so each can be read on its own. The plan adapts to the density
+of the rows: a stretch of unknown density is opened as a whole and cut after its first page, the rest is cut into
+windows of about two pages, and a window that turns out fuller is cut again at a row that was read. No window requests
+less than a quarter of an hour, on which the ledger hangs: a narrower one requests that much and stops reading early.
 
-The same plan, worked by one, walks an ascending ledger newest first.
+The same plan, with a single worker, walks an ascending ledger newest first.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-_WORTH_A_CUT = 4.0  # pages that are still to come: more than any window is planned for
+_WORTH_A_CUT = 4.0  # this many pages to come are worth a cut: more than any window is planned for
 
 
 class Windows(Generic[Row]):
     """The plan of a walk by windows.
 
-    A worker claims a window, runs its steps to the next batch or to its end, and records that; the consumer takes
-    what is ready, in order. Claims are bounded by the concurrency and by the pages held in memory,
-    at most twice as many; the first stretch in order is always claimed, so the walk never stalls. Backwards that
-    stretch is held as a whole, however crowded it is, since the ledger only goes forwards.
+    A worker claims a window, runs its steps to the next batch or to its end, and records the result; the consumer
+    takes the batches that are ready, in order. Claims are bounded by the concurrency, and by the pages held in memory,
+    at most twice the concurrency; the first stretch in order can always be claimed, so the walk never stalls. A
+    backward walk holds that stretch as a whole, however crowded it is, since the ledger can only be read forwards.
 
     Args:
         source: An ascending ledger.
         bounds: The range.
-        order: In which the rows are handed on.
-        position: What was received already.
-        now: Where an open range ends, for reckoning only: the clock here is not the ledger's.
+        order: The order in which the rows are handed on.
+        position: What was received before.
+        now: The end of an open range, for planning only: the local clock is not the ledger's.
         page_size: Rows of a page.
         concurrency: How many windows may be worked on at once.
     """
@@ -80,27 +80,28 @@ class Windows(Generic[Row]):
         self._page_size = page_size
         self._forwards = order == "asc"
         self._widths = Widths(self._forwards, now, page_size or source.largest_page)
-        # Backwards, the first window is handed on when it is read to its end: for many, that takes room for more.
+        # Backwards, the first window is held until it is read to its end: with many workers, leave room for that.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Plan the rest from `position`, and forget what was read and not handed on: at first, and after a fork."""
+        """Plan the rest from `position`, and drop rows read but not handed on: at the beginning, and after a fork."""
         self._limit = self.concurrency
         self._smooth = 0
         self._busy = 0
         self._held = 0
-        self._resumed = self.position  # of an earlier walk, backwards: its instant is sorted out as it is handed on
+        # Backwards: where an earlier walk stopped. Rows at that instant that it received are dropped when handed on.
+        self._resumed = self.position
         self._unseen_again = Counter() if self._forwards else Counter(self.position.seen)
         self._parts: list[Gap | Window[Row]] = [self._whole()]
 
     @property
     def finished(self) -> bool:
-        """Whether everything was handed on."""
+        """Whether all rows were handed on."""
         return not self._parts
 
     def claim(self) -> Window[Row] | None:
-        """Return a window to work on, or None if there is none just now."""
+        """Return a window to work on, or None if there is none at present."""
         if self._busy >= self._limit:
             return None
         for index, part in enumerate(self._parts):
@@ -109,7 +110,7 @@ class Windows(Generic[Row]):
             if isinstance(part, Gap):
                 return self._carve(index, part) if self._may_carve(part) else None
             if part.error is not None:
-                return None  # what lies beyond will not be handed on
+                return None  # rows beyond the error will not be handed on
             if not part.busy and not part.done:
                 part.busy = True
                 self._busy += 1
@@ -117,7 +118,7 @@ class Windows(Generic[Row]):
         return None
 
     def record(self, window: Window[Row], result: Batch[Row] | VeniceError | None) -> None:
-        """Note what came of a claim: rows, an error, or None for the end of the window."""
+        """Record the result of working on a window: rows, an error, or None for the end of the window."""
         self._busy -= 1
         window.busy = False
         if window.hung:
@@ -133,15 +134,15 @@ class Windows(Generic[Row]):
             window.done = True
 
     def slow_down(self) -> None:
-        """Work on fewer windows at once: the API asks for patience, or does not answer in time."""
+        """Work on fewer windows at once: the API asked to wait, or did not answer in time."""
         self._limit = max(1, self._limit // 2)
         self._smooth = 0
 
     def ready(self) -> Batch[Row] | None:
-        """Return what is to be handed on next, or None if it is not there yet.
+        """Return the batch to hand on next, or None if it was not read yet.
 
         Raises:
-            VeniceError: What is next cannot be had.
+            VeniceError: The next rows cannot be read.
         """
         while self._parts:
             window = self._parts[0]
@@ -163,7 +164,7 @@ class Windows(Generic[Row]):
         return None
 
     def close(self) -> None:
-        """Let go of everything that was begun."""
+        """Close all windows."""
         for part in self._parts:
             if isinstance(part, Window):
                 part.steps.close()
@@ -197,7 +198,7 @@ class Windows(Generic[Row]):
         return Gap(start, self.position.at + MILLISECOND if self.position.at else stop)
 
     def _may_carve(self, gap: Gap) -> bool:
-        """Looking backwards into the unknown, each look tells how far the next one should go: one at a time."""
+        """Tell whether to cut a window now: backwards at unknown density, each look decides how far the next goes."""
         return self._forwards or gap.rate is not None or not self._busy
 
     def _carve(self, index: int, gap: Gap) -> Window[Row]:
@@ -255,15 +256,15 @@ class Windows(Generic[Row]):
             self._smooth = 0
 
     def _perhaps_cut(self, window: Window[Row], batch: Batch[Row], last: datetime) -> None:
-        """End a window at the row just read if much more is to come, and leave the rest to others."""
+        """End a window at the row just read if much more is to come, and leave the rest to other workers."""
         span = (last - self._source.timestamp(batch.rows[0])).total_seconds()
         rate = len(batch.rows) / max(span, 0.001)
         to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
         crowded = self._source.timestamp(batch.rows[-1 - len(batch.rows) // 8]) == last
         if crowded or to_come <= _WORTH_A_CUT * self._widths.rows_of_a_page:
-            return  # who begins at a crowded instant reads all of it again
+            return  # a window that begins at a crowded instant reads all its rows again
         rest = Gap(last, window.stop, batch.after, rate)
-        if not self._forwards:  # the rate of the far end says little of the near one, where the reading goes on
+        if not self._forwards:  # the density at the far end says little about the near end, which is read next
             rest.rate, rest.silent = None, window.silent
             rest.reach = max(self._widths.of_window(rate), self._widths.past(window.silent, rest))
         index = self._parts.index(window)
@@ -272,7 +273,7 @@ class Windows(Generic[Row]):
         self._close(window)
 
     def _finish(self, window: Window[Row]) -> None:
-        """End a window, and let the stretch beyond it know what to expect."""
+        """End a window, and pass its density to the next stretch."""
         self._close(window)
         gap = next((part for part in self._parts[self._parts.index(window) :] if isinstance(part, Gap)), None)
         if gap is None:
@@ -287,7 +288,7 @@ class Windows(Generic[Row]):
         window.done = True
 
     def _skip_silence(self, window: Window[Row]) -> None:
-        """Drop what a window has learnt of the time behind it: where there is nothing, nothing is asked."""
+        """Drop the time after a window that is known to have no rows, so that no request is sent for it."""
         until, index = window.silence.until, self._parts.index(window) + 1
         gap = self._parts[index] if index < len(self._parts) else None
         if until is None or not self._forwards or not isinstance(gap, Gap) or gap.start != window.stop:
@@ -298,10 +299,10 @@ class Windows(Generic[Row]):
             gap.start = until
 
     def _look_farther(self, window: Window[Row], hang: VeniceError) -> bool:
-        """Look back farther where the ledger hung on a window: perhaps it is empty, and the ledger hangs on those.
+        """Look back farther if the ledger hung on a window: the window may be empty, which makes the ledger hang.
 
-        The oldest stretch holds a charge, so this comes to an end; where others are reading it, and where the hang
-        has another cause, wider questions are asked.
+        The oldest stretch holds a charge, so this comes to an end. If other workers are reading the stretch before the
+        window, or if the hang has another cause, wider requests are sent.
         """
         is_hang = isinstance(hang, BillingTimeoutError) and hang.status_code is None
         if not is_hang or self._forwards or window.wide or window.count:
@@ -319,7 +320,7 @@ class Windows(Generic[Row]):
 
 
 def work_alone(windows: WindowPlan[Row]) -> Walk[Row]:
-    """Walk a plan alone, one window after the other."""
+    """Walk a plan with a single worker, one window after the other."""
     try:
         yield from _work_alone(windows)
     finally:
@@ -342,7 +343,7 @@ def _work_alone(windows: WindowPlan[Row]) -> Walk[Row]:
 
 
 def advance(window: Window[Row], outcome: Outcome | None) -> tuple[Send | Wait | None, Batch[Row] | VeniceError | None]:
-    """Take a window one step further: either a step to do comes back, or a result to record."""
+    """Take a window one step further; return either a step to perform or a result to record."""
     window.hung |= isinstance(outcome, Expired)
     try:
         step = window.steps.send(outcome)

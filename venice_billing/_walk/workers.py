@@ -1,22 +1,22 @@
-"""Several at work on one plan of windows: threads for the synchronous client, tasks for the asynchronous one.
+"""Workers on one plan of windows: threads for the synchronous client, tasks for the asynchronous one.
 
-The plan decides everything; workers only claim, perform and record, and end with their consumer.
+The plan decides everything; workers only claim windows, perform steps and record results, and end with their consumer.
 
-The consumer's thread may be the main thread, and there a signal handler may raise between any two steps of Python
-code: Ctrl-C does. `Condition`, `Event` and `Thread.start` are Python code. Interrupted halfway, they leave a lock held
-for ever, or release it twice. So the consumer's thread uses only what is taken and let go in compiled code:
+The consumer's thread may be the main thread, where a signal handler may raise between any two steps of Python code,
+as Ctrl-C does. `Condition`, `Event` and `Thread.start` are Python code: interrupted halfway, they leave a lock held
+for ever, or release it twice. So the consumer's thread uses only what is acquired and released in compiled code:
 
-- `_Workers._lock`, by `with`: for each look at the plan, and each change of it. Nobody waits for anything under it.
-  It knows its owner, so that the end can let go of it where an interrupt kept `with` from that: a debugger or another
-  tracer runs Python code, and so signal handlers, at places where the interpreter by itself does not.
+- `_Workers._lock`, by `with`: for each look at the plan, and each change of it. No thread waits while it holds the
+  lock. The lock knows its owner, so that `stop` can release it where an interrupt kept `with` from doing so: a debugger
+  or another tracer runs Python code, and so signal handlers, at points where the interpreter alone does not.
 - `_Workers._news`: a queue in which the consumer finds a token once there is something new in the plan.
-- `_Workers._leave`: a queue in which the consumer puts a token when it wants no more.
+- `_Workers._leave`: a queue in which the consumer puts a token when it stops consuming.
 - `_Workers._ended`: a queue in which the consumer finds a token once all threads have ended.
 
 Everything else is done by threads that no signal handler interrupts. One of them leads: it starts the workers, waits
-for the token in `_leave`, stops the workers and waits for their end. It is unknown to `threading`, so nothing there
-may ask for its name, as `Thread.join` does. Idle workers wait for a token in `_Workers._wake`, and put one in
-`_Workers._done` as the last thing that they do.
+for the token in `_leave`, stops the workers and waits for their end. The leader is unknown to `threading`, so nothing
+called there may ask for its name, as `Thread.join` does. Idle workers wait for a token in `_Workers._wake`, and put one
+in `_Workers._done` as the last thing that they do.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 _PATIENCE = 0.5
-"""Seconds for which an end waits for the threads: one may be in a look-up or a connect, which nothing interrupts."""
+"""Seconds that `end` waits for the threads: one may be in a look-up or a connect, which cannot be interrupted."""
 
 
 def work_in_threads(
     windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
 ) -> Generator[Batch[Row], None, None]:
-    """Yield what a plan has ready, in order, while threads work on it.
+    """Yield the batches of a plan, in order, while threads work on it.
 
-    A child process forked on the way has none of the threads: there the plan begins anew behind what was handed on.
+    A child process forked meanwhile has none of the threads: there the plan starts again after the rows handed on.
     """
     workers = _Workers(windows, perform)
     try:
@@ -62,7 +62,7 @@ def work_in_threads(
         finally:
             workers.end()
     finally:
-        workers.stop()  # where an interrupt kept the end from it
+        workers.stop()  # if an interrupt kept `end` from doing so
 
 
 class _Workers(Generic[Row]):
@@ -76,7 +76,7 @@ class _Workers(Generic[Row]):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Have no threads yet, and no lock that is held: at first, and in a forked child."""
+        """Start without threads and with a free lock: at the beginning, and in a forked child."""
         self._process = os.getpid()
         self._leader: int | None = None
         self._lock = RLock()
@@ -92,11 +92,11 @@ class _Workers(Generic[Row]):
 
     @property
     def _are_the_parents(self) -> bool:
-        """Whether this process was forked since: the threads do not exist here, and their locks may never be free."""
+        """Whether this is a child forked since: the threads do not exist here, and their locks may never be free."""
         return os.getpid() != self._process
 
     def next_ready(self) -> Batch[Row] | None:
-        """Return what is to be handed on next, or None at the end."""
+        """Return the batch to hand on next, or None at the end."""
         if self._are_the_parents:
             self._begin_anew()
             self._windows.begin_anew()
@@ -107,21 +107,21 @@ class _Workers(Generic[Row]):
                 if self._failures:
                     raise self._failures[0]
                 batch = self._windows.ready()
-                self._wake_idle()  # what is taken makes room, and a window that is through makes the next one the first
+                self._wake_idle()  # a batch taken makes room, and a finished window makes the next one the first
                 if batch is not None or self._windows.finished:
                     return batch
                 self._consumer_waits = True
             self._news.get()
 
     def stop(self) -> None:
-        """Let the threads end; doing it twice does no harm."""
+        """Tell the threads to end; a second call does no harm."""
         if not self._are_the_parents:
             self._leave.put(None)
-            with suppress(RuntimeError):  # it is not held, unless an interrupt kept `with` from letting go of it
+            with suppress(RuntimeError):  # not held, unless an interrupt kept `with` from releasing it
                 self._lock.release()
 
     def end(self) -> None:
-        """Stop the threads; one that cannot be interrupted is left behind, and touches nothing any more."""
+        """Stop the threads; one that cannot be interrupted is left running, and changes nothing any more."""
         self.stop()
         if not self._are_the_parents and self._leader is not None:
             with suppress(Empty):
@@ -135,7 +135,7 @@ class _Workers(Generic[Row]):
                 thread = Thread(target=self._work, name=f"venice-billing-{number}", daemon=True)
                 thread.start()
                 started.append(thread)
-        except BaseException as failure:  # noqa: BLE001 - it is raised in the consumer's thread
+        except BaseException as failure:  # noqa: BLE001 - re-raised in the consumer's thread
             self._fail(failure)
         self._leave.get()
         self._interruption.set()
@@ -143,7 +143,7 @@ class _Workers(Generic[Row]):
             self._wake.put(None)
         for _ in started:
             self._done.get()
-        while any(thread.is_alive() for thread in started):  # some microseconds more
+        while any(thread.is_alive() for thread in started):  # a few microseconds more
             sleep(0.0001)
         self._windows.close()
         self._ended.put(None)
@@ -157,8 +157,8 @@ class _Workers(Generic[Row]):
                         return
                     self._windows.record(window, result)
                     self._tell_all()
-                del result  # the plan has it, and lets go of it sooner
-        except BaseException as failure:  # noqa: BLE001 - it is raised in the consumer's thread
+                del result  # the plan holds the result now, and drops it sooner
+        except BaseException as failure:  # noqa: BLE001 - re-raised in the consumer's thread
             self._fail(failure)
         finally:
             self._done.put(None)
@@ -183,7 +183,7 @@ class _Workers(Generic[Row]):
                     self._windows.slow_down()
             outcome = self._perform(step, self._interruption)
             if self._interruption.is_set():
-                break  # the outcome is that of the interruption, and not the API's
+                break  # the outcome comes from the interruption, not from the API
             step, result = advance(window, outcome)
         if step is not None:
             window.steps.close()
@@ -195,7 +195,7 @@ class _Workers(Generic[Row]):
             self._tell_all()
 
     def _tell_all(self) -> None:
-        """Say that there is something new in the plan, whose lock is held."""
+        """Announce a change of the plan; the caller holds the lock."""
         if self._consumer_waits:
             self._consumer_waits = False
             self._news.put(None)
@@ -210,11 +210,11 @@ class _Workers(Generic[Row]):
 async def work_in_tasks(
     windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
 ) -> AsyncGenerator[Batch[Row], None]:
-    """Yield what a plan has ready, in order, while tasks work on it.
+    """Yield the batches of a plan, in order, while tasks work on it.
 
-    Plain tasks, no task group: an abandoned `async for` is finalised from another task, where a group cannot end.
+    Plain tasks, no task group: an abandoned `async for` is finalised by another task, which cannot close a group.
     """
-    import asyncio  # noqa: PLC0415 - only who awaits needs it
+    import asyncio  # noqa: PLC0415 - a synchronous program does not need it
 
     changes = _Changes(asyncio.Event)
 
@@ -227,13 +227,13 @@ async def work_in_tasks(
 
     def note_end(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            task.exception()  # so that asyncio does not log it: the first one is raised in the consumer's task
+            task.exception()  # so that asyncio does not log it: the first exception is raised in the consumer's task
         changes.tell()
 
     tasks: list[asyncio.Task[None]] = []
     try:
         for _ in range(windows.concurrency):
-            tasks.append(asyncio.create_task(work()))  # if interrupted, those that were made must end
+            tasks.append(asyncio.create_task(work()))  # if interrupted, the tasks created so far must end
             tasks[-1].add_done_callback(note_end)
         while (batch := await _next_ready_async(windows, changes, tasks)) is not None:
             yield batch
@@ -241,8 +241,8 @@ async def work_in_tasks(
         for task in tasks:
             task.cancel()
         try:
-            # An event loop that ends has cancelled all tasks, and closes this generator and those around it at the
-            # same time: that goes well as long as none of them waits.
+            # An event loop that ends has cancelled all tasks, and closes this generator and the generators around
+            # it concurrently: this works as long as none of them waits.
             if not all(task.done() for task in tasks):
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -280,7 +280,7 @@ async def _next_ready_async(
     while True:
         for task in tasks:
             if task.done():
-                task.result()  # raises why it ended early, if it did
+                task.result()  # raises the exception of a task that failed
         batch = windows.ready()
         changes.tell()
         if batch is not None or windows.finished:

@@ -1,4 +1,4 @@
-"""An in-memory Venice for tests: `FakeVenice`, its quirks and faults, and the clock it lives by."""
+"""An in-memory Venice for tests: `FakeVenice`, its quirks and faults, and its clock."""
 
 from venice_billing.testing import faults
 from venice_billing.testing._clock import VirtualClock

@@ -1,4 +1,4 @@
-"""The account: rows in ascending time, stable at one instant, found by keyset."""
+"""The account: rows in ascending order of time, rows at one instant in order of booking, found by keyset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 Position = tuple[int, int]
-"""Where an entry stands: its instant in microseconds, and its number in the order of booking."""
+"""The position of an entry: its instant in microseconds, and its number in the order of booking."""
 
 _POSITION = attrgetter("position")
 _DEFAULTS: Row = {
@@ -32,7 +32,7 @@ _DEFAULTS: Row = {
 
 
 class Entry:
-    """One booked row, with its wire texts made at first use."""
+    """One booked row; its JSON and CSV texts are made on first use."""
 
     def __init__(self, position: Position, row: Row) -> None:
         self.position = position
@@ -52,8 +52,8 @@ class Entry:
 class Account:
     """Holds every row that was ever booked.
 
-    A late booking takes its place in time but the latest number, so that whatever a walk has passed stays
-    as it was: the position of an entry never changes.
+    A late booking is sorted in by its time but gets the latest number, so the position of an entry never changes, and
+    what a walk has passed stays as it was.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -97,11 +97,11 @@ class Account:
 
 
 def complete_row(row: Mapping[str, Any]) -> Row:
-    """Return the row with every wire field, its time as text and its three numbers as `Decimal`s.
+    """Return the row with every field of the API, its time as text and its three numbers as `Decimal`s.
 
     Raises:
-        TypeError: A field cannot be sent; a float, for one, not digit for digit.
-        ValueError: There is no timestamp, or a field cannot be sent.
+        TypeError: A field is of a type that cannot be sent, like a float, whose digits are not exact.
+        ValueError: There is no timestamp, or a field has a value that cannot be sent.
     """
     fields = check_row(row)
     return {"timestamp": fields["timestamp"], **_DEFAULTS, **fields}

@@ -39,7 +39,7 @@ class _Sum:
 
     @property
     def spend(self) -> Decimal:
-        """For ranking only: a DIEM buys a dollar's worth of inference a day."""
+        """The spend for ranking only: a DIEM buys a dollar's worth of inference a day."""
         return self.usd + self.diem
 
 
@@ -136,7 +136,7 @@ def _model_usage(name: str, total: _Sum) -> dict[str, object]:
 def _daily(
     by_day: dict[str, _Sum], names: Sequence[str], name_of: Callable[[_Charge], str], currency: str
 ) -> list[dict[str, object]]:
-    """One point a day, oldest first; `date` is Unix milliseconds, every other key the name of a series."""
+    """Return one point per day, oldest first; `date` is in Unix milliseconds, all other keys are names of series."""
     points: list[dict[str, object]] = []
     for day in sorted(by_day):
         point: dict[str, object] = {"date": parse_instant(f"{day}T00:00:00Z") // 1000}

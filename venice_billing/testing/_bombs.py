@@ -1,4 +1,4 @@
-"""Small bodies that cost a reader much."""
+"""Small bodies that expand to very large ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def gzip_bomb(size: int = 1 << 28) -> Fault:
 
 
 def bomb_of_lists(count: int = 10_000_000) -> Fault:
-    """Send a small gzip stream of `[[],[],...]`: 3 bytes a list unpacked, and some 64 as Python's objects."""
+    """Send a small gzip stream of `[[],[],...]`: unpacked, a list takes 3 bytes, and about 64 as a Python object."""
 
     def change(response: Response) -> Response:
         blocks, rest = divmod(max(count - 1, 0), _LISTS_A_BLOCK)
@@ -42,9 +42,9 @@ def bomb_of_lists(count: int = 10_000_000) -> Fault:
 
 @cache
 def _bomb(head: bytes, block: bytes, count: int, tail: bytes) -> bytes:
-    """Return a gzip stream of `head`, `count` times `block`, and `tail`, without ever having it unpacked."""
+    """Return a gzip stream of `head`, `count` times `block`, and `tail`, without holding it unpacked in memory."""
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    # A full flush ends a block so that it may be repeated as it stands.
+    # After a full flush the compressed block depends on nothing before it, so it can be repeated as it is.
     packed_head = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)
     packed_block = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
     packed = packed_head + packed_block * count + packer.compress(tail) + packer.flush()

@@ -1,4 +1,4 @@
-"""The models and keys of the fake's account, and what a SKU says about a model."""
+"""The models and keys of the fake's account, and the mapping between SKUs and models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Model:
     name: str
     kind: str
     prices: dict[str, Decimal]
-    """By variant, as the SKU spells it ("" where there is one thing to charge for)."""
+    """Prices by variant, as the SKU spells it ("" if there is only one thing to charge for)."""
 
 
 def _llm(id: str, name: str, read: str, write: str, cached: str) -> Model:
@@ -52,17 +52,17 @@ _UNIT_TYPES = {"LLM": "tokens", "IMAGE": "images", "TTS": "chars", "ASR": "secon
 
 @frozen
 class Product:
-    """What a SKU charges for."""
+    """The product that a SKU charges for."""
 
     model_name: str
     model_type: str | None
     unit_type: str
     variant: str
-    """As analytics titles it: Input, Output, Cache Read."""
+    """The variant as analytics titles it: Input, Output, Cache Read."""
 
 
 def product_of(sku: str) -> Product:
-    """Read a SKU by habit: known models first, else `<model-id>-<service>-<variant>`, else the whole text."""
+    """Parse a SKU: a known model first, else `<model-id>-<service>-<variant>`, else the whole text."""
     for model in MODELS:
         if sku.startswith(f"{model.id}-{model.kind.lower()}-"):
             rest = sku.removeprefix(f"{model.id}-{model.kind.lower()}-")

@@ -1,4 +1,4 @@
-"""What a test may give to the fake: each refusal names the argument or the field, the value, and what is allowed."""
+"""Check what a test passes to the fake: each error names the argument or the field, the value, and what is allowed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALLOWED_TIME = "an aware datetime, or a text such as '2026-10-01T00:00:00Z'"
 
 
 def check_entries(entries: int | Iterable[Mapping[str, Any]]) -> None:
-    """Refuse what is neither a number of rows nor rows."""
+    """Refuse a value that is neither a number of rows nor an iterable of rows."""
     allowed = "a number of rows, 0 or more, or the rows themselves"
     if isinstance(entries, bool | str | bytes | Mapping) or not isinstance(entries, int | Iterable):
         raise TypeError(_refusal("entries", allowed, entries))
@@ -25,7 +25,7 @@ def check_entries(entries: int | Iterable[Mapping[str, Any]]) -> None:
 
 
 def check_days(days: float) -> None:
-    """Refuse a period that is none, or begins before there was an API."""
+    """Refuse a period that is not positive, or longer than a century."""
     allowed = f"a number of days, more than 0 and up to {_LONGEST}"
     if isinstance(days, bool) or not isinstance(days, int | float):
         raise TypeError(_refusal("days", allowed, days))
@@ -40,7 +40,7 @@ def check_choice(name: str, value: object, *choices: str) -> None:
 
 
 def check_moment(name: str, moment: object) -> None:
-    """Refuse a time that names no instant; None is allowed."""
+    """Refuse a time that is no instant; None is allowed."""
     if moment is None:
         return
     if not isinstance(moment, datetime):
@@ -50,7 +50,7 @@ def check_moment(name: str, moment: object) -> None:
 
 
 def bound(name: str, moment: datetime | str | None) -> int | None:
-    """Return the instant of a bound of a window."""
+    """Return a bound of a window as an instant."""
     return None if moment is None else _instant(name, moment)
 
 
@@ -58,8 +58,8 @@ def check_row(row: Mapping[str, Any]) -> Row:
     """Return the fields of a row with its time as text and its numbers as `Decimal`s.
 
     Raises:
-        TypeError: A field is of a type that cannot be sent; a float could not be sent digit for digit.
-        ValueError: The timestamp is missing or names no instant, or a text or a number cannot be sent.
+        TypeError: A field is of a type that cannot be sent, like a float, whose digits are not exact.
+        ValueError: The timestamp is missing or is no instant, or a text or a number cannot be sent.
     """
     if not isinstance(row, Mapping):
         raise TypeError(_refusal("a row", "a dict of fields by their names", row))
@@ -82,7 +82,7 @@ def _field(name: str, value: Any) -> Any:
 
 
 def _check_sendable(where: str, value: object) -> None:
-    """Refuse what is no JSON, or not exactly."""
+    """Refuse a value that JSON cannot express exactly."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             if not isinstance(name, str):

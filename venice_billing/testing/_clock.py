@@ -1,4 +1,4 @@
-"""Time as the fake and its clients see it: it moves when told to, or with the wall once served."""
+"""The clock of the fake and its clients: it moves only when told to, or with the wall clock while served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from venice_billing.testing._checks import check_moment
 
 
 class VirtualClock:
-    """Tell a time that moves only by `sleep` and `advance`, so that hangs and waits cost nothing.
+    """A clock that moves only by `sleep` and `advance`, so that hangs and waits take no real time.
 
     `FakeVenice.serve` lets it run with the wall clock for as long as the server is up; `advance` then still
     jumps ahead (over an abuse block, say).
@@ -44,12 +44,12 @@ class VirtualClock:
             self._elapsed += seconds
 
     def sleep(self, seconds: float, interrupt: object = None) -> None:  # noqa: ARG002 - nothing to interrupt
-        """Pass the time without waiting."""
+        """Move the clock without waiting."""
         self.advance(max(0.0, seconds))
 
     async def async_sleep(self, seconds: float) -> None:
-        """Pass the time without waiting, and give other tasks their turn."""
-        from anyio.lowlevel import checkpoint  # noqa: PLC0415 - only who waits in async pays for the import
+        """Move the clock without waiting, and let other tasks run."""
+        from anyio.lowlevel import checkpoint  # noqa: PLC0415 - imported only for asynchronous waits
 
         self.advance(max(0.0, seconds))
         await checkpoint()
@@ -61,7 +61,7 @@ class VirtualClock:
                 self._running_since = time.monotonic()
 
     def stop(self) -> None:
-        """Stand still again."""
+        """Stop moving with the wall clock."""
         with self._lock:
             self._elapsed = self._now()
             self._running_since = None

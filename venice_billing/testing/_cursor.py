@@ -1,4 +1,4 @@
-"""Continuation tokens: signed, opaque, carrying the filters of the walk and the position to go on from."""
+"""Cursors: signed, opaque tokens that hold the filters of a walk and the position to continue from."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ CURSOR_CURRENCIES = (None, "USD", "DIEM", "BUNDLED_CREDITS")
 
 @frozen
 class Cursor:
-    """What a token says."""
+    """The content of a token."""
 
     page: int
-    """How many pages the walk has had: 1 in the cursor that ends the first one."""
+    """How many pages the walk has had: 1 in the cursor of the first page."""
     after: Position
-    """The last entry delivered; a walk goes on behind it, whatever is booked meanwhile."""
+    """The position of the last entry sent; a walk continues after it, even if rows are booked meanwhile."""
     end: int | None
     currency: str | None
     page_size: int
     issued_at: float
-    """Unix seconds by the clock of the fake."""
+    """When the token was issued: Unix seconds by the clock of the fake."""
     issued_by: int
-    """The number of the request that was answered with it."""
+    """The number of the request that was answered with the token."""
 
 
 class CursorRefusedError(ValueError):
-    """The token is not one of ours, or no longer."""
+    """The token was not issued by this account, was altered, or has expired."""
 
 
 class CursorMint:
@@ -61,17 +61,17 @@ class CursorMint:
         return urlsafe_b64encode(payload + self._sign(payload)).decode().rstrip("=")
 
     def read(self, token: str) -> Cursor:
-        """Return what the token says.
+        """Return the content of the token.
 
         Raises:
-            CursorRefusedError: It was tampered with, or belongs to another account.
+            CursorRefusedError: The token was altered, or belongs to another account.
         """
         try:
             sealed = urlsafe_b64decode(token + "=" * (-len(token) % 4))
         except Base64Error:
             raise CursorRefusedError("Invalid cursor") from None
         payload, signature = sealed[:-_SIGNATURE_BYTES], sealed[-_SIGNATURE_BYTES:]
-        # The text must be the one we wrote: base64 has several spellings of the same bytes.
+        # The text must be exactly the one issued: base64 has several spellings of the same bytes.
         canonical = urlsafe_b64encode(sealed).decode().rstrip("=") == token
         if not canonical or not hmac.compare_digest(signature, self._sign(payload)):
             raise CursorRefusedError("Invalid cursor")

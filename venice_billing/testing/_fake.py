@@ -1,4 +1,4 @@
-"""FakeVenice: an account on a server that exists only here."""
+"""FakeVenice: an account on a simulated server."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class FakeVenice:
     """Stand in for Venice: one account, its ledger, and every quirk of the live service as a switch.
 
     Args:
-        entries: How many ledger rows to make up, or the rows themselves: dicts by their wire names, with at
+        entries: How many ledger rows to make up, or the rows themselves: dicts by the API's field names, with at
             least a `timestamp` (an aware datetime or its text), whose numbers are `Decimal`, int or text.
         days: The days before `now` that made-up rows cover.
-        seed: What the made-up rows, and all other chance, are drawn from.
-        now: The time at the start; the present if None.
-        admin_key: The key that may see the ledgers and the balance.
-        inference_key: The key that may only see analytics.
+        seed: The seed of the made-up rows and of all other random choices.
+        now: The time at the start; the current time if None.
+        admin_key: The key that can read everything, ledgers and balance included.
+        inference_key: The key that can read only the analytics.
         original: Whether `/billing/usage` answers 410, as it does since 2026-09-16, or still serves pages.
         history: Whether `/billing/usage-history` exists yet.
-        quirks: What goes wrong; `fake.quirks` may be changed at any time.
-        clock: The clock to live by, if it is shared with others.
+        quirks: The quirks of the service; `fake.quirks` may be changed at any time.
+        clock: The clock to use, if other fakes share it.
 
     Raises:
-        TypeError: An argument or a field of a row is of another type; the error names it.
-        ValueError: An argument or a field of a row has a value that makes no sense; the error names it.
+        TypeError: An argument or a field of a row has the wrong type; the error names it.
+        ValueError: An argument or a field of a row has an invalid value; the error names it.
 
     Example:
         >>> fake = FakeVenice([{"timestamp": "2026-10-01T00:00:00Z", "amount": "-0.25", "currency": "USD"}])
@@ -103,7 +103,7 @@ class FakeVenice:
 
     @property
     def ledger(self) -> list[Row]:
-        """The truth: every row by its wire names, in ascending order of time, stable at one instant."""
+        """The true ledger: every row by the API's field names, in ascending order of time, then of booking."""
         return self.rows()
 
     def rows(
@@ -113,16 +113,16 @@ class FakeVenice:
         start: datetime | str | None = None,
         end: datetime | str | None = None,
     ) -> list[Row]:
-        """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order."""
+        """Return the rows of a currency and a window (start inclusive, end exclusive), in ascending order of time."""
         chosen = self._account.select(currency=currency, start=bound("start", start), end=bound("end", end))
         return [dict(entry.row) for entry in chosen]
 
     def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:
-        """Add a charge, also while walks run, and return it as it will be sent.
+        """Book a charge, also while walks run, and return the row as it will be sent.
 
         Args:
-            row: Its fields (those not given are made up); the time is now unless it says another.
-            late: How long ago the charge arose that is booked only now.
+            row: The fields of the row; fields not given are made up, and its time is now unless given.
+            late: How long ago the charge arose: its time lies so far in the past, though it is booked now.
         """
         moment = round((self.clock.time() - late.total_seconds()) * 1000) * 1000
         with self._lock:
@@ -131,7 +131,7 @@ class FakeVenice:
 
     @property
     def balance(self) -> Row:
-        """The balance body: computed from the ledger, until it is set."""
+        """The body of a balance response: computed from the ledger, unless it was set."""
         return self._router.balance_at(self.clock.time())
 
     @balance.setter
@@ -139,19 +139,19 @@ class FakeVenice:
         self._router.balance = document
 
     def transport(self) -> httpx.MockTransport:
-        """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits pass on `clock` alone."""
+        """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits move `clock` and take no real time."""
         return mock_transport(self._respond, self.clock)
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> FakeServer:
         """Return a context manager that serves the account over real sockets, at its `base_url`.
 
-        Hangs and trickles take real time there, and `clock` runs with the wall.
+        Hangs and slow bodies take real time there, and `clock` moves with the wall clock.
         """
         return FakeServer(self.respond, self.clock, host, port, PREFIX)
 
     def client(self, **options: Any) -> VeniceBilling:
         """Return a `VeniceBilling` of this account, on the fake's transport and clock."""
-        from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake speaks the wire and needs no client
+        from venice_billing import VeniceBilling  # noqa: PLC0415 - the fake itself needs no client
 
         return VeniceBilling(http_client=httpx.Client(transport=self.transport()), **self._client_options(options))
 
@@ -163,7 +163,7 @@ class FakeVenice:
         return AsyncVeniceBilling(http_client=http_client, **self._client_options(options))
 
     def _client_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments of a client: with our time and repeatable chance, which are no business of its user."""
+        """Return the arguments of a client: those of the user, with the fake's clock and seeded jitter."""
         from venice_billing._config import Setup  # noqa: PLC0415 - as in client()
 
         jitter = random.Random(0).random  # noqa: S311 - repeatable, not secret
@@ -177,7 +177,7 @@ class FakeVenice:
         )
 
     def respond(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> Response:
-        """Answer one request: its target as in the request line, its headers by lower-case name."""
+        """Answer one request: `target` is as in the request line, `headers` have lower-case names."""
         with self._lock:
             request = self._seen(method, host, target, headers)
             quirks = self.quirks
@@ -214,7 +214,7 @@ class FakeVenice:
         return kinds.get(_key_in(authorization), "wrong")
 
     def _refused(self, request: SeenRequest) -> Response | None:
-        """Return the 429 that comes before any look at the request, if one is due."""
+        """Return the 429 that is due before the request is looked at, if any."""
         quirks = self.quirks
         if quirks.abuse_block and request.time < self._blocked_until:
             return error_response(429, "Too many failed requests: all requests are refused for 30 seconds")
@@ -273,6 +273,6 @@ class FakeVenice:
 
 
 def _key_in(authorization: str) -> str | None:
-    """Return the key that a header carries; None where it is no key of a bearer."""
+    """Return the key in an `Authorization` header; None if the header holds no bearer key."""
     scheme, _, token = authorization.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

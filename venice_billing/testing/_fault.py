@@ -1,4 +1,4 @@
-"""What a fault is."""
+"""The type of a fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that know what a page is: rows that nobody asked for, cuts between records, and the key sent back."""
+"""Faults in the content of pages: rows that were not requested, cuts between records, and the key repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Fields: TypeAlias = dict[str, str]
 
 
 def edit(change: Callable[[Any], object], *, name: str = "edit") -> Fault:
-    """Change the JSON document (numbers are exact) in place; others, and compressed ones, pass untouched."""
+    """Change the JSON document (numbers are exact) in place; other and compressed responses stay unchanged."""
 
     def apply(response: Response) -> Response:
         if response.header("content-encoding") is not None or not _is(response, "application/json"):
@@ -47,7 +47,7 @@ def unknown_fields() -> Fault:
 
 
 def unknown_currency(currency: str = "POINTS") -> Fault:
-    """Book every row, and the consumption, in a currency that no document names."""
+    """Put a currency that no document names into every row, and into the consumption."""
 
     def change(document: Any) -> None:
         if "consumptionCurrency" in document:
@@ -59,9 +59,10 @@ def unknown_currency(currency: str = "POINTS") -> Fault:
 
 
 def cut_at_record(share: float = 0.5) -> Fault:
-    """End the connection between two records, after that share of them, and say nowhere how long the body is.
+    """End the connection between two records, after that share of them, without a `content-length`.
 
-    What arrives of a CSV page is a CSV page. A response without records, or with one, ends before its last byte.
+    The part of a CSV page that arrives is a valid CSV page. A response with at most one record ends before its last
+    byte.
     """
 
     def change(response: Response) -> Response:
@@ -76,9 +77,9 @@ def cut_at_record(share: float = 0.5) -> Fault:
 
 
 def foreign_currency(currency: str | None = None) -> Fault:
-    """Put the last row of a page there once more, in another currency than was asked for.
+    """Repeat the last row of a page in a currency other than the requested one.
 
-    Without a currency in the question, or without rows, the response passes untouched.
+    If no currency was requested, or there are no rows, the response stays unchanged.
     """
 
     def change(response: Response) -> Response:
@@ -92,10 +93,10 @@ def foreign_currency(currency: str | None = None) -> Fault:
 
 
 def foreign_time() -> Fault:
-    """Put a row there once more, with a time outside the range that was asked for.
+    """Repeat a row with a time outside the requested range.
 
-    It stands where its time puts it: behind the last row of the last page, at the end that was asked for, or before
-    the first row of the first page. Where that side of the range is open the response passes untouched.
+    The row is put where its time belongs: after the last row of the last page, at the requested end, or before the
+    first row of the first page. If that side of the range is open, the response stays unchanged.
     """
 
     def change(response: Response) -> Response:
@@ -113,12 +114,12 @@ def foreign_time() -> Fault:
 
 
 def echo_key(where: KeyPlace = "name", *, escaped: bool = False) -> Fault:
-    r"""Repeat the key that came with the request.
+    r"""Repeat the key of the request in the response.
 
     Args:
-        where: As the `"name"` of a field that no document names, as a `"value"` in place of the first amount (both in
+        where: As the `"name"` of a field that no document names, as a `"value"` instead of the first amount (both in
             JSON only), in the message of an `"error"` 400, or in a `"header"`.
-        escaped: Spell it with JSON's `\u` escapes, so that its own text is nowhere in the body.
+        escaped: Spell the key with JSON's `\u` escapes, so that its plain text is nowhere in the body.
     """
 
     def change(response: Response) -> Response:
@@ -164,7 +165,7 @@ def _escaped(response: Response, key: str) -> Response:
 
 
 def _with_row(response: Response, fields: _Fields, *, at_the_end: bool) -> Response:
-    """Return the page with its last (or first) row there twice, the second time with those fields changed."""
+    """Return the page with its last (or first) row repeated, the repetition with those fields changed."""
     response = unpacked(response)
     if response.status != 200:  # noqa: PLR2004 - OK
         return response
@@ -213,7 +214,7 @@ def _records(document: bytes) -> list[bytes]:
 
 
 def _borders(response: Response) -> Sequence[int]:
-    """Return behind which bytes of a page a record ends that is not the last; of a CSV page, the header's too."""
+    """Return the offsets at which records end, except the last; for a CSV page, also the end of the header."""
     if _is(response, "text/csv"):
         ends, end = [], 0
         for record in _records(response.body):

@@ -1,4 +1,4 @@
-"""Query strings -> what was asked for, or every reason why not."""
+"""Query strings -> parsed queries, or a list of everything that is wrong with them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class UsageQuery:
 
 @frozen
 class AnalyticsQuery:
-    """A period in instants, end exclusive, and how the response calls it."""
+    """A period in instants, end exclusive, and the text that the response gives for it."""
 
     lookback: str
     start: int
@@ -72,7 +72,7 @@ class AnalyticsQuery:
 
 
 def read_balance_query(pairs: Pairs) -> None:
-    """Refuse whatever is sent: the operation has no parameters."""
+    """Refuse any parameter: the operation has none."""
     _Reading(pairs, ()).finish()
 
 
@@ -130,7 +130,7 @@ def read_analytics_query(pairs: Pairs, now: int) -> AnalyticsQuery:
 
 
 class _Reading:
-    """Take parameters out of a query, noting every complaint."""
+    """Takes parameters out of a query, and collects all issues."""
 
     def __init__(self, pairs: Pairs, known: Sequence[str]) -> None:
         self._sent = dict(pairs)
@@ -143,7 +143,7 @@ class _Reading:
                 self.complain(name, "given more than once")
 
     def get(self, name: str, read: Callable[[str], _Value]) -> _Value | None:
-        """Return the value that was sent, or None where none was or it is refused."""
+        """Return the value that was sent, or None if none was sent or the value is refused."""
         if name not in self._sent:
             return None
         try:
@@ -153,7 +153,7 @@ class _Reading:
             return None
 
     def require_order(self, start_name: str, start: int | None, end_name: str, end: int | None) -> None:
-        """Complain unless start < end."""
+        """Note an issue unless start < end."""
         if start is not None and end is not None and start >= end:
             self.complain(end_name, f"must be later than {start_name}")
 
@@ -162,7 +162,7 @@ class _Reading:
         self._issues.append(Issue(name, message))
 
     def finish(self) -> None:
-        """Raise what was noted."""
+        """Raise the noted issues, if any."""
         if self._issues:
             raise QueryRefusedError(self._issues)
 
@@ -201,7 +201,7 @@ def _cursor_text(text: str) -> str:
 def _lookback(text: str) -> str:
     if not _LOOKBACK.fullmatch(text):
         raise ValueError("must be a number of days like 7d")
-    # The wire says nothing when more is asked for than it answers for.
+    # The API shortens a longer lookback without saying so.
     days = text[:-1]
     return text if len(days) <= len(str(_MAX_LOOKBACK)) and int(days) <= _MAX_LOOKBACK else f"{_MAX_LOOKBACK}d"
 

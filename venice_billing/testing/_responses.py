@@ -1,4 +1,4 @@
-"""Responses, and how they are delivered: plain data that the two transports act out."""
+"""Responses and their delivery: plain data that the transport and the server carry out."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ class Delivery:
     """How a response reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
 
     connect_wait: float = 0.0
-    """Before the connection is there. Served, where the kernel has accepted already, before the headers."""
+    """The wait before the connection is open. When served, before the headers: the kernel has accepted already."""
     headers_wait: float = 0.0
     headers_rate: float | None = None
-    """Bytes per second at which the headers trickle."""
+    """Bytes per second at which the headers are sent."""
     body_rate: float | None = None
     stall_at: int | None = None
-    """Stop after so many bytes of the body, for `stall_wait`."""
+    """Stop after this many bytes of the body, for `stall_wait`."""
     stall_wait: float = 0.0
     cut_at: int | None = None
-    """End the connection after so many bytes of the body; -1 is before the headers."""
+    """End the connection after this many bytes of the body; -1 means before the headers."""
     reset: bool = False
-    """End it by a reset instead of a proper close."""
+    """End the connection by a reset instead of a proper close."""
     without_length: bool = False
-    """Send no `content-length`: the body ends where the connection does, at `cut_at` as well."""
+    """Send no `content-length`: the body ends with the connection, also at `cut_at`."""
     early: bytes = field(default=b"", repr=False)
-    """Bytes of no response, sent right behind this one. Served only: a transport has no connection to send them on."""
+    """Surplus bytes, sent right after this response. Served only: a transport has no connection to send them on."""
     then: Literal["keep", "close", "close at next request"] = "keep"
-    """What becomes of the connection after the response, without a word in the headers. Served only."""
+    """What happens to the connection after the response; the headers do not say so. Served only."""
 
 
 @frozen
 class Question:
-    """What was asked, as far as a fault may want to know it; instants in microseconds."""
+    """The parts of a request that faults depend on; instants in microseconds."""
 
     key: str | None = field(default=None, repr=False)
     """The key that came with the request."""
@@ -50,13 +50,13 @@ class Question:
     end: int | None = None
     descending: bool = False
     first: bool = True
-    """Whether the page answered with is the first of its range."""
+    """Whether the page of the response is the first of its range."""
     last: bool = True
 
 
 @frozen
 class Response:
-    """A whole HTTP response. `content-length` is the transports' business."""
+    """A whole HTTP response. The transport or the server adds `content-length`."""
 
     status: int
     headers: Headers = ()
@@ -78,12 +78,12 @@ class Response:
         return evolve(self, delivery=evolve(self.delivery, **changes))
 
     def to(self, **changes: Any) -> Response:
-        """Return the response as one to another question."""
+        """Return the response with another question."""
         return evolve(self, question=evolve(self.question, **changes))
 
 
 def header_fields(response: Response) -> list[tuple[bytes, bytes]]:
-    """Return the headers as they are sent; what is not ASCII in them goes out as UTF-8."""
+    """Return the headers as they are sent; text that is not ASCII is sent as UTF-8."""
     length = () if response.delivery.without_length else (("content-length", str(len(response.body))),)
     return [(name.encode(), value.encode()) for name, value in (*response.headers, *length)]
 
@@ -105,7 +105,7 @@ def error_response(
     *,
     details: Mapping[str, Sequence[str]] | None = None,
 ) -> Response:
-    """Return an error as the API reports it; a 400 names each parameter twice over, as the wire does."""
+    """Return an error as the API reports it; a 400 names each parameter twice, as the API does."""
     document: dict[str, object] = {"error": message}
     if details is not None:
         nested: dict[str, object] = {"_errors": list(details.get("", ()))}

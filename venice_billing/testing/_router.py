@@ -1,4 +1,4 @@
-"""The server's part of the contract: a request in, a response out."""
+"""The server's side of the contract: a request in, a response out."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _RETIRED_HEADERS: Headers = (
 )
 _NARROW = 15 * 60 * 1_000_000
 _ANALYTICS_CACHE_SECONDS = 600
-# Numbers that no entry has, for positions before every entry of their instant.
+# Numbers that no entry has: such a position sorts before all entries of its instant.
 _AT_THE_START, _STUCK = -2, -1
 _CSV_ACCEPTED = re.compile(r"(^|,)\s*text/csv\s*(;(?!\s*q=0(\.0*)?\s*(,|$))[^,]*)?(,|$)", re.IGNORECASE)
 
 
 @frozen
 class Service:
-    """Which operations this Venice still has."""
+    """The operations that this server still has."""
 
     original: Literal["retired", "alive"]
     history: bool
@@ -57,7 +57,7 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 class Router:
-    """Answers requests out of an account."""
+    """Answers requests from the data of an account."""
 
     def __init__(self, account: Account, service: Service, owner: str) -> None:
         self.balance: Row | None = None
@@ -68,7 +68,7 @@ class Router:
         self._csv_responses = 0
 
     def respond(self, request: SeenRequest, quirks: Quirks) -> Response:
-        """Return what the API says, before any fault or wait."""
+        """Return the response of the API, before any fault or wait."""
         routes = {
             f"{PREFIX}/billing/balance": self._balance,
             f"{PREFIX}/billing/usage-analytics": self._analytics,
@@ -105,7 +105,7 @@ class Router:
         return json_response(200, self.balance_at(request.time))
 
     def balance_at(self, time: float) -> Row:
-        """Return the balance: in USD what the ledger leaves, in DIEM what is left of today's allocation."""
+        """Return the balance: in USD the sum of the ledger, in DIEM the rest of today's allocation."""
         if self.balance is not None:
             return self.balance
         today = round(time) * 1_000_000 // DAY * DAY
@@ -201,7 +201,7 @@ class Router:
         return evolve(self._history_response(request, entries, token, quirks), question=question)
 
     def _walk(self, query: HistoryQuery, request: SeenRequest, quirks: Quirks) -> Cursor:
-        """Return where the walk stands; its `issued` fields are those of the cursor this response may carry."""
+        """Return the state of the walk; its `issued` fields are for the cursor that this response may carry."""
         if query.cursor is None:
             start = Cursor(0, (0, 0), query.end, query.currency, query.page_size, 0.0, 0)
             return evolve(start, issued_at=request.time, issued_by=request.number)
@@ -233,14 +233,14 @@ class Router:
 def _page(
     walk: Cursor, query: HistoryQuery, more: Sequence[Entry], request: SeenRequest, quirks: Quirks
 ) -> tuple[Sequence[Entry], Position | None]:
-    """Return the entries of a page, and behind which position the next one begins; None on the last page.
+    """Return the entries of a page, and the position after which the next page begins; None on the last page.
 
     Args:
-        walk: Where the walk stands.
-        query: What was asked.
+        walk: The state of the walk.
+        query: The query of the request.
         more: The entries of the page, and one more if there is a next one.
         request: The request.
-        quirks: What goes wrong.
+        quirks: The quirks of the service.
     """
     kind = quirks.no_progress
     if kind and walk.page >= quirks.no_progress_after:
@@ -268,7 +268,7 @@ def _unauthorized(request: SeenRequest) -> Response | None:
 def _never_answered(
     start: int | None, end: int | None, entries: Sequence[Entry], request: SeenRequest, quirks: Quirks
 ) -> bool:
-    """Tell whether this is one of the ledger requests that the live service leaves hanging."""
+    """Tell whether this is one of the ledger requests that the live service never answers."""
     if quirks.empty_result_hangs and not entries:
         return True
     until = _instant(request) if end is None else end

@@ -1,6 +1,6 @@
-"""A ledger that looks like an account in use: the same for the same seed."""
+"""A ledger that looks like that of an account in use; equal seeds give equal ledgers."""
 
-# ruff: noqa: PLR2004 - the shares of a made-up account say what they are
+# ruff: noqa: PLR2004 - the shares of a made-up account need no names
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def seeded_charge(rng: random.Random) -> Row:
 
 
 def _bundles(rng: random.Random, count: int) -> Iterator[list[Row]]:
-    """Yield what is booked at one instant each, until there are `count` rows."""
+    """Yield lists of rows that are booked at one instant each, until there are `count` rows."""
     left = count
     first = [_purchase(rng), _grant("BUNDLED_CREDITS", "50", "Bundled credits of the month")]
     while left > 0:
@@ -84,7 +84,7 @@ def _instants(rng: random.Random, count: int, start: int, end: int) -> list[int]
 
 
 def _dated(row: Row, age: float) -> Row:
-    """Return the row as the currencies of its time had it: what is DIEM now was VCU long ago."""
+    """Return the row with the currency of its time: DIEM was called VCU long ago."""
     return {**row, "currency": "VCU"} if age < 0.04 and row["currency"] == "DIEM" else row
 
 
@@ -108,7 +108,7 @@ def _llm_request(rng: random.Random, model: Model) -> list[Row]:
 
 
 def _image(rng: random.Random, model: Model) -> list[Row]:
-    """One charge for each image of a request (equal to the digit), or one for a stretch of speech."""
+    """Return one charge for each image of a request (all equal to the digit), or one for a piece of speech."""
     variant = next(iter(model.prices))
     common = {
         "currency": _currency(rng),

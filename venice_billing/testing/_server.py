@@ -1,4 +1,4 @@
-"""Act responses out on real sockets: a small HTTP/1.1 server on loopback, in daemon threads."""
+"""Send responses over real sockets: a small HTTP/1.1 server on loopback, in daemon threads."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FakeServer:
         return f"http://{host}:{port}{self._prefix}"
 
     def __enter__(self) -> Self:
-        """Start answering; the fake's clock runs with the wall."""
+        """Start answering; the fake's clock moves with the wall clock."""
         self._clock.run()
         self._acceptor.start()
         return self
@@ -70,7 +70,7 @@ class FakeServer:
         self.close()
 
     def close(self) -> None:
-        """End every connection, whatever it waits for; a second time does nothing."""
+        """End every connection at once, even one that waits; a second call does nothing."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -159,7 +159,7 @@ class _Request:
 
 
 def _read_request(stream: BinaryIO) -> _Request | None:
-    """Return the next request of a connection, its body thrown away; None where there is none to come."""
+    """Return the next request of a connection without its body; None if there is none."""
     words = stream.readline(_LONGEST_LINE).decode("latin-1").split()
     if len(words) != 3:  # noqa: PLR2004 - method, target, version
         return None
@@ -199,5 +199,5 @@ def _end(connection: socket.socket, delivery: Delivery) -> None:
 
 
 def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):  # its thread has closed it already
+    with suppress(OSError):  # the connection's own thread has closed it already
         connection.shutdown(socket.SHUT_RDWR)

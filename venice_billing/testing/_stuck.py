@@ -19,11 +19,11 @@ _FAR = 365 * DAY
 
 
 def stuck_instant(kind: NoProgress, question: Question, proper: Sequence[Entry], now: int) -> int | None:
-    """Return the instant that the first stuck page is of; None if there is none to be stuck at.
+    """Return the instant of the rows of the first stuck page; None if this kind does not apply to the range.
 
     Args:
-        kind: How no progress is made.
-        question: What was asked.
+        kind: The kind of pages without progress.
+        question: The question of the request.
         proper: The entries that the page should have.
         now: The time, in microseconds.
     """
@@ -37,7 +37,7 @@ def stuck_instant(kind: NoProgress, question: Question, proper: Sequence[Entry],
 
 
 def stuck_entries(kind: NoProgress, question: Question, instant: int, size: int) -> list[Entry]:
-    """Return the entries of a stuck page: made up, as many as were asked for, all of one instant."""
+    """Return the entries of a stuck page: made up, as many as were requested, all at one instant."""
     if kind == "empty pages":
         return []
     row = complete_row(
@@ -47,7 +47,7 @@ def stuck_entries(kind: NoProgress, question: Question, instant: int, size: int)
 
 
 def next_instant(kind: NoProgress, question: Question, instant: int, pages: int = 1) -> int:
-    """Return the instant of a later stuck page: before the range, time goes on without ever getting there."""
+    """Return the instant of a later stuck page; before the range, time advances but does not reach the range."""
     if kind != "before range":
         return instant
     return instant + pages * (-_SECOND if question.descending else _SECOND)

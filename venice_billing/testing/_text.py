@@ -1,4 +1,4 @@
-"""Exact text: money as JSON numbers that never were floats, CSV records, instants as whole microseconds."""
+"""Exact text: money as JSON numbers without floats in between, CSV records, instants as whole microseconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 Row = dict[str, Any]
-"""One ledger entry by its wire names; the three numbers are `Decimal`s."""
+"""One ledger entry by the API's field names; the three numbers are `Decimal`s."""
 
 CSV_COLUMNS = (
     "timestamp",
@@ -38,7 +38,7 @@ DAY = 86_400_000_000
 
 
 def to_json(value: object) -> str:
-    """Write a JSON text in which a `Decimal` is the number it says, digit for digit."""
+    """Return a value as JSON text; a `Decimal` becomes a number, digit for digit."""
     if isinstance(value, str):
         return encode_basestring(value)
     if value is None:
@@ -55,7 +55,7 @@ def to_json(value: object) -> str:
 
 
 def to_csv_record(row: Row) -> str:
-    """Write one CSV record without its line break; null is the empty field."""
+    """Return a row as a CSV record without its line break; null is the empty field."""
     details = row["inferenceDetails"] or {}
     fields = (details.get(name) if name in _DETAIL_COLUMNS else row.get(name) for name in CSV_COLUMNS)
     return ",".join(map(_csv_field, fields))
@@ -74,7 +74,7 @@ def parse_instant(text: str, *, zulu: bool = False) -> int:
         zulu: Take the suffix `Z` only, as the history endpoint does.
 
     Raises:
-        ValueError: It is no such date-time.
+        ValueError: The text is no such date-time.
     """
     match = _INSTANT.fullmatch(text)
     if match is None or (zulu and match[8] != "Z"):
@@ -97,7 +97,7 @@ def _offset_seconds(suffix: str) -> int:
 
 
 def format_instant(instant: int) -> str:
-    """Write microseconds since 1970 as the wire does: milliseconds and `Z` (six digits where they matter)."""
+    """Return microseconds since 1970 as the API writes them: milliseconds and `Z` (six digits if needed)."""
     moment = _EPOCH + timedelta(microseconds=instant)
     precision = "milliseconds" if instant % 1000 == 0 else "microseconds"
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"

@@ -1,4 +1,4 @@
-"""Act responses out on a virtual clock, under the public httpx interface."""
+"""Deliver responses on a virtual clock, behind the public httpx interface."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _CHUNK = 65_536
 _FOREVER = 3_600.0
-"""What waiting without a timeout comes to."""
+"""How long, in seconds, an endless wait without a timeout takes."""
 
 
 def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualClock) -> httpx.MockTransport:
-    """Return a transport for either client whose waits pass on the clock alone."""
+    """Return a transport for either httpx client; its waits move the clock and take no real time."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         timeouts = _Timeouts(request)
@@ -30,8 +30,8 @@ def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualC
         timeouts.wait(clock, delivery.connect_wait, "connect")
         timeouts.wait(clock, delivery.headers_wait, "read")
         if delivery.headers_rate:
-            # Who bounds the whole call gives its time left as the read timeout: so one wait stands here for
-            # the many reads of a real socket.
+            # A client that bounds the whole call passes its time left as the read timeout, so here one wait
+            # represents the many reads of a real socket.
             size = sum(len(name) + len(value) + 4 for name, value in header_fields(response))
             timeouts.wait(clock, size / delivery.headers_rate, "read")
         if delivery.cut_at is not None and delivery.cut_at < 0:
@@ -43,7 +43,7 @@ def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualC
 
 
 class _Timeouts:
-    """The limits that httpx puts on single operations."""
+    """The timeouts that httpx sets for single operations."""
 
     def __init__(self, request: httpx.Request) -> None:
         self._request = request
@@ -65,7 +65,7 @@ class _Timeouts:
 
 
 class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives in time, or does not; for both flavours."""
+    """A body that arrives in time or times out, for either httpx client."""
 
     def __init__(self, response: Response, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
         self._body = response.body
@@ -86,14 +86,14 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
                 self._timeouts.wait(self._clock, delivery.stall_wait, "read")
             if sent == delivery.cut_at:
                 if delivery.without_length and not delivery.reset:
-                    return  # nothing tells this end from that of the whole
+                    return  # the client cannot distinguish this end from the end of the whole body
                 _break(self._request, delivery)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _AsyncChunks(iter(self))
 
     def _ends(self) -> list[int]:
-        """Where chunks end: after each byte where they trickle, and where something happens."""
+        """Return where chunks end: after each byte if the body trickles, and where it stalls or is cut."""
         size = len(self._body)
         step = 1 if self._delivery.body_rate else _CHUNK
         marks = {mark for mark in (self._delivery.stall_at, self._delivery.cut_at) if mark is not None and mark <= size}
@@ -101,7 +101,7 @@ class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class _AsyncChunks:
-    """Not an async generator: one that is left half-way would have to be closed by its event loop."""
+    """An iterator, not an async generator, which its event loop would have to close if left half-way."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

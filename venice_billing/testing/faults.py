@@ -1,6 +1,6 @@
-"""What a network and a server can do to a response: each fault turns a good response into what arrives instead.
+"""Faults of networks and servers: each turns a good response into the one that arrives instead.
 
-Give them to `Quirks.faults`. They are made by the functions below, or by hand: `Fault("name", change)`.
+Pass them to `Quirks.faults`. They are made by the functions below, or directly: `Fault("name", change)`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ HTML_ERROR = (
     + b"<p>The web server reported a bad gateway error.</p>" * 540
     + b"</body></html>"
 )
-"""28 KB of error page, as proxies send it."""
+"""An error page of 28 KB, as proxies send them."""
 
 
 EARLY_ANSWER = (
     b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 29\r\n\r\n{"data":[],"nextCursor":null}'
 )
-"""A whole response to nothing: an empty ledger."""
+"""A whole response that no request asked for: an empty ledger."""
 
 
 def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
@@ -88,7 +88,7 @@ def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
 
 
 def connect_hang(seconds: float = math.inf) -> Fault:
-    """Let the connection wait to be accepted."""
+    """Delay accepting the connection."""
     return Fault("connect hang", lambda response: response.delivered(connect_wait=seconds))
 
 
@@ -98,7 +98,7 @@ def hang(seconds: float = math.inf) -> Fault:
 
 
 def body_hang(at: int = 10, seconds: float = math.inf) -> Fault:
-    """Stop after so many bytes of the body."""
+    """Stop for a time after `at` bytes of the body."""
     return Fault(
         "body hang",
         lambda response: response.delivered(stall_at=min(at, len(response.body) - 1), stall_wait=seconds),
@@ -116,43 +116,43 @@ def trickle_body(bytes_per_second: float = 5.0) -> Fault:
 
 
 def reset(at: int = -1) -> Fault:
-    """Reset the connection: before the headers, or after so many bytes of the body."""
+    """Reset the connection: before the headers, or after `at` bytes of the body."""
     return Fault("reset", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1), reset=True))
 
 
 def truncated(at: int = 100) -> Fault:
-    """Close the connection early: the body is shorter than its `content-length` says."""
+    """Close the connection early, so that the body is shorter than its `content-length`."""
     return Fault("truncated", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1)))
 
 
 def no_length() -> Fault:
-    """Send the whole body, but say nowhere how long it is: it ends where the connection does."""
+    """Send the whole body without a `content-length`: it ends with the connection."""
     return Fault("no length", lambda response: response.delivered(without_length=True))
 
 
 def closed_after(*, at_next_request: bool = False) -> Fault:
-    """Close the kept connection after the response without a word, as servers do with idle ones. Served only.
+    """Close the kept connection after the response without notice, as servers do with idle ones. Served only.
 
     Args:
-        at_next_request: Close it only when the next request has been read from it, and leave that unanswered: what a
-            client meets that sent it just then.
+        at_next_request: Close it only after reading the next request, and leave that request unanswered, as when a
+            client sends a request just while the server closes.
     """
     then = "close at next request" if at_next_request else "close"
     return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda response: response.delivered(then=then))
 
 
 def early(content: bytes = EARLY_ANSWER) -> Fault:
-    """Send bytes that nobody asked for right behind the response. Served only: else the response passes untouched."""
+    """Send surplus bytes right after the response. Served only; a transport leaves the response unchanged."""
     return Fault("early bytes", lambda response: response.delivered(early=content))
 
 
 def cookie(value: str = "session=1; Path=/") -> Fault:
-    """Ask the client to keep a cookie; what is not ASCII in it is sent as UTF-8."""
+    """Ask the client to keep a cookie; text that is not ASCII is sent as UTF-8."""
     return Fault("cookie", lambda response: response.with_header("set-cookie", value))
 
 
 def truncated_gzip() -> Fault:
-    """Send the first half of a gzip stream as if it were all."""
+    """Send the first half of a gzip stream as if it were the whole."""
 
     def change(response: Response) -> Response:
         packed = gzip.compress(response.body, mtime=0)
@@ -162,7 +162,7 @@ def truncated_gzip() -> Fault:
 
 
 def body(content: bytes, *, content_type: str | None = None, name: str = "body") -> Fault:
-    """Send other bytes under the same status."""
+    """Send another body with the same status."""
 
     def change(response: Response) -> Response:
         changed = evolve(response, body=content)
@@ -172,7 +172,7 @@ def body(content: bytes, *, content_type: str | None = None, name: str = "body")
 
 
 def invalid_utf8() -> Fault:
-    """Put a byte into the body that UTF-8 has no place for."""
+    """Put a byte into the body that is invalid in UTF-8."""
 
     def change(response: Response) -> Response:
         middle = response.body.find(b'"') + 1
@@ -197,12 +197,12 @@ def deep_nesting(depth: int = 200_000) -> Fault:
 
 
 def wrong_content_type(content_type: str = HTML) -> Fault:
-    """Call the body something else."""
+    """Send the body with another media type."""
     return Fault("wrong content type", lambda response: response.with_header("content-type", content_type))
 
 
 def amount(literal: str) -> Fault:
-    """Write the first amount (or DIEM balance) of a JSON response as that text: NaN, Infinity, 1e400."""
+    """Replace the first amount (or DIEM balance) of a JSON response by `literal`: NaN, Infinity, 1e400."""
 
     def change(response: Response) -> Response:
         for field in (b'"amount":', b'"diem":', b'"totalUsd":'):
@@ -216,7 +216,7 @@ def amount(literal: str) -> Fault:
 
 
 def redirect(location: str = "https://elsewhere.invalid/api/v1/billing/balance", code: int = 302) -> Fault:
-    """Send the client elsewhere; a relative location can be a loop."""
+    """Redirect the client; a relative location can make a loop."""
     return Fault("redirect", lambda _: Response(code, (("location", location),)))
 
 
@@ -262,10 +262,10 @@ ALL: dict[str, Callable[[], Fault]] = {
     "unknown fields": unknown_fields,
     "unknown currency": unknown_currency,
 }
-"""A maker of every kind of fault, by name, for those who draw at random."""
+"""A function that makes each kind of fault, by name, for drawing at random."""
 
 SERVED_ONLY = frozenset({"closed after", "lost after", "early bytes", "early answer"})
-"""Of `ALL`, those that concern a connection: over `FakeVenice.transport()` they change nothing."""
+"""The faults of `ALL` that affect a connection: over `FakeVenice.transport()` they change nothing."""
 
 HARMLESS = SERVED_ONLY | frozenset(
     {
@@ -280,4 +280,4 @@ HARMLESS = SERVED_ONLY | frozenset(
         "unknown currency",
     }
 )
-"""Of `ALL`, those after which a response can still be a right one: they are no reason for an error by themselves."""
+"""The faults of `ALL` after which a response can still be correct: alone they are no reason for an error."""

@@ -28,7 +28,7 @@ class ApiKeyUsage:
         total_diem: DIEM spent with it.
         total_units: Units used with it.
         total_usd: US dollars spent with it.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     api_key_id: None | str
@@ -56,7 +56,7 @@ class ApiKeyUsage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["apiKeyId"] = self.api_key_id
         written["description"] = self.description

@@ -31,7 +31,7 @@ class Balance:
         can_consume: Whether a request would be paid for at all, bundled credits left out of account.
         consumption_currency: The currency the next request is paid in; null if there is none.
         diem_epoch_allocation: The DIEM granted for the current epoch by staking.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     balances: Balances
@@ -57,7 +57,7 @@ class Balance:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["balances"] = self.balances.to_dict()
         written["canConsume"] = self.can_consume

@@ -18,7 +18,7 @@ class Balances:
     Attributes:
         diem: DIEM left in this epoch; null for an account that stakes none.
         usd: US dollars left; null where the account has no such balance.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     diem: Decimal | None
@@ -40,7 +40,7 @@ class Balances:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["diem"] = self.diem
         written["usd"] = self.usd

@@ -25,7 +25,7 @@ class DailySeriesPoint:
 
     Attributes:
         date: The start of the day in UTC, in milliseconds since 1970.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     date: int
@@ -45,7 +45,7 @@ class DailySeriesPoint:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["date"] = self.date
         return written

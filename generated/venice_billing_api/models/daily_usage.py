@@ -19,7 +19,7 @@ class DailyUsage:
         diem: DIEM spent that day.
         usd: US dollars spent that day.
         date: The day as `YYYY-MM-DD`, in UTC; a server may write a full timestamp instead.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     diem: Decimal
@@ -43,7 +43,7 @@ class DailyUsage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["DIEM"] = self.diem
         written["USD"] = self.usd

@@ -32,7 +32,7 @@ class DetailedError:
         error: A text, or an object that holds one.
         details: Problems by parameter, each an object of this form.
         issues: The problems one by one, in no fixed form.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     error: ErrorObject | str
@@ -56,7 +56,7 @@ class DetailedError:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["error"] = write_any(self.error)
         if not isinstance(self.details, Unset):

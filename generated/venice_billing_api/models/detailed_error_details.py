@@ -18,7 +18,7 @@ class DetailedErrorDetails:
 
     Attributes:
         field_errors: Problems of the request as a whole.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     field_errors: list[str] | Unset = UNSET
@@ -38,7 +38,7 @@ class DetailedErrorDetails:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         if not isinstance(self.field_errors, Unset):
             written["_errors"] = self.field_errors

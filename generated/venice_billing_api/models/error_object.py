@@ -29,7 +29,7 @@ class ErrorObject:
         code: A code, of any type.
         param: The parameter at fault.
         type: The kind of error.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     message: str
@@ -55,7 +55,7 @@ class ErrorObject:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["message"] = self.message
         if not isinstance(self.code, Unset):

@@ -26,7 +26,7 @@ class InferenceDetails:
         inference_execution_time: Milliseconds of computing; null where it was not measured.
         prompt_tokens: Tokens read; null where it is no language model, or was not counted.
         request_id: The id that the inference API gave the request; null on some old rows.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     completion_tokens: int | None
@@ -52,7 +52,7 @@ class InferenceDetails:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["completionTokens"] = self.completion_tokens
         written["inferenceExecutionTime"] = self.inference_execution_time

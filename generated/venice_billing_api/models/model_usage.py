@@ -35,7 +35,7 @@ class ModelUsage:
         total_usd: US dollars spent on it.
         unit_type: What its units are, like tokens or images.
         breakdown: The same by kind of token, where there is more than one kind.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     model_name: str
@@ -67,7 +67,7 @@ class ModelUsage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["modelName"] = self.model_name
         written["modelType"] = self.model_type

@@ -20,7 +20,7 @@ class ModelUsageBreakdown:
         type: The kind, like `Input` or `Cache Read`.
         units: Units used of it.
         usd: US dollars spent on it.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     diem: Decimal
@@ -46,7 +46,7 @@ class ModelUsageBreakdown:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["diem"] = self.diem
         written["type"] = self.type

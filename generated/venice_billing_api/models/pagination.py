@@ -19,7 +19,7 @@ class Pagination:
         page: This page, counted from 1.
         total: Entries in all pages.
         total_pages: How many pages there are.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     limit: int
@@ -45,7 +45,7 @@ class Pagination:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["limit"] = self.limit
         written["page"] = self.page

@@ -18,7 +18,7 @@ class StandardError:
 
     Attributes:
         error: A text, or an object that holds one.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     error: ErrorObject | str
@@ -38,7 +38,7 @@ class StandardError:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["error"] = write_any(self.error)
         return written

@@ -38,7 +38,7 @@ class UsageAnalytics:
         top_models: The names of the models in the daily series.
         by_key_daily_usd: US dollars per day, of the keys used most.
         by_model_daily_usd: US dollars per day, of the models used most.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     by_date: list[DailyUsage]
@@ -80,7 +80,7 @@ class UsageAnalytics:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["byDate"] = [item.to_dict() for item in self.by_date]
         written["byKey"] = [item.to_dict() for item in self.by_key]

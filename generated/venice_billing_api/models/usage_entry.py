@@ -42,7 +42,7 @@ class UsageEntry:
         timestamp: When it was booked, in UTC. A late booking may carry a time hours in the past.
         units: How many units; for language models these are millions of tokens.
         api_key_id: The key that was used; null for the web app and for rows that are no usage.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     amount: Decimal
@@ -78,7 +78,7 @@ class UsageEntry:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["amount"] = self.amount
         written["currency"] = self.currency.value

@@ -19,7 +19,7 @@ class UsageHistoryPage:
     Attributes:
         data: The entries of this page, in ascending order of time.
         next_cursor: The cursor of the next page; null on the last one.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     data: list[UsageEntry]
@@ -41,7 +41,7 @@ class UsageHistoryPage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["data"] = [item.to_dict() for item in self.data]
         written["nextCursor"] = self.next_cursor

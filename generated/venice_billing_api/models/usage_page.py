@@ -29,7 +29,7 @@ class UsagePage:
         data: The entries of this page.
         pagination: Where a page stands among all pages.
         warning_message: A notice to the caller.
-        additional_properties: What the server sent beside these, by its name on the wire.
+        additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     data: list[UsageEntry]
@@ -53,7 +53,7 @@ class UsagePage:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what would be decoded JSON: numbers exact, times as text, unknown fields included."""
+        """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["data"] = [item.to_dict() for item in self.data]
         written["pagination"] = self.pagination.to_dict()

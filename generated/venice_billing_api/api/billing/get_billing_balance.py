@@ -18,7 +18,7 @@ Parsed = Balance | DetailedError | StandardError
 
 
 def build_request() -> dict[str, Any]:
-    """Return the arguments of `httpx.Client.request` for this operation; what is not given is not sent.
+    """Return the arguments of `httpx.Client.request` for this operation; arguments not given are not sent.
 
     Raises:
         ValueError: A datetime is naive.
@@ -30,10 +30,10 @@ def build_request() -> dict[str, Any]:
 def parse_response(
     *, status_code: int, headers: Mapping[str, str], content: bytes
 ) -> Balance | DetailedError | StandardError | None:
-    """Return what an answer says: on success the model or the text as sent, else the error it describes, if any.
+    """Return the content of an answer: on success the model or the text as sent, else the error in the body, if any.
 
     Raises:
-        errors.DecodeError: A success that breaks the contract.
+        errors.DecodeError: A successful answer breaks the contract.
     """
     if status_code == 200:
         sent = media_type(headers)
@@ -71,8 +71,8 @@ def sync_detailed(*, client: Client) -> Response[Parsed]:
     Needs an admin key. Bundled credits are not taken into account.
 
     Raises:
-        errors.DecodeError: A success that breaks the contract.
-        errors.UnexpectedStatus: An undocumented status, where the client is told to raise on such.
+        errors.DecodeError: A successful answer breaks the contract.
+        errors.UnexpectedStatus: The status is undocumented, and the client was told to raise on undocumented statuses.
         httpx.TimeoutException: The whole request took longer than the client's timeout.
     """
     request = build_request()

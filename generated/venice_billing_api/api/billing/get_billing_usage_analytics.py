@@ -20,7 +20,7 @@ Parsed = DetailedError | StandardError | UsageAnalytics
 def build_request(
     *, end_date: str | Unset = UNSET, lookback: str | Unset = UNSET, start_date: str | Unset = UNSET
 ) -> dict[str, Any]:
-    """Return the arguments of `httpx.Client.request` for this operation; what is not given is not sent.
+    """Return the arguments of `httpx.Client.request` for this operation; arguments not given are not sent.
 
     Raises:
         ValueError: A datetime is naive.
@@ -39,10 +39,10 @@ def build_request(
 def parse_response(
     *, status_code: int, headers: Mapping[str, str], content: bytes
 ) -> DetailedError | StandardError | UsageAnalytics | None:
-    """Return what an answer says: on success the model or the text as sent, else the error it describes, if any.
+    """Return the content of an answer: on success the model or the text as sent, else the error in the body, if any.
 
     Raises:
-        errors.DecodeError: A success that breaks the contract.
+        errors.DecodeError: A successful answer breaks the contract.
     """
     if status_code == 200:
         sent = media_type(headers)
@@ -93,8 +93,8 @@ def sync_detailed(
         start_date: The first day, `YYYY-MM-DD` in UTC; only with `endDate`.
 
     Raises:
-        errors.DecodeError: A success that breaks the contract.
-        errors.UnexpectedStatus: An undocumented status, where the client is told to raise on such.
+        errors.DecodeError: A successful answer breaks the contract.
+        errors.UnexpectedStatus: The status is undocumented, and the client was told to raise on undocumented statuses.
         httpx.TimeoutException: The whole request took longer than the client's timeout.
     """
     request = build_request(end_date=end_date, lookback=lookback, start_date=start_date)
