@@ -57,7 +57,7 @@ def ours_newest_first(url: str, folder: Path) -> dict[str, Any]:
 
 
 def ours_over_httpx(url: str, folder: Path) -> dict[str, Any]:
-    """Do the same with a client of the user's own: what the transport saves."""
+    """Do the same with an httpx client of the user's own."""
     import httpx
 
     with httpx.Client() as http:

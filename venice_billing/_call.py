@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from venice_billing._budget import LONGEST_POLL, Ticket
 from venice_billing._drift import note
+from venice_billing._headers import retry_after
 from venice_billing._runtime.codec import read_with_notice
 from venice_billing._runtime.errors import DecodeError
 from venice_billing._secret import Secret
@@ -28,7 +29,6 @@ from venice_billing.errors import (
     ResponseValidationError,
     VeniceError,
     error_for,
-    retry_after,
 )
 
 if TYPE_CHECKING:

@@ -1,4 +1,8 @@
-"""Reset what a child process must not use after `fork()`: connections, locks, threads, and calls under way."""
+"""The registry of objects that must not go on after `fork()`; the `begin_anew` of each resets it in the child.
+
+Connections (`_http_client`) and the failure budget (`_budget`) register here; the workers of a walk notice a fork by
+themselves.
+"""
 
 from __future__ import annotations
 

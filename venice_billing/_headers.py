@@ -1,4 +1,4 @@
-"""Values of response headers: lists of items with parameters, as in `Link` and `Content-Disposition`. Pure.
+"""Values of response headers: waits that the API asks for, dates, links and file names. Pure.
 
 Each value is read once from front to back, so that the cost of a hostile header is linear in its length.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # A quote or bracket that is never closed reaches to the end, so no alternative is tried twice at one position.
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|[,;]|[^",;<]+', re.DOTALL)
@@ -20,6 +22,8 @@ _DRIVES = re.compile(r"(?:[A-Za-z]:)+")
 _LONGEST_NAME = 255  # bytes: the limit of the usual file systems
 _LONGEST_READ = 4096
 _LONGEST_SUFFIX = 16
+_DIGITS = 15
+_HUGE = 1e15  # seconds, or milliseconds: practically for ever
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control and format characters, surrogates, line breaks
 
 
@@ -39,6 +43,33 @@ def file_name(header: str) -> str | None:
     """
     _, parameters = next(_items(header, separator=""))
     return _bare(_extended(parameters.get("filename*", "")) or parameters.get("filename", ""))
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds the API asks to wait, counted from `now` (Unix seconds); None if it does not say.
+
+    The longest of `Retry-After` (seconds or a date), `x-ratelimit-reset-requests` (Unix seconds) and
+    `x-ratelimit-resets` (Unix milliseconds): each names a limit that is still in force until then.
+    """
+    waits = []
+    asked = headers.get("retry-after", "").strip()
+    if (seconds := _number(asked)) is not None:
+        waits.append(seconds)
+    elif (date := http_date(asked)) is not None:
+        waits.append(date.timestamp() - now)
+    for name, unit in (("x-ratelimit-reset-requests", 1), ("x-ratelimit-resets", 1000)):
+        if (reset := _number(headers.get(name, ""))) is not None:
+            waits.append(reset / unit - now)
+    return max(0.0, *waits) if waits else None
+
+
+def http_date(text: str) -> datetime | None:
+    """Return the moment of an HTTP date in UTC; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, LookupError, OverflowError):  # the parser raises all of these on bad dates
+        return None
 
 
 def _items(header: str, separator: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -96,3 +127,11 @@ def _shortened(name: str) -> str:
         stem, dot, suffix = name, "", ""
     room = _LONGEST_NAME - len((dot + suffix).encode())
     return stem.encode()[:room].decode("utf-8", "ignore") + dot + suffix
+
+
+def _number(text: str) -> float | None:
+    """Return a number of seconds or milliseconds; an absurdly large one counts as practically for ever, not as None."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
+        return None
+    whole, dot, fraction = text.strip().lstrip("0").partition(".")
+    return float(f"0{whole}{dot}{fraction[:9]}") if len(whole) <= _DIGITS else _HUGE

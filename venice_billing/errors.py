@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from venice_billing._headers import link_to
+from venice_billing._headers import http_date, link_to, retry_after
 from venice_billing._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
 __all__ = [
     "APIConnectionError",
@@ -42,8 +41,6 @@ _MESSAGE_LIMIT = 500
 _VALUE_LIMIT = 80
 _BODY_LIMIT = 64 * 1024
 _MARGIN = 4096  # so that a key at the limit is found before it is cut in two
-_DIGITS = 15
-_HUGE = 1e15  # seconds, or milliseconds: practically for ever
 
 
 class VeniceError(Exception):
@@ -152,7 +149,7 @@ class EndpointRetiredError(APIError):
     @property
     def sunset(self) -> datetime | None:
         """When the endpoint stopped answering (UTC), from the `Sunset` header (RFC 8594); None if not sent."""
-        return _http_date(self.headers.get("sunset", ""))
+        return http_date(self.headers.get("sunset", ""))
 
 
 class RateLimitError(APIError):
@@ -266,24 +263,6 @@ def error_for(
     return error
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds the API asks to wait, counted from `now` (Unix seconds); None if it does not say.
-
-    The longest of `Retry-After` (seconds or a date), `x-ratelimit-reset-requests` (Unix seconds) and
-    `x-ratelimit-resets` (Unix milliseconds): each names a limit that is still in force until then.
-    """
-    waits = []
-    asked = headers.get("retry-after", "").strip()
-    if (seconds := _number(asked)) is not None:
-        waits.append(seconds)
-    elif (date := _http_date(asked)) is not None:
-        waits.append(date.timestamp() - now)
-    for name, unit in (("x-ratelimit-reset-requests", 1), ("x-ratelimit-resets", 1000)):
-        if (reset := _number(headers.get(name, ""))) is not None:
-            waits.append(reset / unit - now)
-    return max(0.0, *waits) if waits else None
-
-
 def bounded(text: str, limit: int) -> str:
     """Return `text` as one line of at most `limit` characters."""
     line = " ".join(text[: 4 * limit].split())
@@ -348,19 +327,3 @@ def _reason(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:  # proxies answer with codes outside the standard list: 520 to 526
         return "no explanation given"
-
-
-def _number(text: str) -> float | None:
-    """Return a number of seconds or milliseconds; an absurdly large one counts as practically for ever, not as None."""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text.strip()):
-        return None
-    whole, dot, fraction = text.strip().lstrip("0").partition(".")
-    return float(f"0{whole}{dot}{fraction[:9]}") if len(whole) <= _DIGITS else _HUGE
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, LookupError, OverflowError):  # the parser raises all of these on bad dates
-        return None

@@ -34,7 +34,8 @@ from venice_billing import (
     ServerError,
     VeniceError,
 )
-from venice_billing.errors import bounded, error_for, retry_after
+from venice_billing._headers import retry_after
+from venice_billing.errors import bounded, error_for
 from venice_billing.testing.faults import HTML_ERROR
 
 NOW = 1_790_000_000.0

@@ -59,11 +59,11 @@ def _answer(decode: Callable[[bytes], Any], content: bytes) -> str:
 @example(b"1e9999999999999999999999")
 @example(b"[NaN]")
 def test_both_decoders_give_the_same(content: bytes) -> None:
-    assert _answer(codec.decode_json, content) == _answer(codec._decode_carefully, content)
+    assert _answer(codec.decode_json, content) == _answer(codec._decode_or_explain, content)
 
 
 def test_plain_json_needs_only_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "_decode_carefully", lambda _: pytest.fail("decoded twice"))
+    monkeypatch.setattr(codec, "_decode_or_explain", lambda _: pytest.fail("decoded twice"))
     assert codec.decode_json(b'{"a": [0.10, 1, null]}') == {"a": [Decimal("0.10"), 1, None]}
 
 

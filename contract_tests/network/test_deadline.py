@@ -1,195 +1,152 @@
-"""The total deadline of one request on real sockets, in every phase, sync and async."""
+"""The deadline of the public clients on real sockets: every phase, sync and async; the next call works."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import anyio
-import httpx
 import pytest
 
-from contract_tests.support.scripted_server import GOOD, Script, ScriptedServer, never_accepting, say, stall_after
-from venice_billing._runtime.connections import bound_sync
-from venice_billing._runtime.deadline import Deadline
-from venice_billing._runtime.network import BoundBackend
-from venice_billing_api import Client
-from venice_billing_api.api.billing import get_billing_balance
+from contract_tests.support.scripted_server import ScriptedServer, never_accepting, stall_after
+from venice_billing import AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
+from venice_billing.testing import FakeVenice, Quirks, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-_BODY = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
-_ANSWER = GOOD % (len(_BODY), _BODY)
-_HEAD = _ANSWER.index(b"\r\n\r\n")
-_TIMEOUT = 0.3
-_LATEST = 30.0  # generous, since a loaded machine may be late; the chaos harness measures how late requests really are
+    from contract_tests.support.flavours import Flavour
 
+pytestmark = pytest.mark.anyio
+_TIMEOUT = 0.4
+_PATIENT = 30.0
+"""Seconds allowed for a response; a deadline has certainly cut a request by then, even on a loaded machine."""
 _PHASES = {
-    "headers that trickle": say(_ANSWER, slowly_from=5),
-    "headers that stall": stall_after(_ANSWER[: _HEAD - 3]),
-    "a body that trickles": say(_ANSWER, slowly_from=_HEAD + 4),
-    "a body that stalls": stall_after(_ANSWER[:-1]),
-    "no answer at all": stall_after(b""),
+    "no answer": faults.hang(),
+    "headers that trickle": faults.trickle_headers(20),
+    "a body that trickles": faults.trickle_body(20),
+    "a body that stalls at once": faults.body_hang(0),
+    "a body that stalls at byte 77": faults.body_hang(77),
+    "a body that stalls before its last byte": faults.body_hang(10**9),
+    "an answer a little too late": faults.hang(_TIMEOUT + 0.3),
+    "an error whose body stalls": faults.Fault(
+        "slow error", lambda answer: faults.body_hang(5).apply(faults.status(500).apply(answer))
+    ),
 }
 
 
-def _sync(client: Client) -> Any:
-    return get_billing_balance.sync(client=client)
+class Timed:
+    """A sync or async client whose calls are timed."""
+
+    def __init__(self, client: VeniceBilling | AsyncVeniceBilling) -> None:
+        self.client: Any = client
+
+    async def call(self, method: str = "get_usage_history", **arguments: Any) -> Any:
+        """Call a method, and await the result of an async client."""
+        result = getattr(self.client, method)(**arguments)
+        return await result if isinstance(self.client, AsyncVeniceBilling) else result
+
+    async def call_patiently(self, method: str = "get_usage_history") -> Any:
+        """Call on the same connections, with a timeout long enough for a loaded machine."""
+        return await Timed(self.client.with_options(timeout=_PATIENT)).call(method)
+
+    async def is_cut(self, method: str = "get_usage_history", **arguments: Any) -> None:
+        """Make a call that times out, and check how long it took."""
+        started = time.monotonic()
+        with pytest.raises(BillingTimeoutError):
+            await self.call(method, **arguments)
+        assert _TIMEOUT - 0.05 <= time.monotonic() - started <= _PATIENT
 
 
-def _asynchronous(client: Client) -> Any:
-    async def call() -> Any:
-        async with client:
-            return await get_billing_balance.asyncio(client=client)
-
-    return anyio.run(call)
-
-
-_each_flavour = pytest.mark.parametrize("call", [_sync, _asynchronous], ids=["sync", "async"])
-
-
-@contextlib.contextmanager
-def _cut_in_time() -> Iterator[None]:
-    started = time.monotonic()
-    with pytest.raises(httpx.TimeoutException):
-        yield
-    assert _TIMEOUT - 0.05 <= time.monotonic() - started <= _LATEST
+@contextlib.asynccontextmanager
+async def connected(flavour: Flavour, base_url: str, **options: Any) -> AsyncIterator[Timed]:
+    """Connect a client of that flavour over real sockets."""
+    options = {"api_key": "fake-admin-key", "base_url": base_url, "timeout": _TIMEOUT, **options}
+    if flavour.name == "sync":
+        with VeniceBilling(**options) as client:
+            yield Timed(client)
+    else:
+        async with AsyncVeniceBilling(**options) as client:
+            yield Timed(client)
 
 
-@_each_flavour
-@pytest.mark.parametrize("script", _PHASES.values(), ids=_PHASES)
-def test_the_deadline_cuts_a_slow_phase_and_closes_its_connection(
-    script: Script, call: Callable[[Client], Any]
+@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("phase", _PHASES)
+async def test_the_deadline_cuts_a_hanging_phase_and_the_next_call_works(
+    flavour: Flavour, phase: str, *, gzip: bool
 ) -> None:
-    with ScriptedServer(script) as server:
-        client = Client(server.url, timeout=_TIMEOUT)
-        with _cut_in_time():
-            call(client)
-        assert server.closed_by_peer.wait(2)
-        client.get_httpx_client().close()
+    """There is one request without a retry, and bytes that the server sends later disturb no other call."""
+    fake = FakeVenice(20, quirks=Quirks(gzip=gzip, faults=[None, _PHASES[phase]]))
+    with fake.serve() as server:
+        async with connected(flavour, server.base_url) as timed:
+            page = await timed.call_patiently()
+            await timed.is_cut()
+            assert (await timed.call_patiently()).data == page.data
+    assert len(fake.requests) == 3
 
 
-@pytest.mark.parametrize("script", _PHASES.values(), ids=_PHASES)
-def test_the_next_call_of_the_same_client_works(script: Script) -> None:
-    with ScriptedServer(script, say(_ANSWER)) as server, Client(server.url, timeout=_TIMEOUT) as client:
-        with _cut_in_time():
-            _sync(client)
-        assert _sync(client).can_consume is True
+async def test_a_connection_cut_by_the_deadline_is_closed(flavour: Flavour) -> None:
+    with ScriptedServer(stall_after(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")) as server:
+        async with connected(flavour, server.url) as timed:
+            await timed.is_cut("get_balance")
+            assert server.closed_by_peer.wait(2)
 
 
-@_each_flavour
-def test_the_deadline_cuts_a_hanging_tls_handshake(call: Callable[[Client], Any]) -> None:
+async def test_the_deadline_cuts_a_hanging_tls_handshake(flavour: Flavour) -> None:
     with ScriptedServer(stall_after(b""), reads_requests=False) as server:
-        client = Client(server.url.replace("http:", "https:"), timeout=_TIMEOUT)
-        with _cut_in_time():
-            call(client)
-        assert server.closed_by_peer.wait(2)
-        client.get_httpx_client().close()
+        async with connected(flavour, server.url.replace("http:", "https:"), max_retries=0) as timed:
+            await timed.is_cut("get_balance")
 
 
 @pytest.fixture
 def full_port() -> Iterator[int]:
-    with never_accepting("0.0.0.0") as port:
+    with never_accepting() as port:
         yield port
 
 
-@_each_flavour
-def test_the_deadline_cuts_a_connect_without_response(full_port: int, call: Callable[[Client], Any]) -> None:
-    client = Client(f"http://127.0.0.1:{full_port}", timeout=_TIMEOUT)
-    with _cut_in_time():
-        call(client)
-    client.get_httpx_client().close()
+async def test_the_deadline_cuts_a_connect_without_response(flavour: Flavour, full_port: int) -> None:
+    async with connected(flavour, f"http://127.0.0.1:{full_port}", max_retries=0) as timed:
+        await timed.is_cut("get_balance")
 
 
-@pytest.fixture
-def many_addresses(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function that sets the addresses of the host `many.test`."""
-
-    def set_addresses(port: int, *addresses: str) -> None:
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port)) for address in addresses]
-        resolve: Any = socket.getaddrinfo
-
-        def resolved(host: str, *rest: Any, **more: Any) -> Any:
-            return found if host == "many.test" else resolve(host, *rest, **more)
-
-        monkeypatch.setattr(socket, "getaddrinfo", resolved)
-
-    return set_addresses
+async def test_a_hanging_narrow_window_is_widened_to_a_day(flavour: Flavour) -> None:
+    """After one timeout the window is widened to a day, and rows outside the range are left out."""
+    fake = FakeVenice(300, days=3, quirks=Quirks(narrow_window_hangs=True))
+    start = datetime.fromisoformat(fake.ledger[150]["timestamp"])
+    end = start + timedelta(minutes=5)
+    expected = fake.rows(start=start, end=end)
+    with fake.serve() as server:
+        async with connected(flavour, server.base_url, timeout=3) as timed:
+            page = await timed.call(start_timestamp=start, end_timestamp=end)
+    assert [entry.to_dict() for entry in page.data] == expected
+    assert [seen.status for seen in fake.requests] == [None, 200]
 
 
-def test_all_addresses_of_a_host_share_one_budget(full_port: int, many_addresses: Callable[..., None]) -> None:
-    """`socket.create_connection` would give each address the whole timeout."""
-    many_addresses(full_port, "127.0.0.1", "127.0.0.2", "127.0.0.3")
-    with Client(f"http://many.test:{full_port}", timeout=_TIMEOUT) as client, _cut_in_time():
-        _sync(client)
+async def test_a_window_that_hangs_at_any_width_raises_advice(flavour: Flavour) -> None:
+    fake = FakeVenice(0, quirks=Quirks(empty_result_hangs=True))
+    with fake.serve() as server:
+        async with connected(flavour, server.base_url) as timed:
+            with pytest.raises(BillingTimeoutError, match="at least a day"):
+                await timed.call(start_timestamp="2020-01-01T00:00:00Z", end_timestamp="2020-01-01T00:05:00Z")
+    assert len(fake.requests) <= 1 + 4
 
 
-def test_the_deadline_cuts_a_hanging_name_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name lookup has no timeout of its own."""
-    released = threading.Event()
+def test_a_timeout_in_one_thread_does_not_affect_others() -> None:
+    """Each request has its own deadline, even when threads share a client."""
+    fake = FakeVenice(20, quirks=Quirks(faults=lambda seen: faults.hang() if seen.param("pageSize") == "11" else None))
+    good: list[int] = []
 
-    def hang(*_arguments: Any, **_more: Any) -> Any:
-        released.wait(10)
-        raise socket.gaierror("too late")
+    def call_well(patient: VeniceBilling) -> None:
+        for _ in range(10):
+            good.append(len(patient.get_usage_history(page_size=20).data))
+            time.sleep(0.05)
 
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    with Client("http://slow.test", timeout=_TIMEOUT) as client, _cut_in_time():
-        _sync(client)
-    released.set()
-
-
-def test_the_next_address_is_tried_when_one_refuses(many_addresses: Callable[..., None]) -> None:
-    with ScriptedServer(say(_ANSWER)) as server, Client(f"http://many.test:{server.port}") as client:
-        many_addresses(server.port, "127.0.0.2", "127.0.0.1")
-        assert _sync(client).can_consume is True
-
-
-def test_a_host_without_an_address_is_a_connection_error() -> None:
-    with Client("http://nowhere.invalid") as client, pytest.raises(httpx.ConnectError):
-        _sync(client)
-
-
-def test_the_deadline_bounds_a_response_through_a_proxy() -> None:
-    with ScriptedServer(_PHASES["a body that trickles"]) as proxy:
-        arguments = {"proxy": proxy.url}
-        with Client("http://venice.test", timeout=_TIMEOUT, httpx_args=arguments) as client, _cut_in_time():
-            _sync(client)
-
-
-def test_a_slow_response_without_a_deadline_arrives() -> None:
-    slow = say(_ANSWER, slowly_from=len(_ANSWER) - 10, pause=0.02)
-    with ScriptedServer(slow) as server, Client(server.url, timeout=None) as client:
-        assert _sync(client).can_consume is True
-
-
-def test_a_slow_response_within_the_deadline_arrives() -> None:
-    slow = say(_ANSWER, slowly_from=len(_ANSWER) - 10, pause=0.02)
-    with ScriptedServer(slow) as server, Client(server.url, timeout=5) as client:
-        assert _sync(client).can_consume is True
-
-
-def test_another_thread_ends_a_request() -> None:
-    with ScriptedServer(_PHASES["no answer at all"]) as server, httpx.Client(timeout=60) as client:
-        bound_sync(client)
-        started = time.monotonic()
-        bound = Deadline(60)
-        threading.Timer(0.1, bound.cancel).start()
-        with pytest.raises(httpx.TransportError):
-            client.get(server.url, extensions=bound.extensions())
-        assert time.monotonic() - started < 30
-
-
-def test_binding_is_idempotent_and_skips_other_transports() -> None:
-    mock = httpx.MockTransport(lambda _: httpx.Response(200))
-    with httpx.Client(mounts={"http://mock.test": mock}) as client:
-        bound_sync(client)
-        bound_sync(client)
-        assert isinstance(client._transport, httpx.HTTPTransport)
-        backend = client._transport._pool._network_backend
-        assert isinstance(backend, BoundBackend)
-        assert not isinstance(backend._backend, BoundBackend)
-        assert client.get("http://mock.test").status_code == 200
+    with fake.serve() as server, VeniceBilling(fake.admin_key, base_url=server.base_url, timeout=_TIMEOUT) as client:
+        thread = threading.Thread(target=call_well, args=(client.with_options(timeout=_PATIENT),))
+        thread.start()
+        with pytest.raises(BillingTimeoutError):
+            client.get_usage_history(page_size=11)
+        thread.join()
+    assert good == [20] * 10

@@ -46,9 +46,9 @@ def decode_json(content: bytes) -> Any:
     import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
 
     try:
-        return _fast_decoder()(content)
+        return _json_decoder()(content)
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        return _decode_carefully(content)  # decides whether this is JSON, and says what is wrong if not
+        return _decode_or_explain(content)  # decides whether this is JSON, and says what is wrong if not
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
@@ -306,13 +306,13 @@ def write_any(value: Any) -> Any:
 
 
 @cache
-def _fast_decoder() -> Callable[[bytes], Any]:
+def _json_decoder() -> Callable[[bytes], Any]:
     import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
 
     return msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def _decode_carefully(content: bytes) -> Any:
+def _decode_or_explain(content: bytes) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
     except DecodeError:

@@ -1,4 +1,6 @@
-"""Bound a whole request, from connect to last byte, synchronous or asynchronous.
+"""How much time a whole request has left, from connect to last byte, synchronous or asynchronous.
+
+`network` enforces the deadline on sockets; of an asynchronous request, the caller also bounds the whole with anyio.
 
 An httpx timeout bounds each socket operation, so a server that sends one byte now and then can hold a "10 s" call
 for ever.

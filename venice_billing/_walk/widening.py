@@ -3,6 +3,8 @@
 The ledger hangs on narrow ranges and on empty ones, so a hang does not tell whether a range is empty. The first wider
 question that is answered decides: the walk reads from its start to the end of the range, and the rows inside the range
 are the result, even if there are none. Questions have no end, none is narrower than a day, and at most four are asked.
+
+Newest first, `windows` looks farther back before it asks wider questions.
 """
 
 from __future__ import annotations

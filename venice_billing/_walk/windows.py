@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Expired
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.stretches import Gap, Widths
 from venice_billing._walk.tracker import check_all_seen
 from venice_billing._walk.types import (
     END_OF_TIME,
@@ -29,6 +28,7 @@ from venice_billing._walk.types import (
     Window,
     WindowPlan,
 )
+from venice_billing._walk.widths import Gap, Widths
 from venice_billing.errors import BillingTimeoutError, VeniceError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""FakeVenice: an account on a simulated server."""
+"""FakeVenice: an account on a simulated server. `respond` adds refusals, waits and faults to what `_router` answers."""
 
 from __future__ import annotations
 

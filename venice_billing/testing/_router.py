@@ -1,4 +1,4 @@
-"""The server's side of the contract: a request in, a response out."""
+"""The server's side of the contract: a request in, a response out. Waits, 429s and faults are added in `_fake`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretches of a range that are not planned yet, and how wide the windows cut from them are. Pure arithmetic."""
+"""How wide windows are, and the stretches of a range from which they are still to be cut. Pure arithmetic."""
 
 from __future__ import annotations
 
