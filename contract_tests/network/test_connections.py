@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 import socket
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
-import trustme
-from certifi import where
 
+from contract_tests.support.certificates import server_context
 from contract_tests.support.flavours import Face, Flavour
 from contract_tests.support.front_server import Front
 from contract_tests.support.scripted_server import GOOD, ScriptedServer, never_accepting, say, stall_after, then_close
@@ -26,7 +23,6 @@ from venice_billing import (
     AsyncVeniceBilling,
     BillingTimeoutError,
     ClientClosedError,
-    InvalidParameterError,
     VeniceBilling,
     VeniceError,
 )
@@ -37,7 +33,8 @@ from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    import trustme
 
 pytestmark = pytest.mark.anyio
 
@@ -256,147 +253,6 @@ def test_an_unanswered_address_leaves_time_for_the_next_one(
 # ---------------------------------------------------------------- TLS and proxies
 
 
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
-    """Return a certificate authority that this environment trusts."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    return authority
-
-
-def _context(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_tls_connections_are_kept_alive(flavour: Flavour, authority: trustme.CA, anyio_backend: str) -> None:
-    context = _context(authority, "localhost", "127.0.0.1")
-    chosen: list[str | None] = []
-
-    def script(connection: Any, wait: Callable[[float], bool]) -> None:
-        chosen.append(connection.selected_alpn_protocol())
-        connection.sendall(_ANSWER)
-
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    with ScriptedServer(script, tls=context) as server:
-        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
-            face = _face(flavour, url)
-            for _ in range(3):
-                assert (await face.call("get_balance")).can_consume
-            await face.close()
-        assert server.connections == 2
-        assert set(chosen) == {"http/1.1"}
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
-async def test_a_server_with_an_invalid_certificate_gets_no_request(
-    flavour: Flavour, reason: str, authority: trustme.CA, anyio_backend: str
-) -> None:
-    trusted = trustme.CA() if reason == "another authority" else authority
-    context = (
-        None
-        if reason == "plain http"
-        else _context(trusted, "venice.test" if reason == "another name" else "127.0.0.1")
-    )
-    with ScriptedServer(say(_ANSWER), tls=context) as server:
-        face = _face(flavour, server.url.replace("http:", "https:"), timeout=0.5)
-        with pytest.raises((APIConnectionError, BillingTimeoutError)):
-            await face.call("get_balance")
-        await face.close()
-        assert server.requests == []
-
-
-@pytest.mark.parametrize("wrong", ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"])
-async def test_unreadable_certificates_are_refused_at_once(
-    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str
-) -> None:
-    """The error names only the variable that is wrong; plain http reads none of them."""
-    monkeypatch.chdir(tmp_path)
-    others = {"SSL_CERT_FILE": where(), "SSLKEYLOGFILE": "keys"}
-    if wrong == "SSL_CERT_DIR":
-        del others["SSL_CERT_FILE"]  # which takes precedence
-        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    for name, value in {**others, wrong: "missing/x"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(InvalidParameterError) as caught:
-        _face(flavour, "https://127.0.0.1:1")
-    assert re.findall(r"SSL\w+", str(caught.value)) == [wrong]
-    assert "'missing/x'" in str(caught.value)
-    await _face(flavour, "http://127.0.0.1:1").close()
-
-
-async def test_a_file_without_certificates_is_refused_at_once(
-    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty.pem").touch()
-    monkeypatch.setenv("SSL_CERT_FILE", "empty.pem")
-    with pytest.raises(InvalidParameterError, match=r"SSL_CERT_FILE .*a file with certificates .*empty\.pem"):
-        _face(flavour, "https://127.0.0.1:1")
-
-
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
-async def test_plain_http_uses_no_proxy(
-    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, variable: str
-) -> None:
-    """A proxy could read the key."""
-    monkeypatch.setenv(variable, scripted.url)
-    face = _face(flavour, "http://127.0.0.1:9/api")
-    with pytest.raises(APIConnectionError):
-        await face.call("get_balance")
-    await face.close()
-    assert scripted.connections == 0
-
-
-async def test_plain_http_through_a_proxy_of_the_users_client_is_refused(
-    flavour: Flavour, scripted: ScriptedServer
-) -> None:
-    http = flavour.http(proxy=scripted.url)
-    with pytest.raises(InvalidParameterError, match="proxy"):
-        _face(flavour, "http://127.0.0.1:9/api", http_client=http)
-    await Face(http).close()
-
-
-async def test_https_tunnels_through_the_proxy_of_the_environment(
-    flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scripted.then(then_close(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
-    monkeypatch.setenv("HTTPS_PROXY", scripted.url)
-    face = _face(flavour, "https://venice.test/api")
-    with pytest.raises(APIConnectionError):
-        await face.call("get_balance")
-    await face.close()
-    (asked,) = scripted.requests
-    assert asked.startswith(b"CONNECT venice.test:443 HTTP/1.1\r\n")
-    assert b"a-key" not in asked
-
-
-@pytest.mark.parametrize("wrong", ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy", "NO_PROXY"])
-@pytest.mark.parametrize(
-    "proxy", ["socks5://user:hidden@127.0.0.1:1", "http://user:hidden@[::1", "ftp://hidden", "http://hidden:b/"]
-)
-async def test_an_unusable_proxy_is_refused_at_once(
-    flavour: Flavour, wrong: str, proxy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error names only the variable that is wrong, and does not show the address."""
-    for name in {"ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"} - {wrong.upper()}:
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv(wrong, "http://hidden:b/" if wrong == "NO_PROXY" else proxy)
-    with pytest.raises(InvalidParameterError) as caught:
-        _face(flavour, "https://venice.test/api")
-    assert re.findall(r"(?i)\w+_proxy", str(caught.value)) == [wrong]
-    assert "hidden" not in str(caught.value)
-    monkeypatch.setenv("NO_PROXY", "*")
-    await _face(flavour, "https://venice.test/api").close()
-
-
-# ---------------------------------------------------------------- kept connections
-
-
 async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flavour) -> None:
     """Servers close idle connections without notice; a request that no server received is sent again."""
 
@@ -450,7 +306,7 @@ async def test_unsolicited_bytes_answer_no_request(
             connection.sendall(false)
         sent.set()
 
-    with ScriptedServer(script, tls=_context(authority, "127.0.0.1") if tls else None) as server:
+    with ScriptedServer(script, tls=server_context(authority, "127.0.0.1") if tls else None) as server:
         face = _face(flavour, server.url, timeout=60)
         for _ in range(3):
             assert (await face.call("get_balance")).can_consume is True
@@ -476,7 +332,7 @@ async def test_a_tls_record_behind_a_response_answers_no_request(
         connection.sendall(false)
 
     with (
-        ScriptedServer(script, tls=_context(authority, "127.0.0.1")) as server,
+        ScriptedServer(script, tls=server_context(authority, "127.0.0.1")) as server,
         Front(server.port, gather=0.05) as front,
     ):
         face = _face(flavour, f"https://127.0.0.1:{front.port}", timeout=60)
