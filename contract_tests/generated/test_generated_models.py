@@ -199,24 +199,28 @@ def test_a_notice_callback_is_reset_after_reading() -> None:
     assert codec._notice.get() is codec._ignore
 
 
+# Python 3.12 reports opcode events too late, and not for all instructions.
+_EVENT = "line" if sys.version_info[:2] == (3, 12) else "opcode"
+
+
 def test_an_interrupt_anywhere_leaves_no_notice_callback_set() -> None:
     interrupted = 0
     while _is_interrupted(interrupted):
-        assert codec._notice.get() is codec._ignore, f"instruction {interrupted}"
+        assert codec._notice.get() is codec._ignore, f"position {interrupted}"
         interrupted += 1
-    assert interrupted > 10
+    assert interrupted > (2 if _EVENT == "line" else 10)
 
 
 def _is_interrupted(position: int) -> bool:
-    """Read with a notice callback and a KeyboardInterrupt at one instruction; return whether it was reached."""
+    """Read with a notice callback and a KeyboardInterrupt at one position; return whether it was reached."""
     reached = 0
 
     def trace(frame: Any, event: str, _: Any) -> Any:
         nonlocal reached
         if frame.f_code.co_filename != codec.__file__:
             return trace
-        frame.f_trace_opcodes = True
-        if event == "opcode":
+        frame.f_trace_opcodes = _EVENT == "opcode"
+        if event == _EVENT:
             reached += 1
             if reached == position + 1:
                 raise KeyboardInterrupt
