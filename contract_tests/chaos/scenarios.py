@@ -6,6 +6,7 @@ Most attempts use a new client that knows only the checkpoint's text, as another
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import pickle
 import random
@@ -56,6 +57,7 @@ def run_to_end(scenario: Scenario) -> Result:
                 scenario.export(Path(folder) / "usage.csv")
             else:
                 scenario.walk()
+            gc.collect()  # as long as its warning is ignored
     except Exception as error:  # noqa: BLE001 - the scenario proves that only VeniceError escapes
         result.foreign.append(error)
     finally:
