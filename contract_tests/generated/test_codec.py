@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_tests.generated.bodies import details, entry
 from venice_billing._runtime import codec
 from venice_billing_api import AuthenticatedClient, Client, errors, types
 from venice_billing_api.api.billing import (
@@ -44,30 +45,6 @@ from venice_billing_api.types import UNSET, Unset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_JSON = {"content-type": "application/json"}
-_OPERATIONS = [get_billing_balance, get_billing_usage, get_billing_usage_analytics, get_billing_usage_history]
-
-
-def _entry(**changes: Any) -> dict[str, Any]:
-    return {
-        "amount": Decimal("-0.10"),
-        "currency": "USD",
-        "inferenceDetails": None,
-        "notes": "API",
-        "pricePerUnitUsd": Decimal("2.80"),
-        "sku": "some-model-llm-output-mtoken",
-        "timestamp": "2026-06-15T19:05:10.504Z",
-        "units": Decimal("0.000227"),
-        **changes,
-    }
-
-
-def _details(**changes: Any) -> dict[str, Any]:
-    return {"completionTokens": 1, "inferenceExecutionTime": 2, "promptTokens": None, "requestId": "r", **changes}
-
-
-def _without(mapping: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}
 
 
 # ---------------------------------------------------------------- JSON text
@@ -108,25 +85,25 @@ def test_any_bytes_decode_or_raise_a_decode_error(content: bytes) -> None:
 @pytest.mark.parametrize("text", ["1e400", "1e31", "-1e31", "1e-101", "1" * 40, "1e999999"])
 def test_a_number_of_absurd_size_is_refused(text: str) -> None:
     with pytest.raises(DecodeError, match=r"amount: expected a number of a sane size"):
-        UsageEntry.from_dict(_entry(amount=codec.decode_json(text.encode())))
+        UsageEntry.from_dict(entry(amount=codec.decode_json(text.encode())))
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [(3, "3"), (0.1, "0.1"), (Decimal("1.50"), "1.50"), (1e-7, "1E-7"), (0, "0"), (-0.0, "-0.0")]
 )
 def test_a_number_is_read_exactly(value: Any, expected: str) -> None:
-    assert str(UsageEntry.from_dict(_entry(amount=value)).amount) == expected
+    assert str(UsageEntry.from_dict(entry(amount=value)).amount) == expected
 
 
 @pytest.mark.parametrize("value", [True, False, "1", None, [], {}, float("nan"), float("inf"), Decimal("NaN"), b"1"])
 def test_other_values_are_refused_as_numbers(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^amount: expected a number"):
-        UsageEntry.from_dict(_entry(amount=value))
+        UsageEntry.from_dict(entry(amount=value))
 
 
 @pytest.mark.parametrize("value", [3, 3.0, Decimal("3.0"), Decimal("3e0")])
 def test_an_integer_may_be_written_with_a_fraction_of_zero(value: Any) -> None:
-    read = UsageEntry.from_dict(_entry(inferenceDetails=_details(completionTokens=value)))
+    read = UsageEntry.from_dict(entry(inferenceDetails=details(completionTokens=value)))
     assert read.inference_details is not None
     assert read.inference_details.completion_tokens == 3
     assert type(read.inference_details.completion_tokens) is int
@@ -135,7 +112,7 @@ def test_an_integer_may_be_written_with_a_fraction_of_zero(value: Any) -> None:
 @pytest.mark.parametrize("value", [3.5, Decimal("3.5"), "3", True, [], 10**40, Decimal("1e40")])
 def test_other_values_are_refused_as_integers(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^inferenceDetails\.completionTokens: expected an integer"):
-        UsageEntry.from_dict(_entry(inferenceDetails=_details(completionTokens=value)))
+        UsageEntry.from_dict(entry(inferenceDetails=details(completionTokens=value)))
 
 
 # ---------------------------------------------------------------- times
@@ -167,7 +144,7 @@ def test_a_time_is_read_as_an_instant_in_utc(text: str, expected: datetime) -> N
 )
 def test_texts_that_are_no_instant_are_refused(text: str) -> None:
     with pytest.raises(DecodeError, match=r"^timestamp: expected a time"):
-        UsageEntry.from_dict(_entry(timestamp=text))
+        UsageEntry.from_dict(entry(timestamp=text))
 
 
 @pytest.mark.parametrize(

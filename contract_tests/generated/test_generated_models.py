@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_tests.generated.bodies import details, entry, without
 from venice_billing._runtime import codec
 from venice_billing_api import AuthenticatedClient, Client, errors, types
 from venice_billing_api.api.billing import (
@@ -44,47 +45,24 @@ from venice_billing_api.types import UNSET, Unset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_JSON = {"content-type": "application/json"}
-
-
-def _entry(**changes: Any) -> dict[str, Any]:
-    return {
-        "amount": Decimal("-0.10"),
-        "currency": "USD",
-        "inferenceDetails": None,
-        "notes": "API",
-        "pricePerUnitUsd": Decimal("2.80"),
-        "sku": "some-model-llm-output-mtoken",
-        "timestamp": "2026-06-15T19:05:10.504Z",
-        "units": Decimal("0.000227"),
-        **changes,
-    }
-
-
-def _details(**changes: Any) -> dict[str, Any]:
-    return {"completionTokens": 1, "inferenceExecutionTime": 2, "promptTokens": None, "requestId": "r", **changes}
-
-
-def _without(mapping: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}
 
 
 def test_a_page_round_trips() -> None:
-    entry = _entry(inferenceDetails=_details(novel={"deep": [1]}), apiKeyId=None, another=[{"a": None}])
-    page = {"data": [entry, _entry(apiKeyId="k")], "nextCursor": None, "extra": True}
+    first = entry(inferenceDetails=details(novel={"deep": [1]}), apiKeyId=None, another=[{"a": None}])
+    page = {"data": [first, entry(apiKeyId="k")], "nextCursor": None, "extra": True}
     assert UsageHistoryPage.from_dict(page).to_dict() == page
 
 
 def test_reading_does_not_change_its_input() -> None:
-    page = {"data": [_entry(inferenceDetails=_details())], "nextCursor": None}
+    page = {"data": [entry(inferenceDetails=details())], "nextCursor": None}
     before = copy.deepcopy(page)
     UsageHistoryPage.from_dict(page)
     assert page == before
 
 
-@pytest.mark.parametrize("name", _entry())
+@pytest.mark.parametrize("name", entry())
 def test_the_error_names_a_missing_field(name: str) -> None:
-    page = {"data": [_entry(), _without(_entry(), name)], "nextCursor": None}
+    page = {"data": [entry(), without(entry(), name)], "nextCursor": None}
     with pytest.raises(DecodeError) as raised:
         UsageHistoryPage.from_dict(page)
     assert (raised.value.location, raised.value.problem) == (f"data[1].{name}", "missing")
@@ -93,7 +71,7 @@ def test_the_error_names_a_missing_field(name: str) -> None:
 @pytest.mark.parametrize("name", ["sku", "notes", "currency", "timestamp", "amount", "units", "pricePerUnitUsd"])
 def test_the_error_names_a_null_that_is_not_allowed(name: str) -> None:
     with pytest.raises(DecodeError) as raised:
-        UsageEntry.from_dict(_entry(**{name: None}))
+        UsageEntry.from_dict(entry(**{name: None}))
     assert raised.value.location == name
     assert raised.value.problem.endswith("got null")
 
@@ -106,28 +84,28 @@ def test_other_values_are_refused_as_objects(body: Any) -> None:
 
 def test_an_incomplete_nullable_object_is_refused() -> None:
     with pytest.raises(DecodeError, match=r"^inferenceDetails\.promptTokens: missing$"):
-        UsageEntry.from_dict(_entry(inferenceDetails=_without(_details(), "promptTokens")))
+        UsageEntry.from_dict(entry(inferenceDetails=without(details(), "promptTokens")))
 
 
 def test_absent_and_null_are_distinguished() -> None:
-    assert UsageEntry.from_dict(_entry()).api_key_id is UNSET
-    assert UsageEntry.from_dict(_entry(apiKeyId=None)).api_key_id is None
-    assert "apiKeyId" not in UsageEntry.from_dict(_entry()).to_dict()
+    assert UsageEntry.from_dict(entry()).api_key_id is UNSET
+    assert UsageEntry.from_dict(entry(apiKeyId=None)).api_key_id is None
+    assert "apiKeyId" not in UsageEntry.from_dict(entry()).to_dict()
 
 
 def test_entries_compare_by_value_and_are_frozen() -> None:
     """Equal rows are equal and have equal hashes, also with unknown fields; they cannot be changed."""
-    one, two = UsageEntry.from_dict(_entry(x=[1])), UsageEntry.from_dict(_entry(x=[1]))
+    one, two = UsageEntry.from_dict(entry(x=[1])), UsageEntry.from_dict(entry(x=[1]))
     assert one == two
-    assert len({one, two, UsageEntry.from_dict(_entry(sku="other"))}) == 2
-    assert one != UsageEntry.from_dict(_entry(x=[2]))
+    assert len({one, two, UsageEntry.from_dict(entry(sku="other"))}) == 2
+    assert one != UsageEntry.from_dict(entry(x=[2]))
     with pytest.raises(AttributeError):
         one.sku = "changed"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
 def test_a_page_survives_copying_and_pickling(copied: Callable[[Any], Any]) -> None:
-    page = UsageHistoryPage.from_dict({"data": [_entry(currency="SHELLS")], "nextCursor": "c"})
+    page = UsageHistoryPage.from_dict({"data": [entry(currency="SHELLS")], "nextCursor": "c"})
     again = copied(page)
     assert again == page
     assert again.data[0].api_key_id is UNSET
@@ -144,7 +122,7 @@ def test_a_daily_series_keeps_names_and_exact_amounts() -> None:
 
 def test_the_excerpt_in_an_error_is_bounded() -> None:
     with pytest.raises(DecodeError) as raised:
-        UsageEntry.from_dict(_entry(amount="x" * 10_000))
+        UsageEntry.from_dict(entry(amount="x" * 10_000))
     assert len(raised.value.problem) < 130
     assert pickle.loads(pickle.dumps(raised.value)).location == "amount"
 
@@ -170,13 +148,13 @@ def test_a_known_currency_hashes_as_its_text() -> None:
 @pytest.mark.parametrize("value", [1, None, [], {}, True])
 def test_other_values_are_refused_as_currencies(value: Any) -> None:
     with pytest.raises(DecodeError, match=r"^currency: expected a Currency"):
-        UsageEntry.from_dict(_entry(currency=value))
+        UsageEntry.from_dict(entry(currency=value))
 
 
 # ---------------------------------------------------------------- undocumented fields and values
 
 
-_DRIFTED = {"data": [_entry(currency="SHELLS", novel=1)], "nextCursor": None}
+_DRIFTED = {"data": [entry(currency="SHELLS", novel=1)], "nextCursor": None}
 
 
 def _told() -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_tests.generated.bodies import entry
 from venice_billing._runtime import codec
 from venice_billing_api import AuthenticatedClient, Client, errors, types
 from venice_billing_api.api.billing import (
@@ -48,28 +49,6 @@ _JSON = {"content-type": "application/json"}
 
 
 _OPERATIONS = [get_billing_balance, get_billing_usage, get_billing_usage_analytics, get_billing_usage_history]
-
-
-def _entry(**changes: Any) -> dict[str, Any]:
-    return {
-        "amount": Decimal("-0.10"),
-        "currency": "USD",
-        "inferenceDetails": None,
-        "notes": "API",
-        "pricePerUnitUsd": Decimal("2.80"),
-        "sku": "some-model-llm-output-mtoken",
-        "timestamp": "2026-06-15T19:05:10.504Z",
-        "units": Decimal("0.000227"),
-        **changes,
-    }
-
-
-def _details(**changes: Any) -> dict[str, Any]:
-    return {"completionTokens": 1, "inferenceExecutionTime": 2, "promptTokens": None, "requestId": "r", **changes}
-
-
-def _without(mapping: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}
 
 
 @pytest.mark.parametrize("operation", _OPERATIONS)
@@ -191,7 +170,7 @@ def test_an_authenticated_client_is_a_client() -> None:
 def test_the_package_uses_its_exported_errors_and_types() -> None:
     with pytest.raises(errors.DecodeError):
         UsageEntry.from_dict({})
-    assert UsageEntry.from_dict(_entry()).api_key_id is types.UNSET
+    assert UsageEntry.from_dict(entry()).api_key_id is types.UNSET
     with _client() as client:
         assert isinstance(get_billing_usage_history.sync_detailed(client=client), types.Response)
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
+from contract_tests.support.scripted_server import BALANCE_ANSWER, ScriptedServer, say
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -18,3 +21,18 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     return authority
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the proxies of the environment."""
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    """Serve a balance to each request."""
+    with ScriptedServer(say(BALANCE_ANSWER)) as server:
+        yield server

@@ -17,7 +17,14 @@ import pytest
 from contract_tests.support.certificates import server_context
 from contract_tests.support.flavours import Face, Flavour
 from contract_tests.support.front_server import Front
-from contract_tests.support.scripted_server import GOOD, ScriptedServer, never_accepting, say, stall_after, then_close
+from contract_tests.support.scripted_server import (
+    BALANCE_ANSWER,
+    ScriptedServer,
+    never_accepting,
+    say,
+    stall_after,
+    then_close,
+)
 from venice_billing import (
     APIConnectionError,
     AsyncVeniceBilling,
@@ -32,27 +39,11 @@ from venice_billing._runtime.network import BoundBackend, _BoundStream
 from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import trustme
 
 pytestmark = pytest.mark.anyio
-
-_BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
-_ANSWER = GOOD % (len(_BALANCE), _BALANCE)
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http", "https", "all", "no"):
-        monkeypatch.delenv(f"{name}_proxy", raising=False)
-        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedServer]:
-    with ScriptedServer(say(_ANSWER)) as server:
-        yield server
 
 
 def _face(flavour: Flavour, url: str, **options: Any) -> Face:
@@ -71,18 +62,18 @@ async def test_consecutive_calls_share_one_connection(flavour: Flavour, scripted
 @pytest.mark.parametrize(
     "first",
     [
-        then_close(_ANSWER),
-        say(_ANSWER.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)),
-        say(_ANSWER.replace(b"1.1", b"1.0", 1)),
-        say(_ANSWER + b"left over"),
-        say(_ANSWER + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        then_close(BALANCE_ANSWER),
+        say(BALANCE_ANSWER.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)),
+        say(BALANCE_ANSWER.replace(b"1.1", b"1.0", 1)),
+        say(BALANCE_ANSWER + b"left over"),
+        say(BALANCE_ANSWER + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
         say(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 99999\r\n\r\n"),
     ],
     ids=["closed by the server", "Connection: close", "HTTP/1.0", "extra bytes", "extra response", "partly read"],
 )
 async def test_an_unusable_connection_is_not_reused(flavour: Flavour, first: Any) -> None:
     """The next call succeeds without retries."""
-    with ScriptedServer(first, say(_ANSWER)) as server:
+    with ScriptedServer(first, say(BALANCE_ANSWER)) as server:
         face = _face(flavour, server.url, timeout=0.5)
         with contextlib.suppress(BillingTimeoutError, APIConnectionError):
             await face.call("get_balance")
@@ -150,7 +141,7 @@ def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_closing_a_client_ends_its_running_call_with_an_error(flavour: Flavour, anyio_backend: str) -> None:
     """Later calls raise the same error, and none of them counts as a failure of the API."""
-    with ScriptedServer(stall_after(_ANSWER[:-5])) as server:
+    with ScriptedServer(stall_after(BALANCE_ANSWER[:-5])) as server:
         face = _face(flavour, server.url, timeout=60, max_retries=2)
         started = time.monotonic()
         said: list[VeniceError] = []
@@ -196,12 +187,12 @@ def test_another_thread_ends_a_request(scheme: str) -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer, anyio_backend: str) -> None:
-    scripted.then(stall_after(_ANSWER[:50]))
+    scripted.then(stall_after(BALANCE_ANSWER[:50]))
     async with AsyncVeniceBilling("a-key", base_url=scripted.url) as client:
         with anyio.move_on_after(0.2):
             await client.get_balance()
         assert scripted.closed_by_peer.wait(2)
-        scripted.then(say(_ANSWER))
+        scripted.then(say(BALANCE_ANSWER))
         assert (await client.get_balance()).can_consume
 
 
@@ -257,11 +248,11 @@ async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flav
     """Servers close idle connections without notice; a request that no server received is sent again."""
 
     def answer_once(connection: socket.socket, wait: Callable[[float], bool]) -> None:
-        connection.sendall(_ANSWER)
+        connection.sendall(BALANCE_ANSWER)
         connection.recv(65536)  # the next request arrives and gets no response
         connection.close()
 
-    with ScriptedServer(answer_once, say(_ANSWER)) as server:
+    with ScriptedServer(answer_once, say(BALANCE_ANSWER)) as server:
         face = _face(flavour, server.url)
         for _ in range(2):
             assert (await face.call("get_balance")).can_consume
@@ -281,7 +272,7 @@ async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: 
 
 
 async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: Flavour) -> None:
-    with ScriptedServer(say(_ANSWER), then_close(_ANSWER[:40])) as server:
+    with ScriptedServer(say(BALANCE_ANSWER), then_close(BALANCE_ANSWER[:40])) as server:
         face = _face(flavour, server.url)
         await face.call("get_balance")
         with pytest.raises(APIConnectionError):
@@ -296,11 +287,11 @@ async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: 
 async def test_unsolicited_bytes_answer_no_request(
     flavour: Flavour, authority: trustme.CA, anyio_backend: str, *, apart: bool, tls: bool
 ) -> None:
-    false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+    false = BALANCE_ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
     received, sent = threading.Event(), threading.Event()
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
-        connection.sendall(_ANSWER if apart else _ANSWER + false)
+        connection.sendall(BALANCE_ANSWER if apart else BALANCE_ANSWER + false)
         if apart:
             received.wait(60)
             connection.sendall(false)
@@ -325,10 +316,10 @@ async def test_a_tls_record_behind_a_response_answers_no_request(
     flavour: Flavour, authority: trustme.CA, anyio_backend: str
 ) -> None:
     """The record arrives together with the response, so it waits in the TLS object and no longer in the socket."""
-    false = _ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
+    false = BALANCE_ANSWER.replace(b'"canConsume":true', b'"canConsume":null')
 
     def script(connection: socket.socket, wait: Callable[[float], bool]) -> None:
-        connection.sendall(_ANSWER)
+        connection.sendall(BALANCE_ANSWER)
         connection.sendall(false)
 
     with (
@@ -348,7 +339,7 @@ async def test_a_tls_record_behind_a_response_answers_no_request(
 @pytest.mark.parametrize("cookie", ["a=b; Path=/", "schl\u00fcssel=\u00fc\u4e2d"])
 async def test_no_cookie_is_stored(flavour: Flavour, scripted: ScriptedServer, cookie: str) -> None:
     set_cookie = f"\r\nSet-Cookie: {cookie}\r\n".encode()
-    scripted.then(say(_ANSWER.replace(b"\r\n", set_cookie, 1)))
+    scripted.then(say(BALANCE_ANSWER.replace(b"\r\n", set_cookie, 1)))
     theirs = flavour.http()
     for face in (_face(flavour, scripted.url), _face(flavour, scripted.url, http_client=theirs)):
         for _ in range(2):

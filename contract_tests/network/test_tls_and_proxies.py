@@ -11,7 +11,7 @@ from certifi import where
 
 from contract_tests.support.certificates import server_context
 from contract_tests.support.flavours import Face, Flavour
-from contract_tests.support.scripted_server import GOOD, ScriptedServer, say, then_close
+from contract_tests.support.scripted_server import BALANCE_ANSWER, ScriptedServer, say, then_close
 from venice_billing import (
     APIConnectionError,
     BillingTimeoutError,
@@ -19,29 +19,10 @@ from venice_billing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-_BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
-
-
-_ANSWER = GOOD % (len(_BALANCE), _BALANCE)
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http", "https", "all", "no"):
-        monkeypatch.delenv(f"{name}_proxy", raising=False)
-        monkeypatch.delenv(f"{name}_proxy".upper(), raising=False)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedServer]:
-    with ScriptedServer(say(_ANSWER)) as server:
-        yield server
 
 
 def _face(flavour: Flavour, url: str, **options: Any) -> Face:
@@ -55,7 +36,7 @@ async def test_tls_connections_are_kept_alive(flavour: Flavour, authority: trust
 
     def script(connection: Any, wait: Callable[[float], bool]) -> None:
         chosen.append(connection.selected_alpn_protocol())
-        connection.sendall(_ANSWER)
+        connection.sendall(BALANCE_ANSWER)
 
     context.set_alpn_protocols(["h2", "http/1.1"])
     with ScriptedServer(script, tls=context) as server:
@@ -79,7 +60,7 @@ async def test_a_server_with_an_invalid_certificate_gets_no_request(
         if reason == "plain http"
         else server_context(trusted, "venice.test" if reason == "another name" else "127.0.0.1")
     )
-    with ScriptedServer(say(_ANSWER), tls=context) as server:
+    with ScriptedServer(say(BALANCE_ANSWER), tls=context) as server:
         face = _face(flavour, server.url.replace("http:", "https:"), timeout=0.5)
         with pytest.raises((APIConnectionError, BillingTimeoutError)):
             await face.call("get_balance")

@@ -17,6 +17,8 @@ Script = Callable[[socket.socket, Callable[[float], bool]], None]
 _POLL = 0.01  # seconds between two checks for the end of the test
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+BALANCE = b'{"canConsume":true,"consumptionCurrency":"USD","balances":{"diem":null,"usd":1},"diemEpochAllocation":0}'
+BALANCE_ANSWER = GOOD % (len(BALANCE), BALANCE)
 
 
 def say(answer: bytes, *, slowly_from: int | None = None, pause: float = 0.05) -> Script:

@@ -1,4 +1,4 @@
-"""Compare the billing operations of two documents: where they are, who may call, what goes in and what comes out."""
+"""Compare the billing operations of two documents: paths, authentication, requests and responses."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _server(operation: Operation) -> str:
 
 
 def _security_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
-    """Yield a row when a way to authenticate is gone; one more beside it changes nothing for who uses the first."""
+    """Yield a row for each way to authenticate that is gone; an additional way breaks no client."""
     before, after = _credentials(old), _credentials(new)
     gone = [way for way in before if way not in after]
     if gone:
