@@ -42,6 +42,11 @@ _MOMENT_TEXT = re.compile(
 )
 _MICROSECOND_DIGITS = 6
 _MICROSECOND = timedelta(microseconds=1)
+_DAY = timedelta(days=1)
+_PARTS = re.compile(
+    r"(?P<date>(?P<year>\d{4})-?(?P<month>\d\d)-?(?P<day>\d\d))"
+    r"(?:[Tt ](?P<hour>\d\d)(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d))?)?)?"
+)
 
 
 class _Hidden:
@@ -142,11 +147,17 @@ def days(start: object, end: object) -> tuple[str, str] | None:
 
 
 def lookback(value: object) -> str:
-    """Return a lookback such as '7d'."""
-    valid = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", value) is not None
-    if not isinstance(value, str) or not valid or int(value[:-1]) > LOOKBACK_DAYS:
-        raise InvalidParameterError("lookback", value, f"a number of days from '1d' to '{LOOKBACK_DAYS}d'")
-    return str.__str__(value)  # a plain text, as above
+    """Return a lookback such as '7d', of a text, a number of days or a timedelta."""
+    text = value
+    if isinstance(value, timedelta) and not value % _DAY:
+        text = f"{value // _DAY}d"
+    elif isinstance(value, int) and not isinstance(value, bool):
+        text = f"{index(value)}d"
+    valid = isinstance(text, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", text) is not None
+    if not isinstance(text, str) or not valid or int(text[:-1]) > LOOKBACK_DAYS:
+        allowed = f"a number of whole days from 1 to {LOOKBACK_DAYS}: '7d', 7 or timedelta(days=7)"
+        raise InvalidParameterError("lookback", value, allowed)
+    return str.__str__(text)  # a plain text, as above
 
 
 def cursor(value: object, **filters: object) -> str:
@@ -246,9 +257,26 @@ def _from_text(name: str, text: str) -> datetime | date:
         moment = datetime.fromisoformat(text.upper())
         return moment + _MICROSECOND if finer else moment
     except ValueError:
-        raise InvalidParameterError(name, text, _MOMENT_ALLOWED) from None
+        raise InvalidParameterError(name, text, _missing_part(text) or _MOMENT_ALLOWED) from None
     except OverflowError:
         raise InvalidParameterError(name, text, "a time within the years 1 to 9999 in UTC") from None
+
+
+def _missing_part(text: str) -> str | None:
+    """Return what is wrong with a well-formed time that does not exist, such as one in a month 13."""
+    parts = _PARTS.match(text)
+    if parts is None:
+        return None
+    if not 1 <= int(parts["month"]) <= 12:  # noqa: PLR2004 - the months of a year
+        return f"a date that exists: there is no month {parts['month']}"
+    try:
+        date(int(parts["year"]), int(parts["month"]), int(parts["day"]))
+    except ValueError:
+        return f"a date that exists: there is no {parts['date']}"
+    for name, end in (("hour", 24), ("minute", 60), ("second", 60)):
+        if parts[name] is not None and int(parts[name]) >= end:
+            return f"a time that exists: there is no {name} {parts[name]}"
+    return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -31,7 +31,7 @@ from venice_billing_api.models import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from venice_billing._arguments import Moment
 
@@ -114,18 +114,17 @@ def _history(request: Mapping[str, Any], format: Format) -> Operation[UsageHisto
 
 def usage_analytics(
     *,
-    lookback: str | None = None,
+    lookback: str | int | timedelta | None = None,
     start_date: Moment | None = None,
     end_date: Moment | None = None,
 ) -> Operation[UsageAnalytics]:
     """`getBillingUsageAnalytics`: by a lookback, or by a first and a last day, both included."""
     days = arguments.days(start_date, end_date)
-    if lookback is not None:
-        lookback = arguments.lookback(lookback)
-        if days is not None:
-            raise InvalidParameterError("lookback", lookback, "left out beside start_date and end_date")
+    days_back = None if lookback is None else arguments.lookback(lookback)
+    if days_back is not None and days is not None:
+        raise InvalidParameterError("lookback", days_back, "left out beside start_date and end_date")
     request = get_billing_usage_analytics.build_request(
-        lookback=_given(lookback),
+        lookback=_given(days_back),
         start_date=_given(days[0] if days else None),
         end_date=_given(days[1] if days else None),
     )

@@ -368,7 +368,7 @@ class VeniceBilling:
     def get_usage_analytics(
         self,
         *,
-        lookback: str | None = None,
+        lookback: str | int | timedelta | None = None,
         start_date: Moment | None = None,
         end_date: Moment | None = None,
     ) -> UsageAnalytics:
@@ -378,7 +378,7 @@ class VeniceBilling:
         netted. The `date` of a daily series is in Unix milliseconds.
 
         Args:
-            lookback: "1d" to "90d"; the API's default is "7d".
+            lookback: "1d" to "90d", a number of days, or a timedelta of whole days; the API's default is "7d".
             start_date: The first day (UTC); only together with `end_date`, and without `lookback`.
             end_date: The last day (UTC).
 
@@ -733,7 +733,7 @@ class AsyncVeniceBilling:
     async def get_usage_analytics(
         self,
         *,
-        lookback: str | None = None,
+        lookback: str | int | timedelta | None = None,
         start_date: Moment | None = None,
         end_date: Moment | None = None,
     ) -> UsageAnalytics:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from venice_billing._arguments import Moment
 from venice_billing_api.models import (
     ApiKeyUsage,
     Balance,
     Balances,
     Currency,
+    DailySeriesPoint,
     DailyUsage,
     InferenceDetails,
     ModelUsage,
@@ -25,10 +27,12 @@ __all__ = [
     "Balance",
     "Balances",
     "Currency",
+    "DailySeriesPoint",
     "DailyUsage",
     "InferenceDetails",
     "ModelUsage",
     "ModelUsageBreakdown",
+    "Moment",
     "Pagination",
     "UsageAnalytics",
     "UsageCsv",

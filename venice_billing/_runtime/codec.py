@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
 
 from venice_billing._runtime.errors import DecodeError
-from venice_billing._runtime.types import NOTHING, UNSET, Unset
+from venice_billing._runtime.types import NO_NAMES, NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +37,8 @@ def _ignore(kind: str, name: str) -> None:
 _notice: ContextVar[Callable[[str, str], None]] = ContextVar("notice", default=_ignore)
 
 
-def decode_json(content: bytes) -> Any:
-    """Return the JSON of a body; numbers with a fraction are `Decimal`, digit for digit.
+def decode_json(content: bytes | str) -> Any:
+    """Return the JSON of a body or a text; numbers with a fraction are `Decimal`, digit for digit.
 
     Raises:
         DecodeError: The body is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
@@ -49,6 +49,11 @@ def decode_json(content: bytes) -> Any:
         return _json_decoder()(content)
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
         return _decode_or_explain(content)  # decides whether this is JSON, and says what is wrong if not
+
+
+def encode_json(value: Any) -> str:
+    """Return decoded JSON as text: a `Decimal` becomes a JSON number with the same digits."""
+    return _json_encoder()(value).decode()
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
@@ -134,9 +139,14 @@ def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T
         raise error.within(name) from None
 
 
-def read_optional_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | Unset:
-    """Read a field of an object like `read_field`; return UNSET if the field was not sent."""
-    return read_field(source, name, read) if name in source else UNSET
+def read_optional_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
+    """Read a field of an object like `read_field`; return None if the field was not sent."""
+    return read_field(source, name, read) if name in source else None
+
+
+def read_nulls(source: dict[str, Any], names: set[str]) -> frozenset[str]:
+    """Return those of the names whose fields were sent as null."""
+    return frozenset(name for name in names if name in source and source[name] is None) or NO_NAMES
 
 
 def read_rest(source: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
@@ -306,15 +316,23 @@ def write_any(value: Any) -> Any:
 
 
 @cache
-def _json_decoder() -> Callable[[bytes], Any]:
+def _json_decoder() -> Callable[[bytes | str], Any]:
     import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
 
     return msgspec.json.Decoder(float_hook=Decimal).decode
 
 
-def _decode_or_explain(content: bytes) -> Any:
+@cache
+def _json_encoder() -> Callable[[Any], bytes]:
+    import msgspec  # noqa: PLC0415 - as above
+
+    return msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _decode_or_explain(content: bytes | str) -> Any:
     try:
-        return json.loads(content.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except DecodeError:
         raise
     except RecursionError:

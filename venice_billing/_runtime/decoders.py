@@ -85,7 +85,7 @@ class Decoders:
 def draft_of(model: type) -> Any:
     """Return a class whose instances are filled field by field, and then become the model by setting `__class__`.
 
-    Both have the same slots, so Python allows that. The constructor of a frozen class calls a function for each
-    field, which would double the time that reading a page takes.
+    Both have the same bases and slots, so Python allows that. The constructor of a frozen class calls a function for
+    each field, which would double the time that reading a page takes.
     """
-    return type(f"{model.__name__}Draft", (), {"__slots__": tuple(vars(model)["__slots__"])})
+    return type(f"{model.__name__}Draft", model.__bases__, {"__slots__": tuple(vars(model)["__slots__"])})

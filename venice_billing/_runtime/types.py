@@ -1,4 +1,4 @@
-"""Types that generated code shares: UNSET, the empty dict of unknown fields, and a response."""
+"""Types that generated code shares: UNSET for a parameter that is not given, the unknown fields, and a response."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar, final
@@ -8,7 +8,7 @@ import attrs
 
 @final
 class Unset:
-    """The type of UNSET, the value of a field that was not sent; UNSET is a singleton, also after pickling."""
+    """The type of UNSET, the value of a query parameter that is not given; a singleton, also after pickling."""
 
     __slots__ = ()
 
@@ -45,6 +45,7 @@ class _Nothing(dict[str, Any]):
 
 
 NOTHING: dict[str, Any] = _Nothing()
+NO_NAMES: frozenset[str] = frozenset()
 
 T = TypeVar("T")
 
@@ -59,4 +60,4 @@ class Response(Generic[T]):
     parsed: T | None
 
 
-__all__ = ["NOTHING", "UNSET", "Response", "Unset"]
+__all__ = ["NOTHING", "NO_NAMES", "UNSET", "Response", "Unset"]

@@ -9,6 +9,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from venice_billing.models import UsageEntry
 from venice_billing.testing._checks import check_row
 from venice_billing.testing._text import Row, parse_instant, to_csv_record, to_json
 
@@ -56,9 +57,12 @@ class Account:
     what a walk has passed stays as it was.
     """
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, rows: Iterable[Mapping[str, Any] | UsageEntry], extra_fields: frozenset[str] = frozenset()
+    ) -> None:
         self._lock = threading.Lock()
-        complete = [complete_row(row) for row in rows]
+        self._extra_fields = extra_fields
+        complete = [complete_row(row, extra_fields) for row in rows]
         entries = [Entry((parse_instant(row["timestamp"]), number), row) for number, row in enumerate(complete)]
         entries.sort(key=_POSITION)
         self._booked = len(entries)
@@ -67,9 +71,9 @@ class Account:
         for entry in entries:
             self._by_currency.setdefault(entry.row["currency"], []).append(entry)
 
-    def book(self, row: Mapping[str, Any]) -> Row:
+    def book(self, row: Mapping[str, Any] | UsageEntry) -> Row:
         """Add a row at its own timestamp and return it as it will be sent."""
-        complete = complete_row(row)
+        complete = complete_row(row, self._extra_fields)
         with self._lock:
             entry = Entry((parse_instant(complete["timestamp"]), self._booked), complete)
             self._booked += 1
@@ -96,12 +100,16 @@ class Account:
             return entries[low : high if limit is None else min(high, low + limit)]
 
 
-def complete_row(row: Mapping[str, Any]) -> Row:
+def complete_row(row: Mapping[str, Any] | UsageEntry, extra_fields: frozenset[str] = frozenset()) -> Row:
     """Return the row with every field of the API, its time as text and its three numbers as `Decimal`s.
 
     Raises:
         TypeError: A field is of a type that cannot be sent, like a float, whose digits are not exact.
-        ValueError: There is no timestamp, or a field has a value that cannot be sent.
+        ValueError: There is no timestamp, or a field has an unknown name or a value that cannot be sent.
     """
-    fields = check_row(row)
+    if isinstance(row, UsageEntry):
+        inner = row.inference_details.additional_properties if row.inference_details else {}
+        extra_fields = extra_fields.union(row.additional_properties, (f"inferenceDetails.{name}" for name in inner))
+        row = row.to_dict()
+    fields = check_row(row, extra_fields)
     return {"timestamp": fields["timestamp"], **_DEFAULTS, **fields}

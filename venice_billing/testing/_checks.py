@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from typing import Any
 
 from venice_billing.testing._text import Row, format_instant, instant_of, parse_instant
 
 _LONGEST_VALUE = 80
 _LONGEST = 36_525  # days: a century
+_OBJECTS = {"inferenceDetails": ("requestId", "promptTokens", "completionTokens", "inferenceExecutionTime")}
+FIELDS = frozenset(
+    {
+        *("timestamp", "sku", "pricePerUnitUsd", "units", "amount", "currency", "notes", "apiKeyId"),
+        *_OBJECTS,
+        *(f"{name}.{inner}" for name, inners in _OBJECTS.items() for inner in inners),
+    }
+)
+"""The names of a row's fields; those of fields within a field have a dot."""
 _NUMBERS = ("pricePerUnitUsd", "units", "amount")
 _ALLOWED_TIME = "an aware datetime, or a text such as '2026-10-01T00:00:00Z'"
 
 
-def check_entries(entries: int | Iterable[Mapping[str, Any]]) -> None:
+def check_entries(entries: int | Iterable[object]) -> None:
     """Refuse a value that is neither a number of rows nor an iterable of rows."""
     allowed = "a number of rows, 0 or more, or the rows themselves"
     if isinstance(entries, bool | str | bytes | Mapping) or not isinstance(entries, int | Iterable):
@@ -54,15 +64,28 @@ def bound(name: str, moment: datetime | str | None) -> int | None:
     return None if moment is None else _instant(name, moment)
 
 
-def check_row(row: Mapping[str, Any]) -> Row:
+def check_names(name: str, names: Iterable[str]) -> frozenset[str]:
+    """Return a collection of names; a single text is a mistake."""
+    allowed = "a collection of field names"
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(_refusal(name, allowed, names))
+    found = frozenset(names)
+    if not all(isinstance(item, str) for item in found):
+        raise TypeError(_refusal(name, allowed, names))
+    return found
+
+
+def check_row(row: Mapping[str, Any], extra_fields: frozenset[str] = frozenset()) -> Row:
     """Return the fields of a row with its time as text and its numbers as `Decimal`s.
 
     Raises:
         TypeError: A field is of a type that cannot be sent, like a float, whose digits are not exact.
-        ValueError: The timestamp is missing or is no instant, or a text or a number cannot be sent.
+        ValueError: The timestamp is missing or is no instant, a field is neither the API's nor an extra one, or a
+            text or a number cannot be sent.
     """
     if not isinstance(row, Mapping):
-        raise TypeError(_refusal("a row", "a dict of fields by their names", row))
+        raise TypeError(_refusal("a row", "a UsageEntry, or a dict of fields by their names", row))
+    _check_names(row, FIELDS | extra_fields)
     if "timestamp" not in row:
         raise ValueError(f"a row must have a timestamp, {_ALLOWED_TIME}; got {repr(dict(row))[:_LONGEST_VALUE]}")
     fields = {name: _field(name, value) for name, value in row.items()}
@@ -70,6 +93,26 @@ def check_row(row: Mapping[str, Any]) -> Row:
     if not isinstance(row["timestamp"], str):
         fields["timestamp"] = format_instant(instant)
     return fields
+
+
+def _check_names(row: Mapping[Any, Any], names: frozenset[str], within: str = "") -> None:
+    """Refuse fields with other names; names of fields within a field have a dot."""
+    for name, value in row.items():
+        if not isinstance(name, str):
+            raise TypeError(_refusal("the name of a row's field", "a text", name))
+        if within + name not in names:
+            raise ValueError(_unknown_field(within + name, names))
+        if name in _OBJECTS and isinstance(value, Mapping):
+            _check_names(value, names, f"{name}.")
+
+
+def _unknown_field(name: str, names: frozenset[str]) -> str:
+    by_letters = {known.lower(): known for known in names}
+    near = get_close_matches(name.replace("_", "").lower(), by_letters, n=1)
+    return (
+        f"a row has no field {name[:_LONGEST_VALUE]!r}{f', did you mean {by_letters[near[0]]!r}?' if near else ';'} "
+        f"its fields are {', '.join(sorted(names))}; name others in extra_fields= to send them nevertheless"
+    )
 
 
 def _field(name: str, value: Any) -> Any:

@@ -6,6 +6,7 @@ import gzip
 import random
 import threading
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ import httpx
 from attrs import evolve
 
 from venice_billing.testing._account import Account
-from venice_billing.testing._checks import bound, check_choice, check_days, check_entries, check_moment
+from venice_billing.testing._checks import bound, check_choice, check_days, check_entries, check_moment, check_names
 from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._quirks import Quirks, SeenRequest
 from venice_billing.testing._responses import Response, error_response
@@ -25,9 +26,9 @@ from venice_billing.testing._text import Row, format_instant
 from venice_billing.testing._transport import mock_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from venice_billing import AsyncVeniceBilling, VeniceBilling
+    from venice_billing import AsyncVeniceBilling, UsageEntry, VeniceBilling
     from venice_billing.testing.faults import Fault
 
 _FAILURES_ALLOWED = 20
@@ -40,8 +41,9 @@ class FakeVenice:
     """Stand in for Venice: one account, its ledger, and every quirk of the live service as a switch.
 
     Args:
-        entries: How many ledger rows to make up, or the rows themselves: dicts by the API's field names, with at
-            least a `timestamp` (an aware datetime or its text), whose numbers are `Decimal`, int or text.
+        entries: How many ledger rows to make up, or the rows themselves: `UsageEntry`s, or dicts by the API's field
+            names, with at least a `timestamp` (an aware datetime or its text), whose numbers are `Decimal`, int or
+            text.
         days: The days before `now` that made-up rows cover.
         seed: The seed of the made-up rows and of all other random choices.
         now: The time at the start; the current time if None.
@@ -51,6 +53,17 @@ class FakeVenice:
         history: Whether `/billing/usage-history` exists yet.
         quirks: The quirks of the service; `fake.quirks` may be changed at any time.
         clock: The clock to use, if other fakes share it.
+        extra_fields: Names of fields that the API does not document, which rows may have nevertheless; a dot
+            stands before a name within `inferenceDetails`.
+
+    Attributes:
+        admin_key: The key that can read everything; `client()` uses it.
+        inference_key: The key that can read only the analytics.
+        clock: The clock of the account and of its clients: waits move it and take no time.
+        quirks: The quirks of the service, as switches.
+        requests: Every request, in the order of arrival.
+        ledger: The true ledger, row by row.
+        balance: The body of a balance response; may be set.
 
     Raises:
         TypeError: An argument or a field of a row has the wrong type; the error names it.
@@ -68,7 +81,7 @@ class FakeVenice:
 
     def __init__(
         self,
-        entries: int | Iterable[Mapping[str, Any]] = 1000,
+        entries: int | Iterable[Mapping[str, Any] | UsageEntry] = 1000,
         *,
         days: float = 90,
         seed: int = 0,
@@ -79,6 +92,7 @@ class FakeVenice:
         history: bool = True,
         quirks: Quirks | None = None,
         clock: VirtualClock | None = None,
+        extra_fields: Iterable[str] = (),
     ) -> None:
         check_entries(entries)
         check_days(days)
@@ -89,10 +103,9 @@ class FakeVenice:
         self.clock = clock or VirtualClock(now)
         self.quirks = quirks or Quirks()
         self.requests: list[SeenRequest] = []
-        """Every request, in the order of arrival."""
         start = datetime.fromtimestamp(self.clock.time(), UTC)
         rows = seeded_rows(entries, days=days, seed=seed, now=start) if isinstance(entries, int) else entries
-        self._account = Account(rows)
+        self._account = Account(rows, check_names("extra_fields", extra_fields))
         self._router = Router(self._account, Service(original, history), admin_key)
         self._rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._lock = threading.RLock()
@@ -117,15 +130,18 @@ class FakeVenice:
         chosen = self._account.select(currency=currency, start=bound("start", start), end=bound("end", end))
         return [dict(entry.row) for entry in chosen]
 
-    def book(self, row: Mapping[str, Any] | None = None, *, late: timedelta = timedelta(0)) -> Row:
+    def book(self, row: Mapping[str, Any] | UsageEntry | None = None, *, late: timedelta = timedelta(0)) -> Row:
         """Book a charge, also while walks run, and return the row as it will be sent.
 
         Args:
-            row: The fields of the row; fields not given are made up, and its time is now unless given.
+            row: A `UsageEntry`, or the fields of the row; fields not given are made up, and its time is now unless
+                given.
             late: How long ago the charge arose: its time lies so far in the past, though it is booked now.
         """
         moment = round((self.clock.time() - late.total_seconds()) * 1000) * 1000
         with self._lock:
+            if row is not None and not isinstance(row, Mapping):
+                return self._account.book(row)
             made_up = {} if row else seeded_charge(self._rng)
             return self._account.book({"timestamp": format_instant(moment), **made_up, **(row or {})})
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -15,11 +15,12 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class ApiKeyUsage:
+class ApiKeyUsage(JsonModel):
     """The usage of one API key.
 
     Attributes:
@@ -39,7 +40,7 @@ class ApiKeyUsage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> ApiKeyUsage:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -16,6 +16,7 @@ from venice_billing._runtime.codec import (
     read_object,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 from ..models.balances import Balances
 from ..models.currency import Currency
@@ -23,7 +24,7 @@ from ..models.currency import Currency
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class Balance:
+class Balance(JsonModel):
     """What an account has left to spend.
 
     Attributes:
@@ -41,7 +42,7 @@ class Balance:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Balance:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

@@ -3,16 +3,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import nullable, read_field, read_number, read_object, read_unknown
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class Balances:
+class Balances(JsonModel):
     """What is left, by currency. Amounts of two currencies must never be added.
 
     Attributes:
@@ -26,7 +27,7 @@ class Balances:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Balances:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -15,11 +15,12 @@ from venice_billing._runtime.codec import (
     read_rest,
     read_values,
 )
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class DailySeriesPoint:
+class DailySeriesPoint(JsonModel):
     """One day of a chart. Every key but `date` is a name (of a model, or one that the owner of a key chose)
     and holds the amount of that day.
 
@@ -32,7 +33,7 @@ class DailySeriesPoint:
     additional_properties: dict[str, Decimal] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> DailySeriesPoint:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

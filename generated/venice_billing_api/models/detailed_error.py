@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -17,15 +17,15 @@ from venice_billing._runtime.codec import (
     read_unknown,
     write_any,
 )
+from venice_billing._runtime.models import JsonModel
 
 from ..models.detailed_error_details import DetailedErrorDetails
 from ..models.error_object import ErrorObject
-from ..types import UNSET, Unset
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class DetailedError:
+class DetailedError(JsonModel):
     """What was wrong with a request, and where.
 
     Attributes:
@@ -36,12 +36,12 @@ class DetailedError:
     """
 
     error: ErrorObject | str
-    details: DetailedErrorDetails | Unset = UNSET
-    issues: list[Any] | Unset = UNSET
+    details: DetailedErrorDetails | None = None
+    issues: list[Any] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> DetailedError:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -59,9 +59,9 @@ class DetailedError:
         """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["error"] = write_any(self.error)
-        if not isinstance(self.details, Unset):
+        if self.details is not None:
             written["details"] = self.details.to_dict()
-        if not isinstance(self.issues, Unset):
+        if self.issues is not None:
             written["issues"] = self.issues
         return written
 

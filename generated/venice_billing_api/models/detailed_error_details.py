@@ -2,18 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import list_of, read_object, read_optional_field, read_text, read_unknown
-
-from ..types import UNSET, Unset
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class DetailedErrorDetails:
+class DetailedErrorDetails(JsonModel):
     """Problems by parameter, each an object of this form.
 
     Attributes:
@@ -21,11 +20,11 @@ class DetailedErrorDetails:
         additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
-    field_errors: list[str] | Unset = UNSET
+    field_errors: list[str] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> DetailedErrorDetails:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -40,7 +39,7 @@ class DetailedErrorDetails:
     def to_dict(self) -> dict[str, Any]:
         """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
-        if not isinstance(self.field_errors, Unset):
+        if self.field_errors is not None:
             written["_errors"] = self.field_errors
         return written
 

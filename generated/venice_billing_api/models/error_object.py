@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -10,18 +10,19 @@ from venice_billing._runtime.codec import (
     nullable,
     read_anything,
     read_field,
+    read_nulls,
     read_object,
     read_optional_field,
     read_text,
     read_unknown,
 )
-
-from ..types import UNSET, Unset
+from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.types import NO_NAMES
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class ErrorObject:
+class ErrorObject(JsonModel):
     """An error in the form of OpenAI's API.
 
     Attributes:
@@ -29,17 +30,19 @@ class ErrorObject:
         code: A code, of any type.
         param: The parameter at fault.
         type: The kind of error.
+        explicit_nulls: The names in the JSON of optional fields that were sent as null; None elsewhere means not sent.
         additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
     message: str
-    code: Any | Unset = UNSET
-    param: None | str | Unset = UNSET
-    type: None | str | Unset = UNSET
+    code: Any = None
+    param: None | str = None
+    type: None | str = None
+    explicit_nulls: frozenset[str] = attrs.field(default=NO_NAMES, kw_only=True, repr=False)
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> ErrorObject:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -51,6 +54,7 @@ class ErrorObject:
             code=read_optional_field(source_, "code", read_anything),
             param=read_optional_field(source_, "param", nullable(read_text)),
             type=read_optional_field(source_, "type", nullable(read_text)),
+            explicit_nulls=read_nulls(source_, {"code", "param", "type"}),
             additional_properties=read_unknown(source_, _NAMES, "ErrorObject"),
         )
 
@@ -58,11 +62,11 @@ class ErrorObject:
         """Return the model as decoded JSON: numbers exact, times as text, unknown fields included."""
         written: dict[str, Any] = dict(self.additional_properties)
         written["message"] = self.message
-        if not isinstance(self.code, Unset):
+        if self.code is not None or "code" in self.explicit_nulls:
             written["code"] = self.code
-        if not isinstance(self.param, Unset):
+        if self.param is not None or "param" in self.explicit_nulls:
             written["param"] = self.param
-        if not isinstance(self.type, Unset):
+        if self.type is not None or "type" in self.explicit_nulls:
             written["type"] = self.type
         return written
 

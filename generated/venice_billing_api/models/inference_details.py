@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -14,11 +14,12 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class InferenceDetails:
+class InferenceDetails(JsonModel):
     """The request behind a booking.
 
     Attributes:
@@ -36,7 +37,7 @@ class InferenceDetails:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> InferenceDetails:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

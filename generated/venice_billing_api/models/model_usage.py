@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -17,14 +17,14 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 from ..models.model_usage_breakdown import ModelUsageBreakdown
-from ..types import UNSET, Unset
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class ModelUsage:
+class ModelUsage(JsonModel):
     """The usage of one model.
 
     Attributes:
@@ -44,11 +44,11 @@ class ModelUsage:
     total_units: Decimal
     total_usd: Decimal
     unit_type: str
-    breakdown: list[ModelUsageBreakdown] | Unset = UNSET
+    breakdown: list[ModelUsageBreakdown] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> ModelUsage:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -75,7 +75,7 @@ class ModelUsage:
         written["totalUnits"] = self.total_units
         written["totalUsd"] = self.total_usd
         written["unitType"] = self.unit_type
-        if not isinstance(self.breakdown, Unset):
+        if self.breakdown is not None:
             written["breakdown"] = [item.to_dict() for item in self.breakdown]
         return written
 

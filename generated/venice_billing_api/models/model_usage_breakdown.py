@@ -3,16 +3,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import read_field, read_number, read_object, read_text, read_unknown
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class ModelUsageBreakdown:
+class ModelUsageBreakdown(JsonModel):
     """One kind of token in the usage of a model.
 
     Attributes:
@@ -30,7 +31,7 @@ class ModelUsageBreakdown:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> ModelUsageBreakdown:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

@@ -2,16 +2,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import read_field, read_integer, read_object, read_unknown
+from venice_billing._runtime.models import JsonModel
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class Pagination:
+class Pagination(JsonModel):
     """Where a page stands among all pages.
 
     Attributes:
@@ -29,7 +30,7 @@ class Pagination:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> Pagination:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import one_of, read_field, read_object, read_text, read_unknown, write_any
+from venice_billing._runtime.models import JsonModel
 
 from ..models.error_object import ErrorObject
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class StandardError:
+class StandardError(JsonModel):
     """What went wrong.
 
     Attributes:
@@ -25,7 +26,7 @@ class StandardError:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> StandardError:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

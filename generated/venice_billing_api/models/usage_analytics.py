@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -14,17 +14,17 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 from ..models.api_key_usage import ApiKeyUsage
 from ..models.daily_series_point import DailySeriesPoint
 from ..models.daily_usage import DailyUsage
 from ..models.model_usage import ModelUsage
-from ..types import UNSET, Unset
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsageAnalytics:
+class UsageAnalytics(JsonModel):
     """Usage of a range, summed up in several ways.
 
     Attributes:
@@ -49,12 +49,12 @@ class UsageAnalytics:
     lookback: str
     top_key_names: list[str]
     top_models: list[str]
-    by_key_daily_usd: list[DailySeriesPoint] | Unset = UNSET
-    by_model_daily_usd: list[DailySeriesPoint] | Unset = UNSET
+    by_key_daily_usd: list[DailySeriesPoint] | None = None
+    by_model_daily_usd: list[DailySeriesPoint] | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageAnalytics:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -90,9 +90,9 @@ class UsageAnalytics:
         written["lookback"] = self.lookback
         written["topKeyNames"] = self.top_key_names
         written["topModels"] = self.top_models
-        if not isinstance(self.by_key_daily_usd, Unset):
+        if self.by_key_daily_usd is not None:
             written["byKeyDailyUsd"] = [item.to_dict() for item in self.by_key_daily_usd]
-        if not isinstance(self.by_model_daily_usd, Unset):
+        if self.by_model_daily_usd is not None:
             written["byModelDailyUsd"] = [item.to_dict() for item in self.by_model_daily_usd]
         return written
 

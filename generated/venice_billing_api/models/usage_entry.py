@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -14,21 +14,23 @@ from venice_billing._runtime.codec import (
     nullable,
     read_datetime,
     read_field,
+    read_nulls,
     read_number,
     read_object,
     read_optional_field,
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.types import NO_NAMES
 
 from ..models.currency import Currency
 from ..models.inference_details import InferenceDetails
-from ..types import UNSET, Unset
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsageEntry:
+class UsageEntry(JsonModel):
     """One booking. There is no id: two equal entries are two bookings, and one request books several (input,
     output, cache, search) that share a request id.
 
@@ -42,6 +44,7 @@ class UsageEntry:
         timestamp: When it was booked, in UTC. A late booking may carry a time hours in the past.
         units: How many units; for language models these are millions of tokens.
         api_key_id: The key that was used; null for the web app and for rows that are no usage.
+        explicit_nulls: The names in the JSON of optional fields that were sent as null; None elsewhere means not sent.
         additional_properties: Further fields that the server sent, by their names in the JSON.
     """
 
@@ -53,11 +56,12 @@ class UsageEntry:
     sku: str
     timestamp: datetime.datetime
     units: Decimal
-    api_key_id: None | str | Unset = UNSET
+    api_key_id: None | str = None
+    explicit_nulls: frozenset[str] = attrs.field(default=NO_NAMES, kw_only=True, repr=False)
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageEntry:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -74,6 +78,7 @@ class UsageEntry:
             timestamp=read_field(source_, "timestamp", read_datetime),
             units=read_field(source_, "units", read_number),
             api_key_id=read_optional_field(source_, "apiKeyId", nullable(read_text)),
+            explicit_nulls=read_nulls(source_, {"apiKeyId"}),
             additional_properties=read_unknown(source_, _NAMES, "UsageEntry"),
         )
 
@@ -90,7 +95,7 @@ class UsageEntry:
         written["sku"] = self.sku
         written["timestamp"] = format_datetime(self.timestamp)
         written["units"] = self.units
-        if not isinstance(self.api_key_id, Unset):
+        if self.api_key_id is not None or "apiKeyId" in self.explicit_nulls:
             written["apiKeyId"] = self.api_key_id
         return written
 

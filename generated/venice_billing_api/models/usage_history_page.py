@@ -2,18 +2,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
 from venice_billing._runtime.codec import list_of, nullable, read_field, read_object, read_text, read_unknown
+from venice_billing._runtime.models import JsonModel
 
 from ..models.usage_entry import UsageEntry
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsageHistoryPage:
+class UsageHistoryPage(JsonModel):
     """One page of the ledger.
 
     Attributes:
@@ -27,7 +28,7 @@ class UsageHistoryPage:
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageHistoryPage:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:

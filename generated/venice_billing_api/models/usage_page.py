@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 import attrs
 
@@ -14,15 +14,15 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.models import JsonModel
 
 from ..models.pagination import Pagination
 from ..models.usage_entry import UsageEntry
-from ..types import UNSET, Unset
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsagePage:
+class UsagePage(JsonModel):
     """One page of the retired ledger.
 
     Attributes:
@@ -34,11 +34,11 @@ class UsagePage:
 
     data: list[UsageEntry]
     pagination: Pagination
-    warning_message: str | Unset = UNSET
+    warning_message: str | None = None
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
 
     @classmethod
-    def from_dict(cls, src_dict: Mapping[str, Any]) -> UsagePage:
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         """Read decoded JSON.
 
         Raises:
@@ -57,7 +57,7 @@ class UsagePage:
         written: dict[str, Any] = dict(self.additional_properties)
         written["data"] = [item.to_dict() for item in self.data]
         written["pagination"] = self.pagination.to_dict()
-        if not isinstance(self.warning_message, Unset):
+        if self.warning_message is not None:
             written["warningMessage"] = self.warning_message
         return written
 
