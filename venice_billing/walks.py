@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, closing
 from operator import length_hint
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from attrs import frozen
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncUsageWalk", "EntryPage", "UsageWalk"]
 
 Item = TypeVar("Item")
+Row = dict[str, Any]
 
 
 class EntryPage(Sequence[UsageEntry]):
@@ -42,6 +43,10 @@ class EntryPage(Sequence[UsageEntry]):
     def __getitem__(self, index: int | slice) -> UsageEntry | list[UsageEntry]:
         """Return an entry, or a list of entries for a slice."""
         return self.data[index]
+
+    def rows(self) -> Iterator[Row]:
+        """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
+        return (entry.row() for entry in self.data)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -64,7 +69,7 @@ class _Received:
 
     batch: Batch[UsageEntry]
     rows: Sequence[UsageEntry]
-    waiting: Iterator[UsageEntry | EntryPage]
+    waiting: Iterator[UsageEntry | EntryPage | Row]
     size: int
 
     @property
@@ -106,6 +111,13 @@ class _Progress:
         """Return an iterator of the next batch's entries, up to `max_items` in all."""
         rows = self._rows(batch)
         waiting = iter(rows)
+        self._latest = _Received(batch, rows, waiting, 1)
+        return waiting
+
+    def rows(self, batch: Batch[UsageEntry]) -> Iterator[Row]:
+        """Return an iterator of the same entries as flat dicts, all made now, so that an interrupt loses none."""
+        rows = self._rows(batch)
+        waiting = iter([entry.row() for entry in rows])
         self._latest = _Received(batch, rows, waiting, 1)
         return waiting
 
@@ -165,19 +177,28 @@ class UsageWalk(_BaseWalk):
 
     def __iter__(self) -> Iterator[UsageEntry]:
         """Iterate over the entries."""
-        return self._entries(self._progress())
+        progress = self._progress()
+        return self._items(progress, progress.entries)
 
     def pages(self) -> Iterator[EntryPage]:
         """Iterate over the entries page by page; a page counts as received once it is handed out."""
-        return self._pages(self._progress())
+        progress = self._progress()
+        return self._items(progress, progress.page)
 
-    def _entries(self, progress: _Progress) -> Iterator[UsageEntry]:
-        with closing(self._batches(progress, progress.entries)) as batches:
-            for waiting in batches:
-                yield from waiting
+    def rows(self) -> Iterator[Row]:
+        """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`.
 
-    def _pages(self, progress: _Progress) -> Iterator[EntryPage]:
-        with closing(self._batches(progress, progress.page)) as batches:
+        Example:
+            >>> walk = client.iter_usage_history(start_timestamp="2026-10-01", end_timestamp="2026-10-02")
+            >>> row = next(walk.rows())
+            >>> list(row)[:5]
+            ['timestamp', 'sku', 'units', 'price_per_unit_usd', 'amount']
+        """
+        progress = self._progress()
+        return self._items(progress, progress.rows)
+
+    def _items(self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]) -> Iterator[Item]:
+        with closing(self._batches(progress, begin)) as batches:
             for waiting in batches:
                 yield from waiting
 
@@ -209,25 +230,26 @@ class AsyncUsageWalk(_BaseWalk):
     def __aiter__(self) -> AsyncIterator[UsageEntry]:
         """Iterate over the entries."""
         progress = self._progress()
-        return _AsyncIteration(self._entries(progress), progress)
+        return _AsyncIteration(self._items(progress, progress.entries), progress)
 
     def pages(self) -> AsyncIterator[EntryPage]:
         """Iterate over the entries page by page; a page counts as received once it is handed out."""
         progress = self._progress()
-        return _AsyncIteration(self._pages(progress), progress)
+        return _AsyncIteration(self._items(progress, progress.page), progress)
 
-    async def _entries(self, progress: _Progress) -> AsyncGenerator[UsageEntry, None]:
-        async with aclosing(self._batches(progress, progress.entries)) as batches:
-            async for waiting in batches:
-                for entry in waiting:
-                    yield entry
+    def rows(self) -> AsyncIterator[Row]:
+        """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
+        progress = self._progress()
+        return _AsyncIteration(self._items(progress, progress.rows), progress)
 
-    async def _pages(self, progress: _Progress) -> AsyncGenerator[EntryPage, None]:
-        async with aclosing(self._batches(progress, progress.page)) as batches:
+    async def _items(
+        self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
+    ) -> AsyncGenerator[Item, None]:
+        async with aclosing(self._batches(progress, begin)) as batches:
             async for waiting in batches:
-                for page in waiting:
-                    yield page
-                    del page
+                for item in waiting:
+                    yield item
+                    del item  # a page may be large
 
     async def _batches(
         self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]

@@ -21,7 +21,7 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
-from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.rows import EntryModel
 from venice_billing._runtime.types import NO_NAMES
 
 from ..models.currency import Currency
@@ -30,7 +30,7 @@ from ..models.inference_details import InferenceDetails
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsageEntry(JsonModel):
+class UsageEntry(EntryModel):
     """One booking. There is no id: two equal entries are two bookings, and one request books several (input,
     output, cache, search) that share a request id.
 

@@ -7,14 +7,14 @@ from typing import Any, Self, final
 import attrs
 
 from venice_billing._runtime.codec import list_of, nullable, read_field, read_object, read_text, read_unknown
-from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.rows import PageModel
 
 from ..models.usage_entry import UsageEntry
 
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsageHistoryPage(JsonModel):
+class UsageHistoryPage(PageModel):
     """One page of the ledger.
 
     Attributes:

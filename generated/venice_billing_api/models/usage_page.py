@@ -14,7 +14,7 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
-from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.rows import PageModel
 
 from ..models.pagination import Pagination
 from ..models.usage_entry import UsageEntry
@@ -22,7 +22,7 @@ from ..models.usage_entry import UsageEntry
 
 @final
 @attrs.frozen(slots=True, weakref_slot=False)
-class UsagePage(JsonModel):
+class UsagePage(PageModel):
     """One page of the retired ledger.
 
     Attributes:

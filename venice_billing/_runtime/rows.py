@@ -1,0 +1,82 @@
+"""Models as flat rows with fixed columns: for data frames, `csv.DictWriter` and SQL."""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+import attrs
+
+from venice_billing._runtime.codec import encode_json, write_any
+from venice_billing._runtime.models import JsonModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FIRST = ("timestamp", "sku", "model", "service", "units", "price_per_unit_usd", "amount", "currency", "notes")
+_UNKNOWN = "additional_properties"
+_NO_COLUMNS = frozenset({_UNKNOWN, "explicit_nulls"})
+
+
+class EntryModel(JsonModel):
+    """A row of the ledger."""
+
+    __slots__ = ()
+
+    def row(self) -> dict[str, Any]:
+        """Return the entry as a flat dict whose columns are the same for each entry.
+
+        The columns are the attributes, those of `inference_details` among them, each None where the API sent nothing.
+        Numbers are `Decimal` or int, the timestamp is an aware datetime in UTC, the currency is text, and
+        `additional_properties` is JSON text of the fields that the contract does not name, or None.
+        """
+        unknown: dict[str, Any] = dict(getattr(self, _UNKNOWN, {}))
+        found: dict[str, Any] = {}
+        model: Any = type(self)
+        for name, inner in _columns(model):
+            value = getattr(self, name)
+            if not inner:
+                found[name] = _flat(value)
+                continue
+            for column, attribute in inner.items():
+                found[column] = None if value is None else _flat(getattr(value, attribute))
+            further = getattr(value, _UNKNOWN, None)
+            if further:
+                unknown[name] = further
+        found[_UNKNOWN] = encode_json(unknown) if unknown else None
+        return found
+
+
+class PageModel(JsonModel):
+    """A page of the ledger."""
+
+    __slots__ = ()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
+        page: Any = self  # `data` is a field of the generated subclass
+        return (entry.row() for entry in page.data)
+
+
+@cache
+def _columns(model: Any) -> tuple[tuple[str, dict[str, str]], ...]:
+    """Return the fields of a model; for a field that holds a model, its columns and the attributes they show."""
+    names = [field.name for field in attrs.fields(model) if field.name not in _NO_COLUMNS]
+    names.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    hints = get_type_hints(model)
+    return tuple((name, _inner_columns(name, hints[name], names)) for name in names)
+
+
+def _inner_columns(name: str, hint: Any, taken: list[str]) -> dict[str, str]:
+    inner: list[Any] = [
+        kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and issubclass(kind, JsonModel)
+    ]
+    fields = [field.name for kind in inner for field in attrs.fields(kind) if field.name not in _NO_COLUMNS]
+    return {f"{name}_{field}" if field in taken else field: field for field in fields}
+
+
+def _flat(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return encode_json(write_any(value)) if isinstance(value, list | dict | JsonModel) else value
