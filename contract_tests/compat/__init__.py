@@ -1,0 +1,1 @@
+"""The interface of the old SDK on this client."""

@@ -1,0 +1,264 @@
+"""The billing interface of the old SDK: its documented calls run, and pages and totals are those of the true ledger."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract_tests.support.flavours import HISTORY, NOW, ORIGINAL, Flavour
+from venice_billing import errors, models
+from venice_billing.compat import _questions, venice_ai, venice_ai_v1
+from venice_billing.compat._values import Value
+from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+pytestmark = pytest.mark.anyio
+RANGE = {"startDate": "2026-09-01T00:00:00Z", "endDate": "2026-10-01T00:00:00Z"}
+
+
+def connect(flavour: Flavour, fake: FakeVenice) -> Any:
+    """Return a client with the old interface."""
+    module = venice_ai if flavour.name == "async" else venice_ai_v1
+    return module.VeniceClient(fake.admin_key, http_client=flavour.http(transport=fake.transport()))
+
+
+async def result(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+async def collect(walk: Any) -> list[Any]:
+    return [item async for item in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+def rows_of(values: Sequence[Any]) -> list[dict[str, Any]]:
+    return [value.to_dict() for value in values]
+
+
+def multiset(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+
+
+def mixed_fake(**options: Any) -> FakeVenice:
+    """An account with charges in four currencies, also the former one."""
+    fake = FakeVenice(900, now=NOW, **options)
+    for day in range(1, 29):
+        fake.book({"timestamp": f"2026-09-{day:02}T00:00:00.000Z", "currency": "VCU", "amount": f"-0.{day}"})
+    return fake
+
+
+async def test_documented_calls_run() -> None:
+    """The calls of the old page, with its parameters and its names of values."""
+    fake = mixed_fake()
+    async with venice_ai.VeniceClient(
+        fake.admin_key, http_client=httpx.AsyncClient(transport=fake.transport())
+    ) as client:
+        usage = await client.billing.get_usage(**RANGE, currency="USD", limit=60, page=2, sortOrder="asc")
+        truth = fake.rows(currency="USD", start=RANGE["startDate"], end=RANGE["endDate"])
+        assert sum(record.amount for record in usage.data) == sum(row["amount"] for row in truth[60:120])
+        assert (usage.pagination.total, usage.pagination.totalPages) == (len(truth), -(-len(truth) // 60))
+        assert (usage.pagination.limit, usage.pagination.page) == (60, 2)
+        entry = usage.data[0]
+        assert entry.pricePerUnitUsd == entry.price_per_unit_usd == truth[60]["pricePerUnitUsd"]
+        csv = await client.billing.get_usage(format=venice_ai.BillingFormatEnum.CSV, startDate=RANGE["startDate"])
+        assert isinstance(csv, bytes)
+        assert len(csv.splitlines()) == 1 + len(fake.rows(start=RANGE["startDate"]))
+        first = [entry async for entry in client.billing.iter_usage(page_size=100, max_items=3, currency="USD")]
+        assert rows_of(first) == fake.rows(currency="USD")[::-1][:3]
+        balance = await client.billing.get_balance()
+        assert balance.can_consume is balance.canConsume is True
+        assert isinstance(balance.balances.usd, Decimal)
+        analytics = await client.billing.get_usage_analytics(startDate="2026-10-01", endDate="2026-10-31")
+        assert all(isinstance(day.USD, Decimal) and day.diem == day.DIEM and day.date for day in analytics.byDate)
+        assert {model.modelName for model in analytics.byModel} >= set(analytics.topModels)
+        assert sum(model.totalUsd for model in analytics.byModel) == sum(day.USD for day in analytics.byDate)
+        assert len(analytics.byKey) > 0
+        assert len(analytics.byModelDaily) > 0
+
+
+@pytest.mark.parametrize("original", ["retired", "alive"])
+@pytest.mark.parametrize("order", [None, "asc", "desc"])
+@pytest.mark.parametrize("currency", [None, "USD", "VCU"])
+async def test_pages_and_totals_are_those_of_the_ledger(
+    flavour: Flavour, original: Any, order: str | None, currency: str | None
+) -> None:
+    fake = mixed_fake(original=original)
+    truth = fake.rows(currency=currency, start=RANGE["startDate"], end=RANGE["endDate"])
+    truth = truth if order == "asc" else truth[::-1]
+    billing = connect(flavour, fake).billing
+    received, page = [], 0
+    while page * 75 < len(truth) + 75:
+        page += 1
+        usage = await result(billing.get_usage(**RANGE, currency=currency, limit=75, page=page, sortOrder=order))
+        assert (usage.pagination.total, usage.pagination.total_pages) == (len(truth), -(-len(truth) // 75))
+        received += usage.data
+    assert multiset(rows_of(received)) == multiset(truth)
+    assert [value.timestamp for value in received] == sorted(
+        (value.timestamp for value in received), reverse=order != "asc"
+    )
+    walked = await collect(billing.iter_usage(**RANGE, currency=currency, sortOrder=order))
+    assert multiset(rows_of(walked)) == multiset(truth)
+
+
+async def test_original_endpoint_is_tried_once(flavour: Flavour) -> None:
+    fake = mixed_fake()
+    billing = connect(flavour, fake).billing
+    for _ in range(3):
+        await result(billing.get_usage(limit=1))
+    paths = [request.path for request in fake.requests]
+    assert paths.count(ORIGINAL) == 1
+    assert set(paths[1:]) == {HISTORY}
+
+
+async def test_defaults_are_those_of_the_old_endpoint(flavour: Flavour) -> None:
+    """Newest first, 200 to a page."""
+    fake = mixed_fake()
+    usage = await result(connect(flavour, fake).billing.get_usage())
+    assert (len(usage.data), usage.pagination.limit, usage.pagination.page) == (200, 200, 1)
+    assert usage.data[0].timestamp == max(value.timestamp for value in usage.data)
+
+
+@pytest.mark.parametrize("currency", ["USD", "VCU"])
+async def test_csv_is_the_whole_range_in_one_currency(flavour: Flavour, currency: str) -> None:
+    fake = mixed_fake()
+    billing = connect(flavour, fake).billing
+    csv = await result(billing.get_usage(format="csv", currency=currency, **RANGE))
+    header, *records = csv.decode().splitlines()
+    index = header.split(",").index("currency")
+    assert {record.split(",")[index] for record in records} == {currency}
+    assert len(records) == len(fake.rows(currency=currency, start=RANGE["startDate"], end=RANGE["endDate"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameter"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 501}, "limit"),
+        ({"page": 0}, "page"),
+        ({"currency": "EUR"}, "currency"),
+        ({"sortOrder": "down"}, "sortOrder"),
+        ({"startDate": "yesterday"}, "startDate"),
+        ({"startDate": "2026-10-01", "endDate": "2026-09-01"}, "startDate"),
+        ({"endDate": datetime(2026, 10, 1)}, "endDate"),  # noqa: DTZ001
+        ({"format": "xml"}, "format"),
+        ({"format": "csv", "page": 2}, "page"),
+        ({"format": venice_ai.BillingFormatEnum.CSV, "sortOrder": "desc"}, "sortOrder"),
+    ],
+)
+async def test_invalid_arguments_are_refused_by_their_old_names(
+    flavour: Flavour, arguments: dict[str, Any], parameter: str
+) -> None:
+    fake = mixed_fake()
+    with pytest.raises(venice_ai.InvalidRequestError) as raised:
+        await result(connect(flavour, fake).billing.get_usage(**arguments))
+    assert getattr(raised.value, "parameter", None) == parameter
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("arguments", [{"page_size": 1001}, {"page_size": 0}, {"max_items": 0}, {"sortOrder": "up"}])
+async def test_invalid_arguments_of_a_paginator_are_refused(flavour: Flavour, arguments: dict[str, Any]) -> None:
+    with pytest.raises(venice_ai.InvalidRequestError):
+        connect(flavour, mixed_fake()).billing.iter_usage(**arguments)
+
+
+async def test_paginator_counts_only_what_it_yields(flavour: Flavour) -> None:
+    """Also where the currency is filtered in the client, and with pages smaller than the history has."""
+    fake = mixed_fake()
+    walk = connect(flavour, fake).billing.iter_usage(currency="VCU", page_size=5, max_items=7, **RANGE)
+    for _ in range(2):
+        assert rows_of(await collect(walk)) == fake.rows(currency="VCU")[::-1][:7]
+
+
+@pytest.mark.parametrize("module", [venice_ai, venice_ai_v1])
+def test_errors_are_those_of_this_package(module: Any) -> None:
+    for name in (
+        *("BillingTimeoutError", "InvalidRequestError", "AuthenticationError", "PermissionDeniedError"),
+        *("RateLimitError", "APIError", "APIConnectionError"),
+    ):
+        assert getattr(module, name) is getattr(errors, name)
+        assert name in module.__all__
+
+
+MODELS = [model for name in models.__all__ if attrs.has(model := getattr(models, name))]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_each_field_has_the_name_of_the_contract_and_that_of_this_client(model: Any) -> None:
+    fake = mixed_fake()
+    with fake.client() as client:
+        found = [client.get_balance(), client.get_usage_history(), client.get_usage_analytics()]
+    values = [value for source in found for value in every_model(source) if type(value) is model]
+    for value in values[:20]:
+        wrapped = Value(value)
+        for name in value.to_dict().keys() - value.additional_properties.keys():
+            assert name in dir(wrapped) or name.isupper()
+            assert getattr(wrapped, name) is not Ellipsis
+        for field in attrs.fields(model):
+            assert field.name in dir(wrapped)
+
+
+def every_model(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return [inner for item in value for inner in every_model(item)]
+    if not attrs.has(type(value)):
+        return []
+    return [value, *every_model([getattr(value, field.name) for field in attrs.fields(type(value))])]
+
+
+def test_values_compare_copy_and_print_like_their_models() -> None:
+    fake = mixed_fake()
+    with fake.client() as client:
+        one, other = client.get_usage_history().data[:2]
+    value: Any = venice_ai.BillingUsageEntry(one)
+    copies: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda item: pickle.loads(pickle.dumps(item))]
+    for copied in copies:
+        assert copied(value) == value
+    assert len({value, venice_ai.BillingUsageEntry(one), venice_ai.BillingUsageEntry(other)}) == len({one, other})
+    assert repr(value).startswith("BillingUsageEntry(UsageEntry(")
+    assert value.to_json() == value.model_dump_json() == one.to_json()
+    assert value.model_dump() == one.to_dict()
+    with pytest.raises(AttributeError, match="'BillingUsageEntry' object has no attribute 'totalUSDs'"):
+        _ = value.totalUSDs
+    assert value.timestamp.tzinfo is UTC
+
+
+@given(
+    st.lists(st.integers(0, 30), max_size=8),
+    st.integers(1, 50),
+    st.integers(1, 5),
+    st.sampled_from([None, "VCU", "USD"]),
+)
+def test_page_of_a_walk_is_a_slice_of_it(sizes: list[int], limit: int, page: int, currency: str | None) -> None:
+    """However the walk is cut into batches."""
+    entry = attrs.evolve(_entry(), notes="0")
+    entries = [
+        attrs.evolve(entry, notes=str(number), currency=models.Currency("VCU" if number % 3 else "USD"))
+        for number in range(sum(sizes))
+    ]
+    wanted = _questions.range_of(startDate=None, endDate=None, currency=currency, sortOrder=None)
+    answer = _questions.PageOfWalk(_questions.page_question(wanted, limit, page))
+    rest = iter(entries)
+    for size in sizes:
+        batch = [next(rest) for _ in range(size)]
+        answer.take(entry for entry in batch if currency in {None, "VCU"} or entry.currency == currency)
+    truth = [entry for entry in entries if currency in {None, entry.currency}]
+    found: Any = answer.response()
+    assert [value.model for value in found.data] == truth[(page - 1) * limit : page * limit]
+    assert found.pagination.total == len(truth)
+
+
+def _entry() -> models.UsageEntry:
+    with FakeVenice(1, now=NOW).client() as client:
+        return client.get_usage_history().data[0]

@@ -1,0 +1,33 @@
+"""A range as CSV in memory, made by an export to a file that is removed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from venice_billing._csv import joined, take_apart
+from venice_billing._walk.matching import CurrencyColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from venice_billing.compat._questions import Range
+
+
+@contextmanager
+def scratch_file() -> Iterator[Path]:
+    """Return the path of a file that may be written, in a folder that is removed afterwards."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder, "usage.csv")
+
+
+def content(file: Path, wanted: Range) -> bytes:
+    """Return the exported file, without the records of other currencies than the wanted one."""
+    text = file.read_bytes()
+    if wanted.currency is None or not wanted.is_filtered_here:
+        return text
+    document = take_apart(text)
+    records = CurrencyColumn(document.header).only(document.records, wanted.currency)
+    return document.header + document.newline + joined(records, document.newline)
