@@ -8,12 +8,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from venice_billing._runtime.models import JsonModel
+from venice_billing.models import Balance, UsageAnalytics, UsageEntry, UsagePage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-M = TypeVar("M", bound="JsonModel")
+M = TypeVar("M", bound=JsonModel)
 
 
 class BillingFormatEnum(StrEnum):
@@ -75,26 +76,26 @@ class Value(Generic[M]):
         return self.to_json()
 
 
-class BillingUsageEntry(Value["UsageEntry"]):
+class BillingUsageEntry(Value[UsageEntry]):
     """A charge: `amount` is negative for a debit, `inferenceDetails` is None where no request caused it."""
 
     __slots__ = ()
 
 
-class BillingUsageResponse(Value["UsagePage"]):
+class BillingUsageResponse(Value[UsagePage]):
     """A page of the ledger: `data`, and `pagination` with `page`, `limit`, `total` and `totalPages`."""
 
     __slots__ = ()
     _items: ClassVar[dict[str, type[Value[Any]]]] = {"data": BillingUsageEntry}
 
 
-class BillingBalanceResponse(Value["Balance"]):
+class BillingBalanceResponse(Value[Balance]):
     """The balance: `canConsume`, `balances.usd`, `balances.diem`."""
 
     __slots__ = ()
 
 
-class UsageAnalyticsResponse(Value["UsageAnalytics"]):
+class UsageAnalyticsResponse(Value[UsageAnalytics]):
     """The spend of some days: `byDate`, `byModel`, `byKey`, `byModelDaily`, `topModels` and so on."""
 
     __slots__ = ()
