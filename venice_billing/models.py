@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from venice_billing._runtime.sku import Sku
 from venice_billing_api.models import (
     ApiKeyUsage,
     Balance,
@@ -30,6 +31,7 @@ __all__ = [
     "ModelUsage",
     "ModelUsageBreakdown",
     "Pagination",
+    "Sku",
     "UsageAnalytics",
     "UsageCsv",
     "UsageEntry",

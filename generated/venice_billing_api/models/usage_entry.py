@@ -20,6 +20,7 @@ from venice_billing._runtime.codec import (
     read_text,
     read_unknown,
 )
+from venice_billing._runtime.sku import split_sku
 
 from ..models.currency import Currency
 from ..models.inference_details import InferenceDetails
@@ -55,6 +56,16 @@ class UsageEntry:
     units: Decimal
     api_key_id: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = attrs.field(factory=dict, kw_only=True, hash=False)
+
+    @property
+    def model(self) -> str:
+        """The id of the model, by the habit of SKUs; the whole SKU where it does not name one."""
+        return split_sku(self.sku).model
+
+    @property
+    def service(self) -> str | None:
+        """The service, by the habit of SKUs: llm, image, tts, asr or video; None where the SKU does not name one."""
+        return split_sku(self.sku).service
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> UsageEntry:
