@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen, validators
 
 from venice_billing import _exact
 from venice_billing._periods import PERIODS, local_date, time_zone
@@ -41,8 +41,12 @@ _ENTRIES = "an iterable or async iterable of UsageEntry, like a walk, a page of 
 _PURCHASE = re.compile(r"\b(?:purchase[ds]?|top[- ]?ups?)\b", re.IGNORECASE)
 _MOST_REMEMBERED = 1024  # SKUs: an account has some hundreds, and a broken server must not fill the memory
 
-_money = validators.instance_of(Decimal)
 _text_or_none = validators.optional(validators.instance_of(str))
+
+
+def _money(_: object, name: Attribute[Decimal], value: object) -> None:
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise InvalidParameterError(name.name, value, "a finite Decimal")
 
 
 @frozen(kw_only=True)
@@ -283,14 +287,24 @@ def summarize(
         return _add_all(entries, summary)
     if not isinstance(entries, Iterable):
         raise InvalidParameterError("entries", type(entries), _ENTRIES)
-    for entry in entries:
-        summary.add(entry)
+    iterator = iter(entries)
+    try:
+        for entry in iterator:
+            summary.add(entry)
+    finally:  # an iteration that began here ends here, also after an error: a walk may have requests under way
+        if iterator is not entries and isinstance(iterator, Generator):
+            iterator.close()
     return summary.table()
 
 
 async def _add_all(entries: AsyncIterable[UsageEntry], summary: _Summary) -> SpendTable:
-    async for entry in entries:
-        summary.add(entry)
+    iterator = aiter(entries)
+    try:
+        async for entry in iterator:
+            summary.add(entry)
+    finally:
+        if iterator is not entries and hasattr(iterator, "aclose"):
+            await iterator.aclose()
     return summary.table()
 
 

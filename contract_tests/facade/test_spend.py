@@ -311,6 +311,57 @@ async def test_error_of_the_entries_is_not_swallowed() -> None:
         await summarize(broken_async())
 
 
+class Walk:
+    """Entries whose iterations are counted while they are under way."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    def __iter__(self) -> Iterator[UsageEntry]:
+        self.open += 1
+        try:
+            yield from [entry()] * 3
+        finally:
+            self.open -= 1
+
+
+class AsyncWalk(Walk):
+    __iter__ = None  # type: ignore[assignment]
+
+    async def __aiter__(self) -> AsyncIterator[UsageEntry]:
+        for booking in Walk.__iter__(self):
+            yield booking
+
+
+@pytest.mark.anyio
+async def test_iteration_is_closed_when_a_rule_fails() -> None:
+    def rule(_: UsageEntry) -> Kind:
+        raise ArithmeticError
+
+    walk, async_walk = Walk(), AsyncWalk()
+    with pytest.raises(ArithmeticError) as caught:
+        summarize(walk, kinds=rule)
+    with pytest.raises(ArithmeticError) as caught_later:
+        await summarize(async_walk, kinds=rule)
+    assert (walk.open, async_walk.open) == (0, 0)
+    assert caught.tb is not None  # the frames are alive: nothing was closed by chance
+    assert caught_later.tb is not None
+
+
+@pytest.mark.anyio
+async def test_iterator_of_the_caller_stays_open() -> None:
+    def rule(_: UsageEntry) -> Kind:
+        raise ArithmeticError
+
+    bookings, async_bookings = iter(Walk()), aiter(AsyncWalk())
+    with pytest.raises(ArithmeticError):
+        summarize(bookings, kinds=rule)
+    with pytest.raises(ArithmeticError):
+        await summarize(async_bookings, kinds=rule)
+    assert len(list(bookings)) == 2
+    assert len([booking async for booking in async_bookings]) == 2
+
+
 def test_memory_does_not_grow_with_the_entries() -> None:
     """A list of the entries would hold 20,000 of them: megabytes."""
 

@@ -175,9 +175,9 @@ def test_two_rows_of_one_group_are_refused() -> None:
     assert len(table_of(row("1", model="m"), row("2", model="m", currency="DIEM"))) == 2
 
 
-@pytest.mark.parametrize("money", [1, 1.5, "1", None])
-def test_money_that_is_no_decimal_is_refused(money: Any) -> None:
-    with pytest.raises(TypeError, match="credits"):
+@pytest.mark.parametrize("money", [1, 1.5, "1", None, Decimal("NaN"), Decimal("Infinity")])
+def test_money_that_is_no_finite_decimal_is_refused(money: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="credits must be a finite Decimal"):
         row(credits=money)
 
 
