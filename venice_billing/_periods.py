@@ -77,7 +77,7 @@ def _zone(name: str) -> tzinfo:
         raise LookupError(name)
     try:
         return zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError) as error:  # "Europe" is a folder, and a file may be no zone
+    except (ValueError, OSError) as error:  # of some Pythons for a folder, "Europe", or a file that is no zone
         raise LookupError(name) from error
 
 

@@ -145,6 +145,7 @@ def test_equal_sums_make_equal_tables_and_texts() -> None:
     assert there.to_json() == here.to_json()
     assert repr(there) == repr(here)
     assert there != table_of(row("1.5", model="some-model"), timezone="Europe/Berlin")
+    assert type(next(iter(there)).currency) is str
 
 
 @pytest.mark.parametrize("copied", COPIES, ids=["pickle", "copy", "deepcopy"])
