@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -29,6 +30,7 @@ from venice_billing import (
     Pagination,
     RateLimitError,
     ResponseValidationError,
+    Sku,
     UsageAnalytics,
     UsageCsv,
     UsageEntry,
@@ -37,6 +39,8 @@ from venice_billing import (
     UsageWalk,
     VeniceBilling,
     VeniceError,
+    sku,
+    spend,
 )
 
 
@@ -101,6 +105,29 @@ def analytics(client: VeniceBilling) -> None:
     assert_type(client.get_usage_analytics(lookback="7d"), UsageAnalytics)
 
 
+def totals(client: VeniceBilling) -> None:
+    table = spend.summarize(client.iter_usage_history(), by=("month", "model"), timezone="Europe/Berlin")
+    assert_type(table, spend.SpendTable)
+    assert_type(spend.summarize([], "day", ZoneInfo("Europe/Berlin"), kinds=lambda _: "debit"), spend.SpendTable)
+    assert_type(table.totals("month").sorted_by("net", descending=True), spend.SpendTable)
+    for row in table:
+        assert_type(row, spend.SpendRow)
+        assert_type(row.month, str | None)
+        assert_type(row.currency, str)
+        assert_type(row.net, Decimal)
+    assert_type(table.to_json(), str)
+    spend.summarize([], by="modle")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    spend.summarize([], kinds=lambda _: "gift")  # type: ignore[arg-type,return-value]  # pyright: ignore[reportArgumentType]
+
+
+def skus(entry: UsageEntry) -> None:
+    assert_type(entry.model, str)
+    assert_type(entry.service, str | None)
+    assert_type(sku.split_sku(entry.sku), Sku)
+    assert_type(sku.split_sku(entry.sku).variant, str | None)
+    assert_type(Sku("some-model").recognised, bool)
+
+
 def walks(client: VeniceBilling) -> None:
     walk = client.iter_usage(page_size=100, max_items=5, currency="USD", start_date=date.min, sort_order="asc")
     assert_type(walk, UsageWalk)
@@ -127,6 +154,7 @@ async def asynchronous() -> None:
         assert_type(await client.get_usage_analytics(lookback="7d"), UsageAnalytics)
         walk = client.iter_usage(currency="DIEM")
         assert_type(walk, AsyncUsageWalk)
+        assert_type(await spend.summarize(walk, by="day"), spend.SpendTable)
         async for entry in walk:
             assert_type(entry, UsageEntry)
         async for page in client.iter_usage_history().pages():

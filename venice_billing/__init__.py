@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from venice_billing._version import __version__ as __version__
 
 if TYPE_CHECKING:  # type checkers see plain imports, so a misspelt name is an error
+    from venice_billing import sku as sku
+    from venice_billing import spend as spend
     from venice_billing.client import *  # noqa: F403 - each module's __all__ says what is public
     from venice_billing.csv_export import *  # noqa: F403
     from venice_billing.errors import *  # noqa: F403
@@ -18,9 +20,10 @@ else:
 
     # A name is loaded on first use, from the first of these modules that has it: an error class needs no HTTP client.
     _HOMES = ("errors", "models", "csv_export", "walks", "client")
+    _MODULES = ("sku", "spend")  # public under their own names: `venice_billing.spend.summarize`
 
     def __getattr__(name: str) -> object:
-        if name in _HOMES:
+        if name in _HOMES or name in _MODULES:
             return import_module(f"{__name__}.{name}")
         if name == "__all__":
             return __dir__()

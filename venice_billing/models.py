@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from venice_billing._arguments import Moment
+from venice_billing._runtime.sku import Sku
 from venice_billing_api.models import (
     ApiKeyUsage,
     Balance,
@@ -34,6 +35,7 @@ __all__ = [
     "ModelUsageBreakdown",
     "Moment",
     "Pagination",
+    "Sku",
     "UsageAnalytics",
     "UsageCsv",
     "UsageEntry",

@@ -192,7 +192,7 @@ class UsageWalk(_BaseWalk):
             >>> walk = client.iter_usage_history(start_timestamp="2026-10-01", end_timestamp="2026-10-02")
             >>> row = next(walk.rows())
             >>> list(row)[:5]
-            ['timestamp', 'sku', 'units', 'price_per_unit_usd', 'amount']
+            ['timestamp', 'sku', 'model', 'service', 'units']
         """
         progress = self._progress()
         return self._items(progress, progress.rows)

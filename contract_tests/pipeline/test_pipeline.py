@@ -155,6 +155,26 @@ def test_an_old_document_with_the_original_ledger_alone_is_taken(tmp_path: Path)
     _assert_typed(tmp_path / "made" / "generated")
 
 
+def test_fields_of_the_contract_come_before_what_the_sku_says(tmp_path: Path) -> None:
+    """`model` and `service` are read from the SKU only as long as the API does not send them."""
+    text = {"type": "string"}
+    sold = {"type": "object", "required": ["sku"], "properties": {"sku": text, "model": text, "service": text}}
+    unsold = {"type": "object", "properties": {"sku": text}}
+    document = load_document(_SMALL)
+    document["components"]["schemas"] |= {"Sold": sold, "Unsold": unsold}
+    references = {name: {"$ref": f"#/components/schemas/{name}"} for name in ("Sold", "Unsold")}
+    content = {"application/json": {"schema": {"type": "object", "properties": references}}}
+    document["paths"]["/billing/sales"] = {"get": {"responses": {"200": {"content": content}}}}
+    (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
+    assert _run("--upstream", tmp_path / "new.yaml", "--output", tmp_path / "made") == 0
+    models = tmp_path / "made/generated/venice_billing_api/models"
+    assert "    model: str | Unset = UNSET\n" in (models / "sold.py").read_text("utf-8")
+    for name in ("sold.py", "unsold.py"):
+        assert "@property" not in (models / name).read_text("utf-8")
+    assert "def model(self) -> str:" in (models / "usage_entry.py").read_text("utf-8")
+    _assert_typed(tmp_path / "made" / "generated")
+
+
 def test_unknown_operation_is_generated(tmp_path: Path) -> None:
     """A future operation is generated under names made by rule, whatever it is built of."""
     document = load_document(_SMALL)

@@ -9,6 +9,7 @@ import asyncio
 import doctest
 import enum
 import inspect
+import re
 import subprocess
 import sys
 import typing
@@ -22,22 +23,29 @@ import pytest
 
 import venice_billing
 from contract_tests.support.flavours import row, timestamps
-from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling
+from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, sku, spend
+from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice
 
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 TWINS = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 METHODS = [name for name in vars(VeniceBilling) if not name.startswith("_")]
+MODULES = [sku, spend]
 CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"))]
 
 
 def surface() -> str:
     """Return every public name with its bases, fields, methods and signatures."""
-    return "\n".join(line for name in sorted(dir(venice_billing)) for line in described(name)) + "\n"
+    lines = [line for name in sorted(dir(venice_billing)) for line in described(name, getattr(venice_billing, name))]
+    for module in MODULES:
+        lines += [f"module {module.__name__}"]
+        lines += [f"    {line}" for name in module.__all__ for line in described(name, getattr(module, name))]
+    return "\n".join(lines) + "\n"
 
 
-def described(name: str) -> list[str]:
-    value = getattr(venice_billing, name)
+def described(name: str, value: object) -> list[str]:
+    if inspect.isfunction(value):
+        return [re.sub(r"<function (\w+) at \w+>", r"\1", f"{name}{inspect.signature(value)}")]
     if not inspect.isclass(value):
         return [name]
     bases = ", ".join(base.__name__ for base in value.__bases__ if base is not object)
@@ -45,7 +53,7 @@ def described(name: str) -> list[str]:
     if issubclass(value, enum.Enum):
         return lines + [f"    {member}" for member in value.__members__]
     if attrs.has(value):
-        lines += [f"    {field.name}: {field.type}" for field in attrs.fields(value)]
+        lines += [f"    {field.name}: {field.type}" for field in attrs.fields(value) if not field.name.startswith("_")]
     elif "__init__" in vars(value):
         lines.append(f"    __init__{without_private(inspect.signature(value))}")
     members = {name for base in value.__mro__ if base is value or base.__name__.startswith("_") for name in vars(base)}
@@ -143,11 +151,11 @@ def account_of_the_examples() -> FakeVenice:
     rows = [
         row(timestamp, currency="DIEM") for timestamp in timestamps(start, [7_200.0 * number for number in range(343)])
     ]
-    sku = "zai-org-glm-5-1-llm-{}-mtoken"
+    last_sku = "zai-org-glm-5-1-llm-{}-mtoken"
     last = "2026-09-30T18:20:00.000Z"
     rows += [
-        row(last, sku=sku.format("input"), amount=Decimal("-0.0003390")),
-        row(last, sku=sku.format("output"), amount=Decimal("-0.0006356")),
+        row(last, sku=last_sku.format("input"), amount=Decimal("-0.0003390")),
+        row(last, sku=last_sku.format("output"), amount=Decimal("-0.0006356")),
     ]
     fake = FakeVenice(rows, now=start + timedelta(days=31))
     fake.balance = {
@@ -161,7 +169,8 @@ def account_of_the_examples() -> FakeVenice:
 
 def examples() -> list[Any]:
     finder = doctest.DocTestFinder(exclude_empty=True, recurse=True)
-    found = [test for kind in (VeniceBilling, AsyncVeniceBilling) for test in finder.find(kind, kind.__name__)]
+    documented = (VeniceBilling, AsyncVeniceBilling, split_sku, spend)
+    found = [test for value in documented for test in finder.find(value, value.__name__)]
     return [pytest.param(test, id=test.name) for test in found if test.examples]
 
 
@@ -177,6 +186,8 @@ def test_examples_in_the_docstrings_run_as_written(
         "client": client,
         "AsyncVeniceBilling": fake.async_client,
         "EndpointRetiredError": EndpointRetiredError,
+        "kind_of": spend.kind_of,
+        "split_sku": split_sku,
         "VeniceBilling": fake.client,
     }
     said: list[str] = []
@@ -191,6 +202,7 @@ def test_every_public_method_has_an_example_that_is_run() -> None:
     expected = {name for name in METHODS if name != "close"}
     assert {f"VeniceBilling.{name}" for name in expected} <= run
     assert {f"AsyncVeniceBilling.{name}" for name in expected} <= run
+    assert {"split_sku", "venice_billing.spend.summarize", "venice_billing.spend.kind_of"} <= run
 
 
 def modules_after(code: str) -> set[str]:

@@ -10,29 +10,42 @@ import attrs
 
 from venice_billing._runtime.codec import encode_json, write_any
 from venice_billing._runtime.models import JsonModel
+from venice_billing._runtime.sku import split_sku
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIRST = ("timestamp", "sku", "model", "service", "units", "price_per_unit_usd", "amount", "currency", "notes")
+_FIRST = ("timestamp", "sku", "units", "price_per_unit_usd", "amount", "currency", "notes")
+_FROM_SKU = ("model", "service")
+_LEADING = ("timestamp", "sku", *_FROM_SKU)
 _UNKNOWN = "additional_properties"
 _NO_COLUMNS = frozenset({_UNKNOWN, "explicit_nulls"})
 
 
 class EntryModel(JsonModel):
-    """A row of the ledger."""
+    """A row of the ledger. A field of the contract with the name of one of these properties replaces it."""
 
     __slots__ = ()
+
+    @property
+    def model(self) -> str:
+        """The id of the model, by the habit of SKUs; the whole SKU where it does not name one."""
+        return split_sku(_sku_of(self)).model
+
+    @property
+    def service(self) -> str | None:
+        """The service, by the habit of SKUs: llm, image, tts, asr or video; None where the SKU does not name one."""
+        return split_sku(_sku_of(self)).service
 
     def row(self) -> dict[str, Any]:
         """Return the entry as a flat dict whose columns are the same for each entry.
 
-        The columns are the attributes, those of `inference_details` among them, each None where the API sent nothing.
-        Numbers are `Decimal` or int, the timestamp is an aware datetime in UTC, the currency is text, and
+        The columns are the attributes, those of `inference_details` and what the SKU says among them, each None where
+        the API sent nothing. Numbers are `Decimal` or int, the timestamp is an aware datetime in UTC, the currency is text, and
         `additional_properties` is JSON text of the fields that the contract does not name, or None.
         """
         unknown: dict[str, Any] = dict(getattr(self, _UNKNOWN, {}))
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = dict.fromkeys(_LEADING)
         model: Any = type(self)
         for name, inner in _columns(model):
             value = getattr(self, name)
@@ -44,6 +57,7 @@ class EntryModel(JsonModel):
             further = getattr(value, _UNKNOWN, None)
             if further:
                 unknown[name] = further
+        found |= {name: getattr(self, name) for name in _FROM_SKU}
         found[_UNKNOWN] = encode_json(unknown) if unknown else None
         return found
 
@@ -57,6 +71,11 @@ class PageModel(JsonModel):
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
         page: Any = self  # `data` is a field of the generated subclass
         return (entry.row() for entry in page.data)
+
+
+def _sku_of(entry: Any) -> str:
+    sku: str = entry.sku  # a field of the generated subclass
+    return sku
 
 
 @cache

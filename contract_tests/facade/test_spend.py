@@ -1,0 +1,464 @@
+"""Totals are exact, keep currencies and kinds apart, and are made of any entries, one by one."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import defaultdict
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import venice_billing
+from contract_tests.support.flavours import receive
+from venice_billing import Currency, InvalidParameterError, UsageEntry
+from venice_billing.spend import SpendRow, SpendTable, kind_of, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from contract_tests.support.flavours import Face
+    from venice_billing.spend import Dimension, Kind
+    from venice_billing.testing import FakeVenice
+
+DIMENSIONS: tuple[Dimension, ...] = ("day", "week", "month", "model", "service", "sku", "key", "currency")
+KINDS = ("debit", "refund", "purchase", "credit")
+REQUEST = {"requestId": "chatcmpl-1", "promptTokens": 1, "completionTokens": 1, "inferenceExecutionTime": 1}
+
+
+def entry(amount: str | Decimal = "-1", **fields: Any) -> UsageEntry:
+    """Return one booking: an image for USD, unless told otherwise."""
+    wire = {
+        "timestamp": "2026-10-15T12:00:00.000Z",
+        "sku": "some-model-image-unit",
+        "pricePerUnitUsd": 1,
+        "units": 1,
+        "currency": "USD",
+        "notes": "API Inference",
+        "inferenceDetails": None,
+    }
+    return attrs.evolve(UsageEntry.from_dict({**wire, "amount": 0, **fields}), amount=Decimal(amount))
+
+
+def purchase(amount: str) -> UsageEntry:
+    return entry(amount, sku="account-credit", notes="Credit purchase, card")
+
+
+def single(table: SpendTable) -> SpendRow:
+    [row] = table
+    return row
+
+
+# Kinds
+
+
+@pytest.mark.parametrize(
+    ("booking", "expected"),
+    [
+        (entry("-1"), "debit"),
+        (entry("-1", notes="Credit purchase reversed"), "debit"),
+        (entry("-1", inferenceDetails=REQUEST), "debit"),
+        (entry("0"), "debit"),
+        (entry("-0.00"), "debit"),
+        (entry("1E-60", inferenceDetails=REQUEST), "refund"),
+        (entry("1", inferenceDetails=REQUEST, notes="Credit purchase"), "refund"),
+        (entry("1", inferenceDetails={**REQUEST, "requestId": None}), "credit"),
+        (entry("1", sku="credit-purchase"), "purchase"),
+        (entry("1", notes="PURCHASED with a card"), "purchase"),
+        (entry("1", notes="Top-up"), "purchase"),
+        (entry("1", notes="topup"), "purchase"),
+        (entry("1", notes="repurchased"), "credit"),
+        (entry("1", notes="Referral reward", sku="account-credit"), "credit"),
+        (entry("1", notes=""), "credit"),
+    ],
+)
+def test_kind_of_a_booking(booking: UsageEntry, expected: Kind) -> None:
+    assert kind_of(booking) == expected
+
+
+def test_each_kind_has_its_own_positive_sum() -> None:
+    entries = [
+        entry("-3"),
+        entry("-0.5"),
+        entry("1", inferenceDetails=REQUEST),
+        purchase("25"),
+        purchase("25"),
+        entry("2.5", notes="Bonus"),
+    ]
+    row = single(summarize(entries, by="currency"))
+    assert (row.debits, row.refunds, row.purchases, row.credits) == (
+        Decimal("3.5"),
+        Decimal(1),
+        Decimal(50),
+        Decimal("2.5"),
+    )
+    assert (row.net, row.count) == (Decimal(50), 6)
+
+
+def test_identical_bookings_are_several() -> None:
+    row = single(summarize(repeat(entry("-0.1"), 4)))
+    assert (row.debits, row.count) == (Decimal("0.4"), 4)
+
+
+def test_another_rule_says_what_a_booking_is() -> None:
+    def by_note(booking: UsageEntry) -> Kind:
+        return "refund" if "Refund" in booking.notes else kind_of(booking)
+
+    entries = [entry("2", notes="Refund of a failed generation"), entry("-3"), entry("-1", notes="Refund reversed")]
+    row = single(summarize(entries, kinds=by_note))
+    assert (row.debits, row.refunds, row.credits, row.net) == (Decimal(3), Decimal(1), Decimal(0), Decimal(-2))
+
+
+# Exact sums
+
+LOSSLESS = Context(prec=10_000)
+# As the service may send them, and then some: more digits than Python's own context keeps.
+amounts = st.builds(
+    lambda digits, exponent: Decimal(digits).scaleb(exponent, LOSSLESS),
+    st.integers(-(10**80), 10**80) | st.integers(-9, 9),
+    st.integers(-120, 30),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            amounts, st.sampled_from(["USD", "DIEM", "SHELLS"]), st.booleans(), st.sampled_from(["", "purchase"])
+        ),
+        max_size=30,
+    )
+)
+@example([(Decimal("1E-30"), "USD", True, ""), (Decimal("12345678901234567890.123456789"), "USD", True, "")])
+@example([(Decimal("-3.0799999999999996e-05"), "DIEM", False, ""), (Decimal("1e30"), "DIEM", False, "")])
+def test_sums_equal_those_of_fractions(bookings: list[tuple[Decimal, str, bool, str]]) -> None:
+    entries = [
+        entry(amount, currency=currency, notes=notes, inferenceDetails=REQUEST if asked else None)
+        for amount, currency, asked, notes in bookings
+    ]
+    expected: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
+    counts: dict[str, int] = defaultdict(int)
+    for booking in entries:
+        expected[str(booking.currency), kind_of(booking)] += Fraction(booking.amount)
+        counts[str(booking.currency)] += 1
+    table = summarize(entries, by=())
+    assert {row.currency: row.count for row in table} == counts
+    for row in table:
+        signed = [expected[row.currency, kind] for kind in KINDS]
+        assert [-Fraction(row.debits), *map(Fraction, (row.refunds, row.purchases, row.credits))] == signed
+        assert Fraction(row.net) == sum(signed)
+        assert min(row.debits, row.refunds, row.purchases, row.credits) >= 0
+
+
+@given(st.lists(amounts, max_size=30), st.randoms())
+def test_order_and_grouping_change_no_sum(values: list[Decimal], random: Any) -> None:
+    """The same bookings in another order, or summed by sku first, give the same table, also as text."""
+    entries = [entry(value, sku=f"model-{number % 3}-image-unit") for number, value in enumerate(values)]
+    shuffled = random.sample(entries, len(entries))
+    table = summarize(entries, by="currency")
+    assert summarize(shuffled, by="currency") == table == summarize(entries, by=("sku", "month")).totals()
+    assert summarize(shuffled, by="currency").to_json() == table.to_json()
+
+
+def test_context_of_the_caller_neither_rounds_nor_is_changed() -> None:
+    with localcontext(prec=3) as context:
+        row = single(summarize([entry("-123.456"), entry("-0.0000000000000000000000000000000001")]))
+        assert str(row.debits) == "123.4560000000000000000000000000000001"
+        assert str(row.net) == "-123.4560000000000000000000000000000001"
+        assert not any(context.flags.values())
+
+
+def test_digits_far_apart_are_all_kept() -> None:
+    table = summarize([entry("-1E+30"), entry("-1E-100"), entry("1E-100", inferenceDetails=REQUEST)], by=())
+    assert table.to_dict()["rows"][0] == {
+        "currency": "USD",
+        "debits": "1" + "0" * 30 + "." + "0" * 99 + "1",
+        "refunds": "0." + "0" * 99 + "1",
+        "purchases": "0",
+        "credits": "0",
+        "net": "-1" + "0" * 30,
+        "count": 3,
+    }
+
+
+# Groups
+
+
+@pytest.mark.parametrize("by", DIMENSIONS)
+def test_currencies_are_never_added(by: Dimension) -> None:
+    entries = [entry("-1", currency=currency) for currency in ("USD", "DIEM", "SHELLS", "DIEM")]
+    table = summarize(entries, by=by)
+    assert {row.currency: row.debits for row in table} == {"USD": 1, "DIEM": 2, "SHELLS": 1}
+    assert table.by[-1] == "currency"
+    assert all(type(row.currency) is str for row in table)
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [
+        ("day", "2026-10-15"),
+        ("week", "2026-W42"),
+        ("month", "2026-10"),
+        ("model", "kimi-k2-6"),
+        ("service", "llm"),
+        ("sku", "kimi-k2-6-llm-input-mtoken"),
+        ("key", "key_1"),
+        ("currency", "DIEM"),
+    ],
+)
+def test_group_by_each_name(by: Dimension, expected: str) -> None:
+    booking = entry(sku="kimi-k2-6-llm-input-mtoken", apiKeyId="key_1", currency="DIEM")
+    row = single(summarize([booking], by=by))
+    assert getattr(row, by) == expected
+    assert [name for name in DIMENSIONS if getattr(row, name) is not None] == sorted(
+        {by, "currency"}, key=DIMENSIONS.index
+    )
+
+
+def test_default_is_by_month_model_and_currency() -> None:
+    table = summarize([entry()])
+    assert (table.by, table.timezone) == (("month", "model", "currency"), "UTC")
+    assert table == SpendTable(
+        [
+            SpendRow(
+                month="2026-10",
+                model="some-model",
+                currency="USD",
+                debits=Decimal(1),
+                refunds=Decimal(0),
+                purchases=Decimal(0),
+                credits=Decimal(0),
+                count=1,
+            )
+        ],
+        by=("month", "model", "currency"),
+    )
+
+
+def test_what_a_booking_does_not_name_is_a_group_of_its_own_and_comes_last() -> None:
+    entries = [entry(), entry(apiKeyId=None), entry(apiKeyId="key_2"), entry(apiKeyId="key_1"), entry(apiKeyId="")]
+    assert [(row.key, row.count) for row in summarize(entries, by="key")] == [
+        ("", 1),
+        ("key_1", 1),
+        ("key_2", 1),
+        (None, 2),
+    ]
+    services = summarize([purchase("1"), entry()], by="service")
+    assert [row.service for row in services] == ["image", None]
+
+
+def test_sku_that_names_no_model_is_its_own() -> None:
+    assert single(summarize([purchase("1")], by=["model", "service"])).model == "account-credit"
+
+
+def test_rows_are_ordered_by_the_names_in_turn() -> None:
+    entries = [entry(sku=sku, timestamp=time) for sku in "ba" for time in ("2026-11-01T00:00Z", "2026-09-01T00:00Z")]
+    assert [(row.sku, row.month) for row in summarize(entries, by=("sku", "month"))] == [
+        ("a", "2026-09"),
+        ("a", "2026-11"),
+        ("b", "2026-09"),
+        ("b", "2026-11"),
+    ]
+
+
+def test_no_entries_make_an_empty_table() -> None:
+    table = summarize([])
+    assert (len(table), list(table), table.rows(), list(table.totals())) == (0, [], [], [])
+
+
+# Any iterable
+
+
+@pytest.mark.anyio
+async def test_walk_is_summarised_in_both_flavours(fake: FakeVenice, face: Face) -> None:
+    expected = summarize(await receive(face.client.iter_usage_history()), by=DIMENSIONS)
+    summary = summarize(face.client.iter_usage_history(page_size=50), by=DIMENSIONS)
+    table = summary if isinstance(summary, SpendTable) else await summary
+    assert table == expected
+    assert sum(row.count for row in table) == 600
+    await face.close()
+
+
+@pytest.mark.anyio
+async def test_async_arguments_are_checked_at_once() -> None:
+    async def entries() -> AsyncIterator[UsageEntry]:
+        yield entry()
+
+    with pytest.raises(InvalidParameterError, match="by must be"):
+        summarize(entries(), by="modle")  # type: ignore[arg-type]
+    assert single(await summarize(entries())).count == 1
+
+
+def broken() -> Iterator[UsageEntry]:
+    yield entry()
+    raise ConnectionError
+
+
+async def broken_async() -> AsyncIterator[UsageEntry]:
+    for booking in broken():
+        yield booking
+
+
+@pytest.mark.anyio
+async def test_error_of_the_entries_is_not_swallowed() -> None:
+    with pytest.raises(ConnectionError):
+        summarize(broken())
+    with pytest.raises(ConnectionError):
+        await summarize(broken_async())
+
+
+class Walk:
+    """Entries whose iterations are counted while they are under way."""
+
+    def __init__(self) -> None:
+        self.open = 0
+
+    def __iter__(self) -> Iterator[UsageEntry]:
+        self.open += 1
+        try:
+            yield from [entry()] * 3
+        finally:
+            self.open -= 1
+
+
+class AsyncWalk(Walk):
+    __iter__ = None  # type: ignore[assignment]
+
+    async def __aiter__(self) -> AsyncIterator[UsageEntry]:
+        for booking in Walk.__iter__(self):
+            yield booking
+
+
+@pytest.mark.anyio
+async def test_iteration_is_closed_when_a_rule_fails() -> None:
+    def rule(_: UsageEntry) -> Kind:
+        raise ArithmeticError
+
+    walk, async_walk = Walk(), AsyncWalk()
+    with pytest.raises(ArithmeticError) as caught:
+        summarize(walk, kinds=rule)
+    with pytest.raises(ArithmeticError) as caught_later:
+        await summarize(async_walk, kinds=rule)
+    assert (walk.open, async_walk.open) == (0, 0)
+    assert caught.tb is not None  # the frames are alive: nothing was closed by chance
+    assert caught_later.tb is not None
+
+
+@pytest.mark.anyio
+async def test_iterator_of_the_caller_stays_open() -> None:
+    def rule(_: UsageEntry) -> Kind:
+        raise ArithmeticError
+
+    bookings, async_bookings = iter(Walk()), aiter(AsyncWalk())
+    with pytest.raises(ArithmeticError):
+        summarize(bookings, kinds=rule)
+    with pytest.raises(ArithmeticError):
+        await summarize(async_bookings, kinds=rule)
+    assert len(list(bookings)) == 2
+    assert len([booking async for booking in async_bookings]) == 2
+
+
+def test_memory_does_not_grow_with_the_entries() -> None:
+    """A list of the entries would hold 20,000 of them: megabytes."""
+
+    def bookings(count: int) -> Iterator[UsageEntry]:
+        for number in range(count):
+            yield entry(f"-0.{number}", sku=f"unheard-of-{number}")
+
+    summarize(bookings(10), by="month")
+    tracemalloc.start()
+    summarize(bookings(20_000), by=("month", "service"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+# Arguments
+
+
+@pytest.mark.parametrize(
+    "by",
+    ["modle", ["month", "modle"], ("Month",), "month,model", "", [""], [None], None, 7, b"month", {"model": 1, 2: 3}],
+)
+def test_unknown_name_is_told_what_there_is(by: Any) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        summarize([], by=by)
+    assert caught.value.parameter == "by"
+    for name in DIMENSIONS:
+        assert repr(name) in str(caught.value)
+
+
+def test_misspelt_name_is_in_the_error() -> None:
+    with pytest.raises(InvalidParameterError, match="got 'modle'"):
+        summarize([], by=("month", "modle"))  # type: ignore[arg-type]
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="each once"):
+        summarize([], by=("month", "month"))
+
+
+@pytest.mark.parametrize("entries", [None, 7, [{"amount": 1}], [[entry()]], "text", [Decimal(1)]])
+def test_entries_that_are_none_are_refused(entries: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="entries must be an iterable or async iterable of UsageEntry"):
+        summarize(entries)
+
+
+def test_single_page_of_the_api_is_told_where_its_entries_are(fake: FakeVenice) -> None:
+    page: Any = fake.client().get_usage_history(page_size=10)
+    with pytest.raises(InvalidParameterError, match=r"page\.data"):
+        summarize(page)
+    assert sum(row.count for row in summarize(page.data)) == 10
+
+
+@pytest.mark.parametrize("amount", [1.5, 1, "1", None])
+def test_amount_that_is_no_decimal_is_refused(amount: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="amounts that are Decimal"):
+        summarize([attrs.evolve(entry(), amount=amount)])
+
+
+@pytest.mark.parametrize("amount", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_amount_that_is_no_number_is_refused(amount: str) -> None:
+    with pytest.raises(InvalidParameterError, match="amount must be a finite number"):
+        summarize([entry(amount)])
+
+
+@pytest.mark.parametrize("kinds", [None, "debit", {}])
+def test_rule_that_is_no_function_is_refused(kinds: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="kinds must be a function"):
+        summarize([], kinds=kinds)
+
+
+@pytest.mark.parametrize("kind", ["gift", None, "debits", []])
+def test_unknown_kind_is_told_which_there_are(kind: Any) -> None:
+    with pytest.raises(InvalidParameterError, match="'debit', 'refund', 'purchase', 'credit'"):
+        summarize([entry()], kinds=lambda _: kind)
+
+
+# Imports
+
+
+def test_spend_is_reached_from_the_package() -> None:
+    assert venice_billing.spend.summarize is summarize
+    with pytest.raises(AttributeError):
+        venice_billing.summarize  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_known_and_unknown_currencies_are_grouped_by_their_text() -> None:
+    entries = [
+        attrs.evolve(entry(), currency=currency) for currency in (Currency.USD, Currency("SHELLS"), Currency("SHELLS"))
+    ]
+    assert [(row.currency, row.count) for row in summarize(entries, by=())] == [("SHELLS", 2), ("USD", 1)]
+
+
+def count_of(entries: Iterable[UsageEntry]) -> int:
+    return sum(row.count for row in summarize(entries))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, set])
+def test_any_iterable_of_entries_will_do(kind: Any) -> None:
+    assert count_of(kind([entry("-1"), entry("-2")])) == 2

@@ -1,0 +1,31 @@
+"""Sums of money without rounding, at any number of digits."""
+
+from __future__ import annotations
+
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Clamped, Context, Decimal, Inexact, InvalidOperation, Overflow
+
+# Python's own context rounds each sum to 28 digits without a word. This one has room for every digit, and were one
+# lost all the same, it would raise an error. It holds no memory for digits that are not there.
+_EXACT = Context(
+    prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow]
+)
+
+ZERO = Decimal(0)
+
+
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """Return the exact sum of two finite numbers."""
+    return _EXACT.add(one, other)
+
+
+def subtract(one: Decimal, other: Decimal) -> Decimal:
+    """Return the exact difference of two finite numbers."""
+    return _EXACT.subtract(one, other)
+
+
+def text(number: Decimal) -> str:
+    """Return a finite number as text, to the digit: no exponent, no zeros at the end of a fraction, no negative zero.
+
+    Equal numbers have equal texts, whatever they were summed from: 0.50 and 5E-1 are both "0.5".
+    """
+    return f"{_EXACT.normalize(number):f}" if number else "0"

@@ -1,0 +1,57 @@
+"""Rows as lines of text for a `repr`: numbers aligned to the decimal point, a bounded number of lines."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from venice_billing import _exact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Cell = str | int | Decimal | None
+
+_MOST_ROWS = 20
+_WIDEST = 40
+
+
+def table_text(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return a title, a heading and the first rows, with the number of those left out."""
+    shown = rows[:_MOST_ROWS]
+    cells = [_column(name, [row[name] for row in shown]) for name in columns]
+    lines = ["  ".join(line).rstrip() for line in zip(*cells, strict=True)]
+    left_out = [f"... and {len(rows) - len(shown)} more rows"] if len(rows) > len(shown) else []
+    return "\n".join([title, *(lines if shown else []), *left_out])
+
+
+def _column(name: str, values: Iterable[Cell]) -> list[str]:
+    """Return the heading and the cells of a column, all of the same width."""
+    values = list(values)
+    if all(isinstance(value, Decimal | int) for value in values):
+        return _right([name, *_aligned([value for value in values if isinstance(value, Decimal | int)])])
+    return _left([name, *("-" if value is None else _printable(str(value)) for value in values)])
+
+
+def _aligned(numbers: Sequence[Decimal | int]) -> list[str]:
+    """Return numbers padded behind the fraction, so that their decimal points stand below one another."""
+    texts = [_exact.text(Decimal(number)) for number in numbers]
+    fractions = [len(text.partition(".")[2]) + ("." in text) for text in texts]
+    widest = max(fractions, default=0)
+    return [text + " " * (widest - fraction) for text, fraction in zip(texts, fractions, strict=True)]
+
+
+def _right(cells: Sequence[str]) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.rjust(width) for cell in cells]
+
+
+def _left(cells: Sequence[str]) -> list[str]:
+    width = max(map(len, cells))
+    return [cell.ljust(width) for cell in cells]
+
+
+def _printable(text: str) -> str:
+    """Return a text of the API on one line, bounded, and with nothing in it that a terminal would obey."""
+    bounded = text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in bounded)
