@@ -303,8 +303,9 @@ async def _add_all(entries: AsyncIterable[UsageEntry], summary: _Summary) -> Spe
         async for entry in iterator:
             summary.add(entry)
     finally:
-        if iterator is not entries and hasattr(iterator, "aclose"):
-            await iterator.aclose()
+        close = getattr(iterator, "aclose", None)
+        if iterator is not entries and close is not None:
+            await close()
     return summary.table()
 
 
