@@ -405,3 +405,11 @@ def test_request_log_holds_the_query_but_no_key(fake: FakeVenice) -> None:
     assert seen.params == (("pageSize", "10"), ("pageSize", "20"))
     assert (seen.key, seen.status, seen.time) == ("inference", 401, NOW.timestamp())
     assert fake.inference_key not in repr(seen)
+
+
+def test_refund_names_its_request() -> None:
+    """By which it is told from a grant."""
+    notes = "Refund of a failed generation"
+    refunds = [row for row in FakeVenice(5_000, now=NOW).ledger if row["notes"] == notes]
+    assert refunds
+    assert all(row["amount"] > 0 and row["inferenceDetails"]["requestId"] for row in refunds)

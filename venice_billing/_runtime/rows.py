@@ -41,8 +41,8 @@ class EntryModel(JsonModel):
         """Return the entry as a flat dict whose columns are the same for each entry.
 
         The columns are the attributes, those of `inference_details` and what the SKU says among them, each None where
-        the API sent nothing. Numbers are `Decimal` or int, the timestamp is an aware datetime in UTC, the currency is text, and
-        `additional_properties` is JSON text of the fields that the contract does not name, or None.
+        the API sent nothing. Numbers are `Decimal` or int, the timestamp is an aware datetime in UTC, the currency is
+        text, and `additional_properties` is JSON text of the fields that the contract does not name, or None.
         """
         unknown: dict[str, Any] = dict(getattr(self, _UNKNOWN, {}))
         found: dict[str, Any] = dict.fromkeys(_LEADING)

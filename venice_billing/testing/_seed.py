@@ -147,7 +147,9 @@ def _purchase(rng: random.Random) -> Row:
 
 
 def _refund(rng: random.Random) -> Row:
-    return _grant("USD", f"0.{rng.randint(1, 99):02d}", "Refund of a failed generation")
+    row = _grant("USD", f"0.{rng.randint(1, 99):02d}", "Refund of a failed generation")
+    request = random.Random(rng.getstate()[1][0])  # noqa: S311 - repeatable, not secret; draws nothing from `rng`
+    return row | {"inferenceDetails": _details(request, None, None)}
 
 
 def _grant(currency: str, amount: str, notes: str) -> Row:
