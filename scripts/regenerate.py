@@ -97,7 +97,7 @@ def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
         _report_corrections(outcomes)
     package = scratch / PACKAGE
     for warning in generate_package(_parsed(contract), _OPENAPI, package):
-        print(f"warning: {' '.join(warning.split())}", file=sys.stderr)
+        print(f"warning: {warning}", file=sys.stderr)
     return _Made(text, package)
 
 
