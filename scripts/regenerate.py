@@ -19,9 +19,10 @@ from contract.document import Document, UnreadableDocumentError
 from pipeline.canonical import canonical, dump
 from pipeline.cut import cut_billing, strip_prose
 from pipeline.digests import changed_overlays, edits, sealed
-from pipeline.documents import parse_document, read_source
+from pipeline.documents import load_document, parse_document, read_source
 from pipeline.generator import PACKAGE, GenerationError, generate_package
 from pipeline.hoist import hoist_schemas
+from pipeline.offer import given_by_models, load_offer
 from pipeline.overlay import Outcome, actions_of, apply_overlay, read_overlay
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made = _make(options.upstream, options.output, Path(scratch))
             if options.check:
                 return _report_differences(made, options.output)
+            _report_additions(_parsed(made.text))
             _put_in_place(made, options.output)
     except (UnreadableDocumentError, GenerationError, OSError) as error:
         print(f"regenerate: {' '.join(str(error).split())}", file=sys.stderr)
@@ -72,10 +74,16 @@ def contract_from(upstream: bytes, source: str) -> tuple[str, list[Outcome]]:
 
 @frozen
 class _Made:
-    """What a run has made: the contract's text (None if it was only read) and the folder of the package."""
+    """What a run has made: the contract (whether or not it is to be written) and the folder of the package."""
 
-    contract: str | None
+    text: bytes
+    is_new: bool
     package: Path
+
+    @property
+    def contract(self) -> str | None:
+        """Return the text of the contract, None if it is to stay as it is."""
+        return self.text.decode() if self.is_new else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,9 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
     if upstream is None:
-        text, contract = None, (_ROOT / _CONTRACT).read_bytes()
-        if output != _ROOT:
-            text = contract.decode()
+        contract = (_ROOT / _CONTRACT).read_bytes()
     else:
         text, outcomes = contract_from(read_source(upstream), upstream)
         contract = text.encode()
@@ -98,7 +104,7 @@ def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
     package = scratch / PACKAGE
     for warning in generate_package(_parsed(contract), _OPENAPI, package):
         print(f"warning: {warning}", file=sys.stderr)
-    return _Made(text, package)
+    return _Made(contract, upstream is not None or output != _ROOT, package)
 
 
 def _parsed(contract: bytes) -> Document:
@@ -133,6 +139,29 @@ def _report_corrections(outcomes: list[Outcome]) -> None:
         print(f"  {action.target}: {outcome.deviation}. The correction: {action.description}", file=sys.stderr)
     if deviating:
         print("  drop what upstream has overtaken, or record it: x-expected in corrections.yaml", file=sys.stderr)
+
+
+def _report_additions(new: Document) -> None:
+    """Print what the contract has beyond the facade, and what is new in it and comes with the package."""
+    offer = load_offer(_OPENAPI / "facade.yaml")
+    missing, given = offer.missing(new), given_by_models(_contract_here(new), new, offer)
+    if not missing and not given:
+        return
+    print(f"not offered by the facade yet: {len(missing) or 'nothing'}")
+    print("".join(f"  {addition}\n" for addition in missing), end="")
+    if missing:
+        print("  once one is offered, list it in openapi/facade.yaml")
+    if given:
+        print(f"new, and given by the regenerated package already: {len(given)}")
+        print("".join(f"  {addition}\n" for addition in given), end="")
+
+
+def _contract_here(new: Document) -> Document:
+    """Return the contract that is here before this run; the new one where none is that can be read."""
+    try:
+        return load_document(_ROOT / _CONTRACT)
+    except UnreadableDocumentError:
+        return new
 
 
 def _report_differences(made: _Made, output: Path) -> int:

@@ -79,8 +79,8 @@ class _Maker:
     def _merged(self, branches: list[Any], depth: int) -> Iterator[Any]:
         values = [next(self.values(branch, depth + 1), None) for branch in branches]
         yield from values
-        if all(isinstance(value, dict) for value in values):
-            yield {name: item for value in values for name, item in value.items()}
+        objects = [value for value in values if isinstance(value, dict)]
+        yield {name: item for value in objects for name, item in value.items()}
 
     def _typed(self, schema: Document, depth: int) -> Iterator[Any]:
         match schema.get("type"):
@@ -143,17 +143,15 @@ def _exact(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         number = Decimal(str(value))
         return int(number) if number == number.to_integral_value() else number
-    if isinstance(value, list):
-        return [_exact(item) for item in value]
     if isinstance(value, dict):
         return {name: _exact(item) for name, item in value.items()}
-    return value
+    return [_exact(item) for item in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
     """Return JSON data as a validator takes it."""
     if isinstance(value, Decimal):
         return float(value)
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
