@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 # Their tests register themselves as promises.
 import contract_tests.contract.test_errors
 import contract_tests.contract.test_requests
 import contract_tests.contract.test_responses  # noqa: F401
+import venice_billing_api
 from contract.diff import diff
 from contract.diff_rows import Severity
 from contract.document import written_out
@@ -19,8 +21,9 @@ from contract_tests.contract.coverage import elements
 from contract_tests.contract.findings import BrokenPromise, Findings
 from contract_tests.contract.harness import Harness
 from contract_tests.contract.promises import PROMISES
-from contract_tests.support.paths import CONTRACT
+from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.documents import load_document
+from pipeline.offer import load_offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +36,9 @@ EXAMPLES = int(os.environ.get("CONTRACT_EXAMPLES", "60"))
 
 @cache
 def committed() -> Contract:
-    """Return the contract the client was generated from."""
-    return Contract(load_document(CONTRACT))
+    """Return the contract the client was generated from: the one beside the generated package that is imported."""
+    beside = Path(venice_billing_api.__file__).parents[2] / CONTRACT.relative_to(ROOT)
+    return Contract(load_document(beside if beside.is_file() else CONTRACT))
 
 
 def checks(contract: Contract) -> Iterator[Check]:
@@ -55,8 +59,12 @@ def unexplained(contract: Contract, findings: Findings) -> Iterator[BrokenPromis
 
 
 def unexercised(contract: Contract, findings: Findings) -> list[str]:
-    """Return the elements that no test has exercised, of those the client was made for: additions are no promise."""
-    promised = set(elements(committed()))
+    """Return the elements that no test has exercised, of those the client was made for: additions are no promise.
+
+    The package was made for what its contract names, the facade for what it lists in `openapi/facade.yaml`.
+    """
+    offer = load_offer(ROOT / "openapi" / "facade.yaml")
+    promised = {element for element in elements(committed()) if offer.has(*element)}
     missing = {element for element in elements(contract) if element in promised} - findings.exercised
     return [" ".join(element) for element in sorted(missing)]
 
