@@ -25,11 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contract", nargs="?", type=Path, default=_CONTRACT, help="the contract, if another one")
     contract = parser.parse_args(arguments).contract
-    rules = ["--config", str(_ROOT / "redocly.yaml")]
-    redocly = _lint("redocly", "lint", *rules, str(contract), *map(str, _OVERLAYS))
-    spectral = _lint(
-        "spectral", "lint", "--fail-severity", "hint", "--ruleset", str(_ROOT / ".spectral.yaml"), contract
-    )
+    redocly = _lint("redocly", "lint", "--config", _ROOT / "redocly.yaml", contract, *_OVERLAYS)
+    spectral = _lint("spectral", "lint", "--fail-severity", "hint", "--ruleset", _ROOT / ".spectral.yaml", contract)
     return max(redocly, spectral)
 
 

@@ -115,7 +115,7 @@ class _Hoister:
             return schema
         if _is_null(schema) and self._is_3_0:
             return dict(_NULL)
-        if not _deserves_name(schema):
+        if not _deserves_name(schema) or _reference_or_null(schema):
             return self._in_one_form(self._children_hoisted(schema, place))
         nullable = schema.get("nullable") is True
         bare = _without_null(schema) if nullable else schema
@@ -128,7 +128,7 @@ class _Hoister:
         if reference is None or not self._is_3_0:
             return schema
         name = str(reference["$ref"]).removeprefix(SCHEMA_PREFIX)
-        component = self._schemas.get(name, self._named.get(name, {}))
+        component = self._schemas.get(name) or self._named.get(name) or {}
         return _or_null(reference, component.get("type"))
 
     def _register(self, schema: Document, place: str) -> str:

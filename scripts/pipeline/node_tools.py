@@ -1,4 +1,4 @@
-"""Tools of others that read OpenAPI and run on Node.js: pinned, installed when first used, missing where they cannot be."""
+"""Third-party tools for OpenAPI that run on Node.js: pinned, and installed when first used."""
 
 from __future__ import annotations
 
