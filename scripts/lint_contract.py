@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OPENAPI = _ROOT / "openapi"
 _CONTRACT = _OPENAPI / "venice-billing.yaml"
 _OVERLAYS = [_OPENAPI / "corrections.yaml", _OPENAPI / "descriptions.yaml"]
-_SECONDS = 120
+_SECONDS = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
