@@ -85,7 +85,7 @@ def test_the_currency_of_a_row_is_corrected_only_where_there_is_one() -> None:
         corrected, _ = apply_overlay({"components": {"schemas": {"UsageEntry": entry}}}, [action])
         expected = {"properties": {"currency": reference, "sku": {}}, "example": {"currency": "DIEM"}}
         assert corrected["components"]["schemas"]["UsageEntry"] == expected
-    without = {"components": {"schemas": {"UsageEntry": {"properties": {"sku": {}}}}}}
+    without: Any = {"components": {"schemas": {"UsageEntry": {"properties": {"sku": {}}}}}}
     assert apply_overlay(without, [action])[0] == without
 
 
