@@ -48,9 +48,10 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob(
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style and layout."""
+    """Check style and layout; with Node.js here, also the contract as redocly and spectral read it."""
     _run(session, "-m", "ruff", "check")
     _run(session, "-m", "ruff", "format", "--check")
+    _run(session, "scripts/lint_contract.py")
 
 
 @nox.session(venv_backend="none")

@@ -67,6 +67,31 @@ def test_a_removal_takes_every_match() -> None:
     assert (corrected, status) == ({"a": {"b": {"shut": True}}, "c": {}}, Status.APPLIED)
 
 
+@pytest.mark.parametrize("name", ["corrections", "descriptions"])
+def test_an_overlay_declares_the_version_that_can_remove_primitives(name: str) -> None:
+    assert yaml.safe_load((ROOT / "openapi" / f"{name}.yaml").read_bytes())["overlay"] == "1.1.0"
+
+
+@pytest.mark.parametrize("name", ["corrections", "descriptions"])
+def test_no_update_is_itself_a_reference(name: str) -> None:
+    """Readers of overlays resolve such a one in the overlay, where it leads nowhere: the parent is the target."""
+    actions = load_overlay(ROOT / "openapi" / f"{name}.yaml")
+    assert [one.target for one in actions if isinstance(one.update, dict) and "$ref" in one.update] == []
+
+
+def test_the_currency_of_a_row_is_corrected_only_where_there_is_one() -> None:
+    """Neither is a dropped field written back, nor is an example taken for the properties."""
+    (action,) = [one for one in load_overlay(ROOT / "openapi/corrections.yaml") if "@.currency" in one.target]
+    reference = {"$ref": "#/components/schemas/Currency"}
+    for currency in ({"type": "string"}, {"$ref": "#/components/schemas/Coin"}):
+        entry = {"properties": {"currency": currency, "sku": {}}, "example": {"currency": "DIEM"}}
+        corrected, _ = apply_overlay({"components": {"schemas": {"UsageEntry": entry}}}, [action])
+        expected = {"properties": {"currency": reference, "sku": {}}, "example": {"currency": "DIEM"}}
+        assert corrected["components"]["schemas"]["UsageEntry"] == expected
+    without: Any = {"components": {"schemas": {"UsageEntry": {"properties": {"sku": {}}}}}}
+    assert apply_overlay(without, [action])[0] == without
+
+
 def test_every_correction_gives_its_reason() -> None:
     assert [one.target for one in load_overlay(ROOT / "openapi/corrections.yaml") if len(one.description) < 20] == []
 

@@ -1,8 +1,9 @@
-"""Apply corrections, kept as OpenAPI Overlay 1.0 documents, and tell which of them upstream has overtaken.
+"""Apply corrections, kept as OpenAPI Overlay 1.1 documents, and tell which of them upstream has overtaken.
 
-Four refinements of the standard, each an extension or a stricter reading:
+What differs from the standard (the head of corrections.yaml names it too):
 
 - An array in an `update` appends only what is not there yet, so that applying twice changes nothing.
+- A `$ref` in an `update` replaces the object that it meets: OpenAPI 3.0 ignores what stands beside one.
 - `x-fill: true` adds the keys that are absent and leaves alone those that are there.
 - `x-upstream` is what upstream said at the target when the correction was written: `has` (a subset of it)
   and `lacks` (keys). When it says something else now, the correction still applies, and is reported.
