@@ -80,10 +80,13 @@ def live_notice(report: LiveReport, origin: Origin) -> Notice:
     rows = [
         f"| {each.verdict} | {code(each.operation)} | {code(each.location)} | {code(each.what)} |" for each in found
     ]
-    what = f"The live check held the API against contract {code(report.contract)}" if report.contract else "Live check"
+    opening = (
+        f"At {code(report.checked_at)} the live check held the API against contract {code(report.contract)}."
+        if report.checked_at
+        else "The live check of the API is red."
+    )
     parts = [
-        f"{what}{f' at {code(report.checked_at)}' if report.checked_at else ''}."
-        + (f" Found by [this run]({origin.run})." if origin.run else ""),
+        opening + (f" Found by [this run]({origin.run})." if origin.run else ""),
         *([f"Not checked: {code(report.obstacles)}"] if report.obstacles else ()),
         *(["\n".join(["| verdict | operation | where | what |", "|---|---|---|---|", *_cut(rows)])] if rows else ()),
         *([_DRIFT] if report.drifts else ()),

@@ -35,8 +35,8 @@ _LONGEST_RUN = 900.0
 _LAST_LINES = 20
 
 
-def observe(source: str) -> Observation:
-    """Return what becomes of the published document at a path or URL; nothing of this checkout changes.
+def observe(source: str, committed: Path = ROOT) -> Observation:
+    """Return what becomes of the published document at a path or URL; nothing that is `committed` changes.
 
     Raises:
         UnreadableDocumentError: It cannot be read, or is no OpenAPI document.
@@ -56,11 +56,11 @@ def observe(source: str) -> Observation:
         code, lines = _run(scratch, "scripts/regenerate.py", *arguments)
         if code:
             return evolve(seen, is_changed=True, failure=" ".join(lines[-1:]) or f"regenerate: exit code {code}")
-        old, new = load_document(ROOT / CONTRACT), load_document(output / CONTRACT)
+        old, new = load_document(committed / CONTRACT), load_document(output / CONTRACT)
         if _meaning(old) == _meaning(new):
             return seen
         rows = tuple(diff(old, new))
-        files = changed_files(output, ROOT)
+        files = changed_files(output, committed)
         # As a maintainer would run it: green when the client in the folder keeps the contract there.
         suite, said = _run(scratch, "-m", "nox", "--session", "regenerate", "--", *arguments)
     return evolve(
