@@ -96,9 +96,12 @@ def live_notice(report: LiveReport, origin: Origin) -> Notice:
 
 
 def fingerprint_in(body: str | None) -> str:
-    """Return the fingerprint of the notice in a body; nothing if it holds none."""
-    found = _MARKED.search(body or "")
-    return found[1] if found else ""
+    """Return the fingerprint of the notice in a body; nothing if it holds none.
+
+    The last one counts: what stands above it may quote others.
+    """
+    found = _MARKED.findall(body or "")
+    return str(found[-1]) if found else ""
 
 
 def without_fingerprint(body: str | None) -> str:
