@@ -223,4 +223,4 @@ def test_text_is_as_long_as_github_takes() -> None:
     long = evolve(RED, rows=rows, suite=("s" * 500,) * 500, notes=("n" * 500,) * 500)
     body = pull_request_notice(long, ORIGIN).body
     assert len(body) < 65_000
-    assert "… and 440 more" in body
+    assert "… and 460 more" in body

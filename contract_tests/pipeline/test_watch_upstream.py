@@ -84,8 +84,9 @@ def test_change_is_observed_with_diff_files_and_the_verdict_of_the_suite(
     assert list(seen.files) == ["generated/venice_billing_api/api/billing/get_billing_balance.py", CONTRACT]
     assert "tenant" in str(seen.files[CONTRACT])
     assert not seen.is_suite_green
-    assert any(line.startswith("BROKEN  getBillingBalance  parameters.query.tenant") for line in seen.suite)
-    assert any(line.startswith("corrections") for line in seen.notes)
+    assert any("tenant" in line for line in seen.suite)
+    assert seen.notes
+    assert not set(seen.notes) & set(seen.suite)
     assert not any(str(folder) in line for folder in (ROOT, "/tmp") for line in (*seen.suite, *seen.notes))
     assert not (ROOT / "made").exists()
 

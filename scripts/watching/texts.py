@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from watching.decision import Observation
     from watching.live_report import LiveReport
 
-_MOST = 60
+_MOST = 40
 """Rows and lines of each part; GitHub takes 65,536 characters."""
-_LONGEST = 160
+_LONGEST_CELL = 160
+_LONGEST_LINE = 300
 _MARKER = "<!-- watched: {} -->"
 _MARKED = re.compile(r"\n*<!-- watched: ([0-9a-f]{64}) -->")
 
@@ -112,7 +113,7 @@ def without_fingerprint(body: str | None) -> str:
 def code(text: str) -> str:
     """Return a text as a code span that fits into a cell of a table."""
     cell = text.replace("`", "'").replace("\\|", "\\¦").replace("|", "\\|")  # no cell can hold an escaped pipe
-    line = _short(" ".join(cell.split()))
+    line = _short(" ".join(cell.split()), _LONGEST_CELL)
     return f"`{line}`" if line else "(nothing)"
 
 
@@ -134,7 +135,7 @@ def _table(rows: Sequence[Change]) -> str:
 
 
 def _block(lines: Sequence[str]) -> str:
-    shown = [_short(line) for line in _cut(lines)]
+    shown = [_short(line, _LONGEST_LINE) for line in _cut(lines)]
     runs = re.findall("`+", "\n".join(shown))
     fence = "`" * max(3, *(len(run) + 1 for run in runs), 3)
     return "\n".join([f"{fence}text", *shown, fence])
@@ -145,5 +146,5 @@ def _cut(lines: Sequence[str]) -> list[str]:
     return [*lines[:_MOST], f"… and {more} more"] if more > 0 else list(lines)
 
 
-def _short(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+def _short(line: str, limit: int) -> str:
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -69,7 +69,7 @@ def observe(source: str, committed: Path = ROOT) -> Observation:
         substance=_substance(new, files),
         rows=rows,
         is_suite_green=suite == 0,
-        suite=tuple(_verdict(said)) if suite else (),
+        suite=tuple(_verdict([line for line in said if line not in lines])) if suite else (),
         notes=tuple(lines),
         files=files,
     )
