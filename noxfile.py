@@ -128,6 +128,12 @@ def live(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def watch(session: nox.Session) -> None:
+    """Tell what a published document would change (arguments: scripts/watch.py --help, --upstream URL --dry-run)."""
+    _run(session, "scripts/watch.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def chaos(session: nox.Session) -> None:
     """Walk and export in thousands of scenarios with faults (arguments: -- --help; --seed N repeats one)."""
     _run(session, "-m", "contract_tests.chaos", *session.posargs)
