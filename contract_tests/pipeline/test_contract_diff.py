@@ -150,7 +150,8 @@ def test_published_history(old: str, new: str, expected: str) -> None:
             (
                 "getBillingBalance",
                 "path",
-                "operation moved: GET api.venice.ai/api/v1/billing/balance -> GET api.venice.ai/api/v1/billing/funds",
+                "operation moved: GET https://api.venice.ai/api/v1/billing/balance"
+                " -> GET https://api.venice.ai/api/v1/billing/funds",
                 Severity.BREAKING,
             ),
         ),
