@@ -43,6 +43,11 @@ def _contract_in_question() -> Contract:
         pytest.exit(f"VENICE_CONTRACT: {error}", returncode=2)
 
 
+def pytest_configure() -> None:
+    """Read the contract before anything is collected, so that an unreadable one is reported in one line."""
+    _contract_in_question()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a promise its parameters; some depend on the contract in question."""
     promise = promise_of(metafunc.function)

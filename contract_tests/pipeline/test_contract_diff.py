@@ -150,8 +150,7 @@ def test_published_history(old: str, new: str, expected: str) -> None:
             (
                 "getBillingBalance",
                 "path",
-                "operation moved: GET https://api.venice.ai/api/v1/billing/balance"
-                " -> GET https://api.venice.ai/api/v1/billing/funds",
+                "operation moved: GET {0}/balance -> GET {0}/funds".format("https://api.venice.ai/api/v1/billing"),
                 Severity.BREAKING,
             ),
         ),

@@ -135,7 +135,7 @@ def _response_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Chang
     before, after = ({each.status: each for each in operation.responses} for operation in (old, new))
     for status, response in before.items():
         place = f"responses.{status}"
-        match = after.get(status, after.get(f"{status[0]}XX") if response.is_success else None)
+        match = after.get(status, _successor_status(status, after) if response.is_success else None)
         if match is not None:
             yield from _one_response_rows(pair, response, match, place)
         else:
@@ -143,6 +143,12 @@ def _response_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Chang
     for status in (status for status in after if status not in before):
         yield pair.row(f"responses.{status}", "status added", _COMPATIBLE)
     yield from order_rows(pair, before, after, "responses", "statuses")
+
+
+def _successor_status(status: str, after: Mapping[str, Response]) -> Response | None:
+    """Return the range that takes in a success, or the first success of a range that there is."""
+    within = (other for other in sorted(after) if status.endswith("XX") and other[0] == status[0])
+    return after.get(f"{status[0]}XX") or after.get(next(within, ""))
 
 
 def _one_response_rows(pair: Pair, old: Response, new: Response, place: str) -> Iterator[Change]:

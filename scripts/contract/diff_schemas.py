@@ -180,7 +180,8 @@ def _group_severity(place: _Place, before: Schema, after: Schema, group: tuple[s
         old, new = ({"type": types} | {key: level[key] for key in group if key in level} for level in (before, after))
     readers = place.pair.old, place.pair.new
     old_whole, new_whole = readers[0].translate(old), readers[1].translate(new)
-    is_narrower, is_wider = _admits_all(old_whole, new_whole, group), _admits_all(new_whole, old_whole, group)
+    is_narrower = _admits_all(old_whole, new_whole, group, after)
+    is_wider = _admits_all(new_whole, old_whole, group, before)
     if is_narrower and is_wider:
         return _COSMETIC, ""
     old_shape, new_shape = readers[0].shape(old, closed=False), readers[1].shape(new, closed=True)
@@ -189,18 +190,19 @@ def _group_severity(place: _Place, before: Schema, after: Schema, group: tuple[s
     return severity, " (not proven to accept all it did)" if is_doubtful else ""
 
 
-def _admits_all(outer: Schema, inner: Schema, group: tuple[str, ...]) -> bool | None:
-    """Tell whether `outer` admits all that `inner` does; None where no tool decides it."""
+def _admits_all(outer: Schema, inner: Schema, group: tuple[str, ...], level: Schema) -> bool | None:
+    """Tell whether `outer` admits all that `inner`, a group of `level`, does; None where no tool decides it."""
     if covers(outer, inner):
         return True
-    if "pattern" in group and (decided := texts_covered(outer, inner)) is not None:
-        return decided
+    if "pattern" in group:
+        return texts_covered(outer, inner | {key: level[key] for key in ("format",) if key in level})
     return False if excludes(outer, inner) else None
 
 
 def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Change]:
-    old, new = before.get("properties", {}), after.get("properties", {})
     demanded_before, demanded = before.get("required", ()), after.get("required", ())
+    # A name that is only required may have any value.
+    old, new = (dict.fromkeys(level.get("required", ()), {}) | level.get("properties", {}) for level in (before, after))
     for name in old:
         there = place.inside(f".{name}")
         if name in new:
@@ -213,7 +215,8 @@ def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Cha
         severity = place.severity(accepts_less=name in demanded, surprises=False)
         kind = "required property added" if place.is_sent and name in demanded else "property added"
         yield place.inside(f".{name}").property_row(kind, severity)
-    yield from order_rows(place.pair, old, new, place.location, "properties")
+    declared = [level.get("properties", ()) for level in (before, after)]
+    yield from order_rows(place.pair, *declared, place.location, "properties")
     yield from order_rows(place.pair, demanded_before, demanded, place.location, "required")
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Ranges = tuple[tuple[int, int], ...]
 States = frozenset[int]
+Position = tuple[States, ...]
 
 _LAST = 0x10FFFF
 _MOST_STATES = 4_000
@@ -27,6 +28,13 @@ _SPACE: Ranges = (
     *((0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
 )
 _LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
+# Each admits all that its format does, and more: days no calendar has, say.
+_DAY = r"^\d{4}-\d{2}-\d{2}"
+_FORMATS = {
+    "date": f"{_DAY}$",
+    "date-time": rf"{_DAY}[Tt ]\d{{2}}:\d{{2}}:\d{{2}}(\.\d+)?([Zz]|[+-]\d{{2}}:\d{{2}})$",
+    "uuid": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+}
 _CLASSES = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
 _TIMES = re.compile(r"(?:(?P<sign>[*+?])|\{(?P<least>\d{1,4})(?P<comma>,(?P<most>\d{1,4})?)?\})\??", re.ASCII)
 _GROUP = re.compile(r"(?!\?)|\?:|\?<[A-Za-z]\w*>", re.ASCII)
@@ -40,43 +48,50 @@ class UndecidedError(Exception):
 def texts_covered(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool | None:
     """Tell whether `outer` admits every text that `inner` does; None where that is not decided.
 
-    Both are levels of a schema, of which `pattern`, `minLength` and `maxLength` are compared.
+    Both are levels of a schema, of which `pattern`, `minLength` and `maxLength` are compared, given that every text
+    is of the format of `inner`.
     """
+    narrow = {key: value for key, value in outer.items() if key != "format"}
     try:
-        return _covered(_Language.of(outer), _Language.of(inner))
+        is_covered = _covered(_Language.of(narrow), _Language.of(inner))
     except (UndecidedError, RecursionError):
         return None
+    return is_covered or (None if "format" in inner else False)
 
 
 @frozen
 class _Language:
     """The texts of one level: those its pattern is found in, of a length within its bounds."""
 
-    automaton: _Automaton | None
+    automata: tuple[_Automaton, ...]
     least: int
     most: int | None
 
     @classmethod
     def of(cls, level: Mapping[str, Any]) -> _Language:
-        pattern = level.get("pattern")
-        automaton = None if pattern is None else _automaton(str(pattern))
+        patterns = (level.get("pattern"), _FORMATS.get(level.get("format", "")))
+        automata = tuple(_automaton(str(pattern)) for pattern in patterns if pattern is not None)
         most = level.get("maxLength")
-        return cls(automaton, int(level.get("minLength", 0)), None if most is None else int(most))
+        return cls(automata, int(level.get("minLength", 0)), None if most is None else int(most))
 
-    def start(self) -> States:
-        return self.automaton.start() if self.automaton else frozenset()
+    def start(self) -> Position:
+        return tuple(each.start() for each in self.automata)
 
-    def step(self, states: States, code: int) -> States:
-        return self.automaton.step(states, code) if self.automaton else states
+    def step(self, position: Position, code: int) -> Position:
+        return tuple(each.step(states, code) for each, states in zip(self.automata, position, strict=True))
 
-    def admits(self, states: States, length: int) -> bool:
+    def admits(self, position: Position, length: int) -> bool:
         is_within = self.least <= length and (self.most is None or length <= self.most)
-        return is_within and (self.automaton is None or self.automaton.accepts(states))
+        return is_within and all(each.accepts(states) for each, states in zip(self.automata, position, strict=True))
+
+    def is_over(self, position: Position, length: int) -> bool:
+        """Tell whether no longer text is admitted, whatever comes."""
+        return not all(position) or (self.most is not None and length >= self.most)
 
 
 def _covered(outer: _Language, inner: _Language) -> bool:
     """Explore both languages together: is there a text of `inner` that is none of `outer`?"""
-    codes = _representatives(each.automaton for each in (outer, inner))
+    codes = _representatives([*outer.automata, *inner.automata])
     # Beyond every bound, lengths tell no texts apart.
     longest = 1 + max(bound or 0 for each in (outer, inner) for bound in (each.least, each.most))
     start = (outer.start(), inner.start(), 0)
@@ -86,10 +101,10 @@ def _covered(outer: _Language, inner: _Language) -> bool:
         wide, narrow, length = waiting.pop()
         if inner.admits(narrow, length) and not outer.admits(wide, length):
             return False
-        if (inner.automaton and not narrow) or (inner.most is not None and length >= inner.most):
+        if inner.is_over(narrow, length):
             continue
         for code in codes:
-            work += 1 + len(wide) + len(narrow)
+            work += 1 + sum(map(len, (*wide, *narrow)))
             following = outer.step(wide, code), inner.step(narrow, code), min(length + 1, longest)
             if following not in seen:
                 seen.add(following)
@@ -99,11 +114,11 @@ def _covered(outer: _Language, inner: _Language) -> bool:
     return True
 
 
-def _representatives(automata: Iterable[_Automaton | None]) -> list[int]:
+def _representatives(automata: Iterable[_Automaton]) -> list[int]:
     """Return one character of each stretch that no automaton tells apart."""
     starts = {0}
     for automaton in automata:
-        for edges in automaton.edges if automaton else ():
+        for edges in automaton.edges:
             for ranges, _ in edges:
                 starts.update(code for low, high in ranges for code in (low, high + 1) if code <= _LAST)
     return sorted(starts)
