@@ -26,6 +26,7 @@ from contract_tests.support.mutations_edits import (
     reverse,
     without,
 )
+from contract_tests.support.mutations_further import FURTHER
 from contract_tests.support.mutations_places import (
     ANALYTICS,
     ANALYTICS_CALL,
@@ -257,6 +258,6 @@ _TABLES: tuple[tuple[Severity, dict[str, Edit]], ...] = (
     ("breaking", _OPERATIONS_BREAKING | _REQUESTS_BREAKING | _RESPONSES_BREAKING),
     ("compatible", _COMPATIBLE),
     ("cosmetic", _COSMETIC),
-    *((severity, table) for tables in (ACCESS, REQUESTS, RESPONSES) for severity, table in tables),
+    *((severity, table) for tables in (ACCESS, REQUESTS, RESPONSES, FURTHER) for severity, table in tables),
 )
 MUTATIONS = tuple(Mutation(name, severity, edit) for severity, table in _TABLES for name, edit in table.items())

@@ -202,7 +202,9 @@ def _admits_all(outer: Schema, inner: Schema, group: tuple[str, ...], level: Sch
 def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Change]:
     demanded_before, demanded = before.get("required", ()), after.get("required", ())
     # A name that is only required may have any value.
-    old, new = (dict.fromkeys(level.get("required", ()), {}) | level.get("properties", {}) for level in (before, after))
+    old, new = (
+        {name: {} for name in level.get("required", ())} | level.get("properties", {}) for level in (before, after)
+    )
     for name in old:
         there = place.inside(f".{name}")
         if name in new:
