@@ -14,7 +14,8 @@ from openapi_spec_validator import validate
 import contract_diff
 from contract.document import Document, UnreadableDocumentError
 from contract_diff import Change, Severity, diff, verdict
-from contract_tests.support.mutations import MUTATIONS, Mutation, also, append, drop, put, rename
+from contract_tests.support.mutations import MUTATIONS, Mutation
+from contract_tests.support.mutations_edits import also, append, drop, put, rename
 from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.documents import load_document
 

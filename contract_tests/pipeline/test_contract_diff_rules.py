@@ -15,7 +15,8 @@ import contract_diff
 from contract.diff import diff, verdict
 from contract.model import Contract
 from contract_tests.contract.values import Values
-from contract_tests.support.mutations import MUTATIONS, also, append, drop, put
+from contract_tests.support.mutations import MUTATIONS
+from contract_tests.support.mutations_edits import also, append, drop, put
 from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.documents import load_document
 

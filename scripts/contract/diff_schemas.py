@@ -217,8 +217,8 @@ def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Cha
         severity = place.severity(accepts_less=name in demanded, surprises=False)
         kind = "required property added" if place.is_sent and name in demanded else "property added"
         yield place.inside(f".{name}").property_row(kind, severity)
-    declared = [level.get("properties", ()) for level in (before, after)]
-    yield from order_rows(place.pair, *declared, place.location, "properties")
+    declared = before.get("properties", ()), after.get("properties", ())
+    yield from order_rows(place.pair, declared[0], declared[1], place.location, "properties")
     yield from order_rows(place.pair, demanded_before, demanded, place.location, "required")
 
 
