@@ -5,12 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from contract_tests.support.mutations import also, append, put
+from contract_tests.support.mutations_edits import also, append, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from contract_tests.support.mutations import Edit
+    from contract_tests.support.mutations_edits import Edit
 
 Document = dict[str, Any]
 
