@@ -203,7 +203,7 @@ class ResponseValidationError(VeniceError):
 
 
 class ExportError(VeniceError):
-    """The file of an export cannot be written; `checkpoint` names the partial file, and the same call continues."""
+    """The file of an export cannot be written; the same call continues, with the file in `checkpoint` if any."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
