@@ -89,7 +89,8 @@ class Secret:
         """
         if not self._everywhere:
             return body
-        body = body.replace(self._bytes, self._mask.encode())
+        if not (is_csv and b'"' in self._bytes):  # in CSV, the last quote of the key may be the first of two
+            body = body.replace(self._bytes, self._mask.encode())
         if not self._may_be_escaped_in(body):
             return body
         if is_csv not in self._in_data:
