@@ -25,6 +25,7 @@ from venice_billing._files import check_length, is_still_at, marked_name, open_o
 from venice_billing._progress import Progress, read_progress
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
+from venice_billing._walk.tracker import PagesOutOfOrderError
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
@@ -180,6 +181,8 @@ class CsvFile:
             yield
         except VeniceError as error:
             error.checkpoint = str(self._partial)
+            if isinstance(error, PagesOutOfOrderError):
+                self._forget_progress()
             raise
 
     def _write_header(self) -> None:
@@ -189,6 +192,11 @@ class CsvFile:
     def _write(self, data: bytes) -> None:
         write_all(self._file, data)
         self._progress = self._progress.after(data)
+
+    def _forget_progress(self) -> None:
+        """Let the next export start over: records may be missing before the end of the partial file."""
+        with suppress(OSError, ValueError):
+            self._progress_file.truncate(0)
 
     def _remove_progress(self) -> None:
         """Remove the progress file; if that fails, the next export overwrites it."""
