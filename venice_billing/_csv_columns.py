@@ -45,7 +45,7 @@ def check_header(document: CsvDocument) -> None:
     """Refuse a header row that may be no header row, or only the beginning of one.
 
     Without records nothing else shows that the row is whole, and prose would be taken for the header of an empty
-    ledger. So the row of such a document must end, and name the columns that a charge cannot do without.
+    ledger. So the row of such a document must name the columns that a charge cannot do without.
 
     Raises:
         ResponseValidationError: The header row is cut short, names too few columns, or is not separated by commas.
@@ -58,8 +58,6 @@ def check_header(document: CsvDocument) -> None:
         raise ResponseValidationError(
             f"no header row: {shown} does not name time, amount and currency of a charge", field="header row"
         )
-    elif not document.ended:
-        raise ResponseValidationError(f"the header row {shown} has no line break: it was cut short", field="header row")
 
 
 def check_values(document: CsvDocument) -> None:

@@ -11,9 +11,11 @@ from venice_billing.testing._text import CSV_COLUMNS, to_csv_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from contract_tests.chaos.cases import Result
     from contract_tests.chaos.ledgers import Row
+    from venice_billing import VeniceError
 
 HEADER = ",".join(CSV_COLUMNS)
 _NAMES = {*CSV_COLUMNS, "inferenceDetails"}
@@ -84,3 +86,10 @@ def _moment(item: Any) -> Any:
 def _is_disordered(moments: Iterable[Any], *, descending: bool) -> bool:
     moments = list(moments)
     return moments != sorted(moments, reverse=descending)
+
+
+def has_checkpoint(error: VeniceError, exported: Path | None = None) -> bool:
+    """Tell whether an error has its checkpoint; an export (to a folder) has none while it has written no row."""
+    if exported is not None and not any(exported.glob("*.partial")):
+        return error.checkpoint is None
+    return isinstance(error.checkpoint, str)

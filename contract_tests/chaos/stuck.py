@@ -40,12 +40,10 @@ def run(seed: int) -> Result:
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "usage.csv"
-            checkpoint = _first(attempt, path, result)
+            error = _first(attempt, path, result)
             fake.quirks.no_progress = None
-            if (
-                checkpoint is not None and kind != "one instant"
-            ):  # rows of one instant may be charges, and are delivered
-                attempt.once(checkpoint, path)
+            if error is not None and kind != "one instant":  # rows of one instant may be charges, and are delivered
+                attempt.once(error.checkpoint, path)
             if attempt.through and case.method == "export_usage_csv":
                 received += oracle.taken_apart(path.read_bytes())[1]
     except (Exception, EndlessError) as error:  # noqa: BLE001 - the scenario proves that no other error escapes
@@ -57,16 +55,17 @@ def run(seed: int) -> Result:
     return result
 
 
-def _first(attempt: _Attempts, path: Path, result: Result) -> str | None:
-    """Walk without progress, and return the checkpoint of the error; None if the walk ends without one."""
+def _first(attempt: _Attempts, path: Path, result: Result) -> VeniceError | None:
+    """Walk without progress, and return the error; None if the walk ends without one."""
     try:
         attempt.once(None, path)
     except VeniceError as error:
         result.errors[type(error).__name__] += 1
         # A page without a single requested row may be refused before the limit of pages is reached.
-        if not isinstance(error, ServerError | ResponseValidationError) or not isinstance(error.checkpoint, str):
+        folder = path.parent if result.case.method == "export_usage_csv" else None
+        if not isinstance(error, ServerError | ResponseValidationError) or not oracle.has_checkpoint(error, folder):
             result.problems.append(f"not a ServerError with its checkpoint: {error!r}")
-        return error.checkpoint
+        return error
     return None
 
 

@@ -46,11 +46,23 @@ def cut(count: int) -> faults.Fault:
 
 
 @pytest.mark.parametrize("size", range(1, len(HEADER) + 1))
-def test_header_row_cut_at_any_byte_is_refused(size: int) -> None:
-    """It would be taken for the header of an empty ledger."""
-    with pytest.raises(ResponseValidationError) as caught:
-        check_header(take_apart(HEADER[:size]))
-    assert caught.value.field == "header row"
+def test_header_row_cut_at_any_byte_is_refused(size: int, tmp_path: Path) -> None:
+    """It would be taken for the header of an empty ledger. The same range as JSON shows that there are charges."""
+    fake = FakeVenice(3, now=NOW)
+    shortened = changed(lambda body: body[:size])
+    fake.quirks.faults = lambda seen: shortened if "csv" in seen.headers["accept"] else None
+    with fake.client() as client, pytest.raises(ResponseValidationError) as caught:
+        client.export_usage_csv(tmp_path / "usage.csv")
+    assert caught.value.field in {"header row", "records"}
+    assert not any(tmp_path.iterdir())
+
+
+def test_header_row_without_a_line_break_is_an_empty_ledger_if_json_says_so(tmp_path: Path) -> None:
+    fake = FakeVenice(0, now=NOW)
+    fake.quirks.csv_layouts = [CsvLayout(final_line_break=False)]
+    with fake.client() as client:
+        assert client.export_usage_csv(tmp_path / "usage.csv").rows == 0
+    assert [seen.headers["accept"] for seen in fake.requests] == ["text/csv", "application/json"]
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])

@@ -207,6 +207,8 @@ class CsvSource:
         document = take_apart(answer)
         if self._ends is None and document.records and not document.ended:
             yield from self._learn_ending(question)
+        if self.header is None and not (document.records or document.ended or answer.next_cursor):
+            yield from self._prove_empty(question)
         page = self.page_of(document, answer.next_cursor, question)
         return evolve(page, again=lambda: take_apart(answer).records)
 
@@ -219,6 +221,17 @@ class CsvSource:
         answer = yield from call(request, self._policy)
         if isinstance(answer, UsageCsv) and (document := take_apart(answer)).records:
             self._ends = document.ended
+
+    def _prove_empty(self, question: Question) -> Steps[None]:
+        """Fetch the range as JSON too: a header row without a line break may be all that is left of a page.
+
+        Raises:
+            ResponseValidationError: There are charges in the range.
+        """
+        request = _first_request(question, arguments.PAGE_SIZES[0], self._currency, "json")
+        answer = yield from call(request, self._policy)
+        if isinstance(answer, UsageHistoryPage) and answer.data:
+            raise ResponseValidationError("charges are missing behind the header row", field="records")
 
     def _check_ending(self, document: CsvDocument) -> None:
         """Refuse a page that ends with a line break or without one, unlike the other pages of the walk.
