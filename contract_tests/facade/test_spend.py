@@ -166,6 +166,7 @@ def test_order_and_grouping_change_no_sum(values: list[Decimal], random: Any) ->
 
 def test_context_of_the_caller_neither_rounds_nor_is_changed() -> None:
     with localcontext(prec=3) as context:
+        context.clear_flags()
         row = single(summarize([entry("-123.456"), entry("-0.0000000000000000000000000000000001")]))
         assert str(row.debits) == "123.4560000000000000000000000000000001"
         assert str(row.net) == "-123.4560000000000000000000000000000001"

@@ -177,7 +177,7 @@ def test_a_key_with_an_apostrophe_escaped_for_html_is_masked() -> None:
 
 def test_a_key_escaped_in_a_csv_page_is_masked() -> None:
     assert b"klmn" not in Secret('abcdefghij"klmn').masked_bytes(
-        b'timestamp,notes\n2026-10-01T00:00:00Z,"abcdefghij""klmn"\n'
+        b'timestamp,notes\n2026-10-01T00:00:00Z,"abcdefghij""klmn"\n', is_csv=True
     )
 
 
