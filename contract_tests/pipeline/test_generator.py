@@ -24,7 +24,24 @@ from pipeline.documents import load_document
 SMALL = Path(__file__).with_name("upstream.yaml")
 BUILDING = ROOT / "scripts" / "pipeline" / "building.py"
 # What templates use that is not the generator's: jinja's own, text's methods, names that the templates set themselves.
-OWN = {"all", "endswith", "first", "items", "json", "lower", "media", "plain", "split", "strip"}
+OWN = {
+    *(
+        "all",
+        "append",
+        "endswith",
+        "first",
+        "get",
+        "items",
+        "json",
+        "lower",
+        "media",
+        "named",
+        "nulls",
+        "plain",
+        "split",
+    ),
+    *("strip", "upper"),
+}
 LISTED = {name for attributes in internals.OBJECTS.values() for name in attributes}
 
 
