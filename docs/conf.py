@@ -6,9 +6,13 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from sphinx.domains.python import PyObject
+
 from venice_billing import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sphinx.application import Sphinx
 
 os.environ.pop("VENICE_API_KEY", None)  # the notebook then shows the made-up account
@@ -38,11 +42,13 @@ autodoc_class_signature = "mixed"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("Dimension", "Kind", "Moment", "Row", "RateLimitHeader")}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
+smartquotes = False
 
 html_theme = "furo"
 html_title = f"venice-billing {version}"
@@ -53,18 +59,46 @@ pygments_style = "default"
 
 _IN_BACKTICKS = re.compile(r"(?<!`)`([^`]+)`(?!`)(?=(\w?))")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
+_PRIVATE = re.compile(r",\s*_setup: [^,)]*")
+_KEPT_COLON = "\ue000 "
+_WITHOUT_TYPE = {"attribute", "data", "property"}
+_NAPOLEON = 500
 
 
 def setup(app: Sphinx) -> None:
-    """Let docstrings have code in single backticks, as Markdown has it: reStructuredText wants two."""
-    app.connect("autodoc-process-docstring", lambda *arguments: _with_code_marked(arguments[-1]))
+    """Read docstrings as they are written here."""
+    for change, priority in ((_before_napoleon, _NAPOLEON - 1), (_after_napoleon, _NAPOLEON + 1)):
+        app.connect("autodoc-process-docstring", _changing(change), priority)
+    app.connect("autodoc-process-signature", _public_signature)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
 
 
-def _with_code_marked(lines: list[str]) -> None:
-    lines[:] = _IN_BACKTICKS.sub(_as_code, "\n".join(lines)).split("\n")
+def _changing(change: Callable[[str, str], str]) -> Callable[..., None]:
+    def process(_app: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+        lines[:] = change(what, "\n".join(lines)).split("\n")
+
+    return process
+
+
+def _before_napoleon(what: str, text: str) -> str:
+    """Hide colons in what a property is: napoleon would take the words before a colon for its type."""
+    return text.replace(": ", _KEPT_COLON) if what in _WITHOUT_TYPE else text
+
+
+def _after_napoleon(_what: str, text: str) -> str:
+    """Mark code in single backticks as reStructuredText has it; a plain name becomes a link."""
+    return _IN_BACKTICKS.sub(_as_code, text.replace(_KEPT_COLON, ": "))
 
 
 def _as_code(match: re.Match[str]) -> str:
     text, behind = match.groups()
     code = f"`{text}`" if _NAME.fullmatch(text) else f"``{text}``"
     return code + ("\\ " if behind else "")  # as in `UsageEntry`s
+
+
+def _public_signature(*arguments: object) -> tuple[str, str | None] | None:
+    """Leave out the private parameter by which FakeVenice makes its clients."""
+    *_, signature, returned = arguments
+    return (_PRIVATE.sub("", signature), returned) if isinstance(signature, str) else None

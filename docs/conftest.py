@@ -1,4 +1,4 @@
-"""The examples of the pages are run as they stand: each page is one program, on a FakeVenice that is served on loopback.
+"""The examples of the pages are run as they stand: each page is one program, on a FakeVenice served on loopback.
 
 Sybil finds the Python blocks of a page, runs them in order in one namespace, and compares what follows `>>>`.
 """

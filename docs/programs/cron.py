@@ -10,23 +10,23 @@ from pathlib import Path
 from venice_billing import VeniceBilling, VeniceError, spend
 
 
-def main(month: str | None = None) -> int:
-    first = date.fromisoformat(f"{month}-01") if month else last_month(date.today())
-    end = (first + timedelta(days=31)).replace(day=1)
+def main(name: str | None = None) -> int:
+    first = date.fromisoformat(f"{name}-01") if name else last_month(date.today())
+    name = f"{first:%Y-%m}"
+    month = {"start_timestamp": first, "end_timestamp": (first + timedelta(days=31)).replace(day=1)}
     try:
         with VeniceBilling(timeout=30, max_wait=600) as client:
-            export = client.export_usage_csv(f"{first:%Y-%m}.csv", start_timestamp=first, end_timestamp=end, resume=False)
-            walk = client.iter_usage_history(start_timestamp=first, end_timestamp=end, concurrency=4)
-            table = spend.summarize(walk, by=("model", "key"))
+            export = client.export_usage_csv(f"{name}.csv", resume=False, **month)
+            table = spend.summarize(client.iter_usage_history(concurrency=4, **month), by=("model", "key"))
     except VeniceError as error:
-        print(f"{first:%Y-%m} is not closed: {error}", file=sys.stderr)
+        print(f"{name} is not closed: {error}", file=sys.stderr)
         return 1
     if sum(row.count for row in table) != export.rows:
-        print(f"{first:%Y-%m} is not closed: a charge was booked meanwhile; run this again", file=sys.stderr)
+        print(f"{name} is not closed: a charge was booked meanwhile; run this again", file=sys.stderr)
         return 1
-    Path(f"{first:%Y-%m}.json").write_text(table.to_json(), "utf-8")
+    Path(f"{name}.json").write_text(table.to_json(), "utf-8")
     for row in table.totals():
-        print(f"{first:%Y-%m} {row.currency}: {row.debits} spent, {row.purchases} bought, in {row.count} bookings")
+        print(f"{name} {row.currency}: {row.debits} spent, {row.purchases} bought, in {row.count} bookings")
     return 0
 
 

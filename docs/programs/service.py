@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
+from math import ceil
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -41,8 +42,10 @@ async def spend_by_model(client: Client, start: date, end: date) -> dict[str, An
 
 
 @app.exception_handler(VeniceError)
-async def failed(request: Request, error: VeniceError) -> Response:
+async def failed(_: Request, error: VeniceError) -> Response:
     if isinstance(error, InvalidParameterError):
         return Response(str(error), 422)
-    wait = {"retry-after": f"{error.retry_after:.0f}"} if isinstance(error, RateLimitError) and error.retry_after else {}
-    return Response("billing is not available at the moment", 503, headers=wait)
+    headers = {}
+    if isinstance(error, RateLimitError) and error.retry_after is not None:
+        headers["retry-after"] = str(ceil(error.retry_after))
+    return Response("billing is not available at the moment", 503, headers)

@@ -23,7 +23,8 @@ def fake() -> FakeVenice:
 
 @pytest.fixture
 def service(fake: FakeVenice) -> Iterator[TestClient]:
-    app.dependency_overrides[billing] = lambda: fake.async_client()
+    client = fake.async_client()
+    app.dependency_overrides[billing] = lambda: client
     yield TestClient(app)  # not entered: the app's own client, which needs a key, is not made
     app.dependency_overrides.clear()
 
