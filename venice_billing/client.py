@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import aclosing, closing
-from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import httpx
 
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._config import Setup, bare, configure
+from venice_billing._config import Setup, bare, configure, refusing_key
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import os
     from datetime import timedelta
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Self, SupportsIndex
 
     from venice_billing._arguments import Moment
     from venice_billing._call import Policy
@@ -84,7 +83,7 @@ class VeniceBilling:
             self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
             connections = Connections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait  # one of them holds the key
+            del api_key, base_url, timeout, max_retries, max_wait, http_client  # one of them holds the key
             raise bare(error) from None
         self._driver = Driver(connections, self._configuration, setup.clock)
 
@@ -134,6 +133,7 @@ class VeniceBilling:
         page: int | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     def get_usage(
         self,
         *,
@@ -185,6 +185,7 @@ class VeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage(
         self,
         *,
@@ -262,6 +263,7 @@ class VeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     def get_usage_history(
         self,
         *,
@@ -311,6 +313,7 @@ class VeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage_history(
         self,
         *,
@@ -365,6 +368,7 @@ class VeniceBilling:
             self._driver,
         )
 
+    @refusing_key
     def get_usage_analytics(
         self,
         *,
@@ -396,6 +400,7 @@ class VeniceBilling:
         operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
         return self._driver.run(call(operation, self._policy))
 
+    @refusing_key
     def export_usage_csv(
         self,
         path: str | os.PathLike[str],
@@ -450,6 +455,7 @@ class VeniceBilling:
                 file.append(batch.rows)
             return file.finish()
 
+    @refusing_key
     def with_options(
         self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
     ) -> Self:
@@ -461,9 +467,15 @@ class VeniceBilling:
             >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
             True
         """
-        changed = copy(self)  # including the attributes of a subclass
-        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
-        return changed
+        return _twin(self, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
+
+    def __copy__(self) -> Self:
+        """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""
+        return _twin(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be pickled or copied deeply."""
+        raise TypeError(_NO_PICKLE)
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
@@ -519,7 +531,7 @@ class AsyncVeniceBilling:
             self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
             connections = AsyncConnections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait  # one of them holds the key
+            del api_key, base_url, timeout, max_retries, max_wait, http_client  # one of them holds the key
             raise bare(error) from None
         self._driver = AsyncDriver(connections, self._configuration, setup.clock)
 
@@ -565,6 +577,7 @@ class AsyncVeniceBilling:
         page: int | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     async def get_usage(
         self,
         *,
@@ -603,6 +616,7 @@ class AsyncVeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage(
         self,
         *,
@@ -663,6 +677,7 @@ class AsyncVeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     async def get_usage_history(
         self,
         *,
@@ -696,6 +711,7 @@ class AsyncVeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage_history(
         self,
         *,
@@ -735,6 +751,7 @@ class AsyncVeniceBilling:
             self._driver,
         )
 
+    @refusing_key
     async def get_usage_analytics(
         self,
         *,
@@ -756,6 +773,7 @@ class AsyncVeniceBilling:
         operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
         return await self._driver.run(call(operation, self._policy))
 
+    @refusing_key
     async def export_usage_csv(
         self,
         path: str | os.PathLike[str],
@@ -790,6 +808,7 @@ class AsyncVeniceBilling:
                     await in_thread(partial(file.append, batch.rows))
             return await in_thread(file.finish)
 
+    @refusing_key
     def with_options(
         self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
     ) -> Self:
@@ -799,9 +818,15 @@ class AsyncVeniceBilling:
             >>> AsyncVeniceBilling().with_options(timeout=30)
             <AsyncVeniceBilling of https://api.venice.ai/api/v1>
         """
-        changed = copy(self)  # including the attributes of a subclass
-        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
-        return changed
+        return _twin(self, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
+
+    def __copy__(self) -> Self:
+        """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""
+        return _twin(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be pickled or copied deeply."""
+        raise TypeError(_NO_PICKLE)
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
@@ -818,6 +843,23 @@ class AsyncVeniceBilling:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {_address(self)}>"
+
+
+Kind = TypeVar("Kind", bound=VeniceBilling | AsyncVeniceBilling)
+_NO_PICKLE = (
+    "a client is not pickled and not copied deeply, since it holds a key and connections: make one where it is needed, "
+    "in each process, or use with_options() for one with other options on the same connections"
+)
+
+
+def _twin(client: Kind, **changes: object) -> Kind:
+    """Return a shallow copy that owns no connections, with the attributes and slots of a subclass."""
+    twin = object.__new__(type(client))
+    state: Any = object.__getstate__(client)
+    attributes, slots = state if isinstance(state, tuple) else (state, {})
+    for name, value in ((attributes or {}) | slots | {"_owned": False} | changes).items():
+        object.__setattr__(twin, name, value)
+    return twin
 
 
 def _address(client: VeniceBilling | AsyncVeniceBilling) -> str:
