@@ -26,7 +26,7 @@ LLMS = (DOCS / "llms.txt").read_text("utf-8")
 LINKS = re.findall(r"^- \[(.+?)\]\((.+?)\): .+", LLMS, re.MULTILINE)
 LISTS_OF_PAGES = {"index.md", "reference/index.md"}
 REFERENCE = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.md"))
-DIRECTIVES = re.findall(r"^\.\. auto\w+:: ([\w.]+)", REFERENCE, re.MULTILINE)
+DIRECTIVES = re.findall(r"^\.\. (?:auto\w+|py:data):: ([\w.]+)", REFERENCE, re.MULTILINE)
 
 
 def public_names() -> list[str]:
