@@ -11,9 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice, faults
@@ -159,14 +157,3 @@ def test_logs(served: FakeVenice) -> None:
     lines = [json.loads(line) for line in run("logs.py").stdout.splitlines()]
     rows = [row for row in october(served) if row["timestamp"] >= "2026-10-31"]
     assert [(line["amount"], line["sku"]) for line in lines] == [(str(row["amount"]), row["sku"]) for row in rows]
-
-
-def test_notebook_on_an_account(served: FakeVenice) -> None:
-    """With a key in the environment the notebook reads that account; the built page shows the made-up one."""
-    notebook = nbformat.read(Path(__file__).with_name("notebook.ipynb"), as_version=4)
-    NotebookClient(notebook, timeout=120).execute()
-    outputs = [output["data"]["text/plain"] for cell in notebook.cells for output in cell.get("outputs", ())]
-    assert outputs[0].startswith("<VeniceBilling of http://127.0.0.1:")
-    berlin = "2026-09-30T22:00:00Z", "2026-10-31T23:00:00Z"
-    assert outputs[1] == str(len(served.rows(start=berlin[0], end=berlin[1])))
-    assert outputs[2].startswith("SpendTable by currency; time zone Europe/Berlin; ")

@@ -1,12 +1,14 @@
 """Spend of a month in polars: with a scale of its own choice, polars rounds no amount."""
 
 import sys
+from decimal import getcontext
 
 import polars as pl
 
 from venice_billing import VeniceBilling
 
 start, end = sys.argv[1:]  # such as 2026-10-01 2026-11-01; the end is excluded
+getcontext().prec = 100  # normalize() rounds to 28 digits otherwise
 money = dict.fromkeys(["amount", "units", "price_per_unit_usd"], pl.Decimal(38, 28))
 
 with VeniceBilling() as client:
