@@ -13,7 +13,7 @@ from venice_billing._event_loops import under_asyncio
 from venice_billing._exchange import FAULTS, Exchange
 from venice_billing._http_client import ClosedError
 from venice_billing._runtime.connections import leave_unless_clean
-from venice_billing._runtime.deadline import Deadline
+from venice_billing._runtime.deadline import Deadline, parts
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
 from venice_billing._walk.windows import work_alone
 from venice_billing._walk.workers import work_in_tasks, work_in_threads
@@ -83,32 +83,42 @@ class Driver:
         """Perform one step of a call."""
         if self.connections.is_closed:
             return Closed()
-        if isinstance(step, Wait):
-            # Other requests of this client take real time, even if the clock is virtual.
-            (_SYSTEM if step.queued else self.clock).sleep(step.seconds, interrupt)
-            return None
-        return self._send(step, interrupt)
+        return self._wait(step, interrupt) if isinstance(step, Wait) else self._send(step, interrupt)
 
     def _run_concurrently(self, windows: WindowPlan[Row]) -> Generator[Batch[Row], None, None]:
-        if windows.concurrency == 1:
+        if windows.concurrency == 1 or self.connections.is_nested:  # the threads would wait for this one
             return self.walk(work_alone(windows))
         return work_in_threads(windows, self.perform)
 
+    def _wait(self, wait: Wait, interrupt: Interruption | None) -> Outcome | None:
+        clock = _clock_of(wait, self.clock)
+        for part in parts(wait.seconds):
+            clock.sleep(part, interrupt)
+            if self.connections.is_closed:
+                return Closed()
+            if interrupt is not None and interrupt.is_set():
+                break
+        return None
+
     def _send(self, send: Send, interrupt: Interruption | None) -> Outcome:
-        try:
-            client = self.connections.client()
-        except ClosedError:
-            return Closed()
         bound = Deadline(send.timeout)
         try:
+            client = self.connections.take(bound)
+        except ClosedError:
+            return Closed()
+        try:
             with interrupt.ends(bound) if interrupt else nullcontext():
-                return self._attempt(client, send, bound)
+                outcome = self._attempt(client, send, bound)
         except Exception:
-            self.connections.replace(client)
+            self.connections.drop(client)
+            if self.connections.is_closed:  # closed in the middle of any step, so any exception may be the result
+                return Closed()
             raise
         except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold the request
-            self.connections.replace(client)
+            self.connections.drop(client)
             raise stopped.with_traceback(None) from None
+        self.connections.give_back(client)
+        return outcome
 
     def _attempt(self, client: httpx.Client, send: Send, bound: Deadline) -> Outcome:
         """Send a request, and send it again for each kept connection that turns out to have ended meanwhile."""
@@ -192,10 +202,15 @@ class AsyncDriver:
         """Perform one step of a call."""
         if self.connections.is_closed:
             return Closed()
-        if isinstance(step, Wait):
-            await (_SYSTEM if step.queued else self.clock).async_sleep(step.seconds)
-            return None
-        return await self._send(step)
+        return await (self._wait(step) if isinstance(step, Wait) else self._send(step))
+
+    async def _wait(self, wait: Wait) -> Outcome | None:
+        clock = _clock_of(wait, self.clock)
+        for part in parts(wait.seconds):
+            await clock.async_sleep(part)
+            if self.connections.is_closed:
+                return Closed()
+        return None
 
     async def _send(self, send: Send) -> Outcome:
         import anyio  # noqa: PLC0415 - as in SystemClock
@@ -214,6 +229,8 @@ class AsyncDriver:
         except OSError as error:  # anyio imports its event loop backend at the first call
             return self._exchange.fault(error)
         except Exception:
+            if self.connections.is_closed:  # as in Driver._send
+                return Closed()
             raise
         except BaseException as stopped:  # noqa: BLE001 - raised again, without the frames that hold the request
             raise stopped.with_traceback(None) from None
@@ -239,6 +256,11 @@ class AsyncDriver:
                         break
                 leave_unless_clean(response)
         return Expired() if self.clock.monotonic() > until else incoming.outcome()
+
+
+def _clock_of(wait: Wait, clock: Pace) -> Pace:
+    """Return the clock of a wait: other requests of this client take real time, even if the clock is virtual."""
+    return _SYSTEM if wait.queued else clock
 
 
 def _outcome_of(

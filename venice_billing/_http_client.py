@@ -1,25 +1,29 @@
 """The httpx clients under the public ones: their owner, the process and event loop they serve, and their end.
 
 If two processes use one connection, one gets the answer of the other; a connection of an ended event loop is useless.
-So unless the user passes an httpx client, there is one client per process, and per event loop.
+So unless the user passes an httpx client, no two processes, event loops or threads use one client at the same time.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.request import getproxies
+from weakref import WeakKeyDictionary, ref
 
 import httpx
+from httpx._utils import get_environment_proxies
 
 from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._exchange import set_location_aside, set_location_aside_async
 from venice_billing._forks import heed_forks
 from venice_billing._runtime.connections import bound_async, bound_sync, leave_all, shut
-from venice_billing.errors import InvalidParameterError
+from venice_billing.errors import InvalidParameterError, VeniceError
 
 if TYPE_CHECKING:
     import ssl
@@ -27,13 +31,22 @@ if TYPE_CHECKING:
     from http.client import HTTPResponse
     from urllib.request import Request
 
+    from venice_billing._runtime.deadline import Deadline
+
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
 """More than a client ever has under way at once: its failure budget bounds that."""
+_KEPT = 5.0
+"""Seconds that httpx keeps an idle connection."""
+_NESTED = (
+    "http_client is in the middle of a request of this thread: a signal handler or a __del__ cannot use it too; "
+    "pass no http_client, or make another client there"
+)
 _LARGEST_PORT = 65_535
 _OTHER_LOOP = "one that was used in another event loop"
 _OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
+_TRANSPORTS: dict[type, type] = {httpx.Client: httpx.HTTPTransport, httpx.AsyncClient: httpx.AsyncHTTPTransport}
 _WITHOUT_CONNECTIONS = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
 
 
@@ -42,7 +55,14 @@ class ClosedError(Exception):
 
 
 class Connections:
-    """The httpx client that sends the requests of a synchronous client. It may be shared between threads.
+    """The httpx clients that send the requests of a synchronous client. It may be shared between threads.
+
+    Each request under way has an httpx client to itself. A signal handler, or a `__del__` that the garbage collector
+    runs, can make a call at any point of another request of its thread, where the locks of that httpx client may be
+    held; a call that waited for them, in this or in another thread, would wait for ever. With one httpx client for all,
+    it would also find the connections in the middle of a change.
+
+    Only a client that the user passed is shared by all requests; there a nested call is refused.
 
     Args:
         base_url: The server that requests go to.
@@ -57,14 +77,19 @@ class Connections:
     def __init__(self, base_url: str, given: httpx.Client | None = None, *, owned: bool = False) -> None:
         _load_decoders()
         self._given = _checked(given, base_url)
-        self._owned = owned or given is None
+        self._owned = owned
+        self._has_shared_connections = given is not None and _has_connections(given)
         self._settings = None if given is not None else _Settings(base_url)
-        self._lock = threading.Lock()
         self._is_closed = False
         self._is_used = False
         self._is_foreign = False
+        self._entered = threading.local()
         self._inherited: list[object] = []
-        self._client = given if self._settings is None else self._made(self._settings)
+        # All clients made and not dropped, and those not in use, each with the time since when. Each change is atomic.
+        self._clients: WeakKeyDictionary[httpx.Client, None] = WeakKeyDictionary()
+        self._idle: list[tuple[httpx.Client, float]] = []
+        if self._settings is not None:
+            self._idle.append((self._made(self._settings), time.monotonic()))
         if given is not None:
             bound_sync(given)
             if owned:
@@ -76,62 +101,116 @@ class Connections:
         """Whether requests can no longer be sent."""
         return self._is_closed or (self._given is not None and self._given.is_closed)
 
-    def client(self) -> httpx.Client:
-        """Return the client to send a request with.
+    @property
+    def is_nested(self) -> bool:
+        """Whether this thread is in the middle of a request whose connections it shares."""
+        request: ref[Deadline] | None = getattr(self._entered, "request", None)
+        return request is not None and request() is not None
+
+    def take(self, request: Deadline) -> httpx.Client:
+        """Return a client for one request, until `give_back` or `drop`.
 
         Raises:
             ClosedError: The client is closed.
             InvalidParameterError: The client is the user's own and was used before this process was forked.
+            VeniceError: The client is the user's own, and this thread is in the middle of a request.
         """
         if self.is_closed:
             raise ClosedError
         if self._is_foreign:
             raise _foreign_client()
         self._is_used = True
-        client = self._client
-        if client is None:
-            with self._lock:
-                client = self._client
-                if client is None and self._settings is not None:
-                    client = self._client = self._made(self._settings)
-        if client is None:
+        if self._settings is not None:
+            return self._taken(self._settings)
+        if self._given is None:
             raise ClosedError
-        return client
+        if self.is_nested:
+            raise VeniceError(_NESTED)
+        if self._has_shared_connections:
+            self._entered.request = ref(request)
+        return self._given
 
-    def replace(self, client: httpx.Client) -> None:
-        """Replace a client after an interruption, which may have left it in any state."""
-        if self._given is None and self._client is client:
-            self._client = None
+    def give_back(self, client: httpx.Client) -> None:
+        """Make a client available again after its request, or close it if all are closed."""
+        self._entered.request = None
+        if client in self._clients:  # neither the user's, nor one of the parent process
+            self._idle.append((client, time.monotonic()))
+            if self._is_closed:
+                self._close_idle()
+
+    def drop(self, client: httpx.Client) -> None:
+        """Leave a client after an interruption, which may have left it in any state."""
+        self._entered.request = None
+        self._clients.pop(client, None)
 
     def distrust(self) -> None:
         """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
-        if self._client is not None:
-            leave_all(self._client)
+        for client in self._open():
+            leave_all(client)
 
     def close(self) -> None:
-        """Close the connections, unless they are the user's own; requests under way end at once."""
+        """Close the connections, unless they are the user's own; requests under way end at once.
+
+        A signal handler may call this in the middle of a request of its thread. So the clients in use are only shut,
+        and the threads that use them close them.
+        """
         self._is_closed = True
-        client, self._client = self._client, None
-        if self._owned and client is not None:
-            shut(client)
-            client.close()
+        if self._given is None or self._owned:
+            for client in self._open():
+                shut(client)
+        self._close_idle()
+        if self._given is not None and self._owned:
+            self._given.close()
 
     def begin_anew(self) -> None:
         """Leave the connections to the parent process, untouched: a thread of the parent may have held a TLS lock."""
-        self._lock = threading.Lock()
         if self._settings is not None:
-            self._inherited.append(self._client)
-            self._client = None
+            self._inherited.append(self._open())
+            self._clients, self._idle = WeakKeyDictionary(), []
             self._settings.begin_anew()
-        elif self._given is not None and self._is_used and _has_connections(self._given):
+        elif self._is_used and self._has_shared_connections:
             self._is_foreign = True
 
-    @staticmethod
-    def _made(settings: _Settings) -> httpx.Client:
+    def _taken(self, settings: _Settings) -> httpx.Client:
+        try:
+            client, _ = self._idle.pop()
+        except IndexError:
+            client = self._made(settings)
+        self._close_expired()
+        if self._is_closed:
+            self.give_back(client)
+            raise ClosedError
+        return client
+
+    def _made(self, settings: _Settings) -> httpx.Client:
         client = settings.make(httpx.Client)
         bound_sync(client)
         _add_hook(client, set_location_aside)
+        self._clients[client] = None
         return client
+
+    def _open(self) -> list[httpx.Client]:
+        if self._given is not None:
+            return [self._given]
+        return [client for reference in self._clients.keyrefs() if (client := reference()) is not None]
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):  # another thread was faster
+                client, _ = self._idle.pop()
+                client.close()
+
+    def _close_expired(self) -> None:
+        """Close the clients that have been idle for as long as httpx keeps connections."""
+        while self._idle:
+            try:
+                client, since = oldest = self._idle.pop(0)
+            except IndexError:  # as above
+                return
+            if time.monotonic() - since < _KEPT:
+                self._idle.insert(0, oldest)
+                return
+            client.close()
 
 
 class AsyncConnections:
@@ -220,6 +299,7 @@ class _Settings:
 
     def __init__(self, base_url: str) -> None:
         self._is_plain = httpx.URL(base_url).scheme == "http"
+        self._proxies = {} if self._is_plain else get_environment_proxies()  # plain http: a proxy could read the key
         self._tls: ssl.SSLContext | None = None
         self._inherited: list[object] = []
         if not self._is_plain:
@@ -227,8 +307,14 @@ class _Settings:
             _check_proxy_setting("no_proxy", lambda: self.make(httpx.Client))
 
     def make(self, kind: type[Client]) -> Client:
-        """Return a client of one kind, not connected yet; plain http uses no proxy, which could read the key."""
-        return kind(verify=self._verify(), trust_env=not self._is_plain, limits=_LIMITS, cookies=_NoCookies())
+        """Return a client of one kind, not connected yet."""
+        verify = self._verify()
+        transport: Any = _TRANSPORTS[kind]
+        mounts: Any = {
+            hosts: None if proxy is None else transport(verify=verify, trust_env=False, limits=_LIMITS, proxy=proxy)
+            for hosts, proxy in self._proxies.items()
+        }
+        return kind(verify=verify, trust_env=False, limits=_LIMITS, cookies=_NoCookies(), mounts=mounts)
 
     def begin_anew(self) -> None:
         """In a forked child, leave the parent's TLS context as it is, and make another for the next client."""

@@ -104,9 +104,11 @@ def test_threads_have_own_connections_and_return_them_to_the_pool() -> None:
         with ThreadPoolExecutor(8) as pool:
             pages = list(pool.map(lambda size: client.get_usage_history(page_size=size), list(range(10, 50)) * 3))
         assert [len(page.data) for page in pages] == list(range(10, 50)) * 3
-        transport = client._driver.connections.client()._transport
-        assert isinstance(transport, httpx.HTTPTransport)
-        assert 1 <= len(transport._pool.connections) <= 8
+        kept = [http for http, _ in client._driver.connections._idle]
+        assert 1 <= len(kept) == len(set(kept)) <= 8
+        for http in kept:
+            assert isinstance(http._transport, httpx.HTTPTransport)
+            assert len(http._transport._pool.connections) == 1
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
@@ -366,7 +368,7 @@ def test_a_client_works_after_an_interrupted_call(
     with monkeypatch.context() as patch:
         patch.setattr(BoundBackend if operation == "connect_tcp" else _BoundStream, operation, interrupt)
         if operation == "connect_tcp":
-            client._driver.connections.replace(client._driver.connections.client())
+            client._driver.connections._idle.clear()
         with pytest.raises(KeyboardInterrupt):
             client.get_balance()
     assert client.get_balance().can_consume

@@ -11,16 +11,21 @@ from __future__ import annotations
 import math
 import socket
 import time
+from _thread import start_new_thread
+from contextlib import suppress
 from ipaddress import ip_address
-from threading import Thread
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 T = TypeVar("T")
+
+_PART = 0.25
+_CLOSED = "the client is closed"
 
 
 class Interruptible(Protocol):
@@ -44,7 +49,7 @@ class Deadline(float):
         is_answered: Whether any byte of the answer has come.
     """
 
-    __slots__ = ("_expiry", "is_answered", "is_reused", "stream")
+    __slots__ = ("__weakref__", "_expiry", "is_answered", "is_reused", "stream")
     __hash__ = object.__hash__  # two requests with equal seconds have different deadlines
 
     def __init__(self, seconds: float) -> None:
@@ -111,44 +116,65 @@ def time_left(timeout: float | None, expired: type[Exception]) -> float | None:
     return timeout.left(expired) if isinstance(timeout, Deadline) else timeout
 
 
-def addresses(host: str, port: int, timeout: float | None = None) -> Iterator[tuple[str, float | None]]:
+def parts(seconds: float) -> Iterator[float]:
+    """Yield the parts of a wait: so short that whoever waits soon notices that there is no more reason to.
+
+    The parts are counted, not measured: a program that stops the clock, as tests do, does not wait for ever.
+    """
+    while seconds > 0:
+        yield min(seconds, _PART)
+        seconds -= _PART
+
+
+def addresses(
+    host: str, port: int, timeout: float | None = None, is_over: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[str, float | None]]:
     """Yield every address of a host in the order to try them, each with its share of the time left.
 
     So an address that never answers leaves time for the next. A look-up cannot be interrupted, so it is made in a
-    thread that is left running when the time is over.
+    thread that is left running when the time, or the client, is over.
 
     Raises:
-        OSError: The host has no address.
+        OSError: The host has no address, or the client is closed.
         TimeoutError: The look-up was not done in time, or the time is over.
     """
     try:
         ip_address(host)
         found = [host]
     except ValueError:
-        found = _looked_up(host, port, time_left(timeout, TimeoutError))
+        found = _looked_up(host, port, timeout, is_over)
     for waiting, address in zip(range(len(found), 0, -1), found, strict=True):
+        if is_over():
+            raise OSError(_CLOSED)
         left = time_left(timeout, TimeoutError)
         yield address, None if left is None else left / waiting
 
 
-def _looked_up(host: str, port: int, timeout: float | None) -> list[str]:
-    found: list[str] = []
-    problems: list[OSError] = []
+def _looked_up(host: str, port: int, timeout: float | None, is_over: Callable[[], bool]) -> list[str]:
+    answer: SimpleQueue[list[str] | OSError] = SimpleQueue()
 
     def look_up() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
+            answer.put(list(dict.fromkeys(str(address[0]) for *_, address in answers)))
         except OSError as error:
-            problems.append(error)
+            answer.put(error)
+        except UnicodeError as error:
+            answer.put(OSError(str(error)))
 
-    thread = Thread(target=look_up, name="venice-billing-look-up", daemon=True)
-    thread.start()
-    thread.join(timeout)
-    if problems:
-        raise problems[0]
-    if thread.is_alive():
+    start_new_thread(look_up, ())  # not `Thread`, whose locks a signal handler of this thread could wait for
+    left = time_left(timeout, TimeoutError)
+    for part in parts(math.inf if left is None else left):
+        time_left(timeout, TimeoutError)
+        if is_over():
+            raise OSError(_CLOSED)
+        with suppress(Empty):
+            found = answer.get(timeout=part)
+            break
+    else:
         raise TimeoutError(f"the name {host} was not resolved in time")
+    if isinstance(found, OSError):
+        raise found
     if not found:
         raise OSError(f"{host} has no address")
     return found

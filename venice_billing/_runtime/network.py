@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet, finalize
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, finalize
 
 import httpcore
 from anyio import CancelScope
@@ -49,7 +49,7 @@ class BoundBackend(httpcore.NetworkBackend):
     def __init__(self, backend: httpcore.NetworkBackend) -> None:
         self._backend = backend
         self._is_shut = False
-        self._streams: WeakSet[_BoundStream] = WeakSet()
+        self._streams: WeakKeyDictionary[_BoundStream, None] = WeakKeyDictionary()
 
     def connect_tcp(
         self,
@@ -66,7 +66,7 @@ class BoundBackend(httpcore.NetworkBackend):
         # A name may have many addresses, and each connect would get the full timeout.
         problem: Exception = httpcore.ConnectError(f"{host} has no address")
         try:
-            for address, share in addresses(host, port, timeout):
+            for address, share in addresses(host, port, timeout, lambda: self._is_shut):
                 try:
                     return self._bound(connect(address, port, share, local_address, socket_options))
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -89,17 +89,17 @@ class BoundBackend(httpcore.NetworkBackend):
     def shut(self) -> None:
         """Open no more connections, and end the operations under way."""
         self._is_shut = True
-        for stream in list(self._streams):
+        for stream in _living(self._streams):
             stream.shut_down()
 
     def leave_all(self) -> None:
         """Prevent further requests on the open connections."""
-        for stream in list(self._streams):
+        for stream in _living(self._streams):
             stream.leave()
 
     def adopt(self, stream: _BoundStream) -> _BoundStream:
         """Register a stream, so that its operations can be ended."""
-        self._streams.add(stream)
+        self._streams[stream] = None
         if self._is_shut:
             stream.close()
             raise httpcore.ConnectError("the client is closed")
@@ -112,15 +112,17 @@ class BoundBackend(httpcore.NetworkBackend):
 class _BoundStream(httpcore.NetworkStream):
     """A connection on which each operation gets no more than the time left.
 
-    Another thread may close the connection. Then the system ends the operation under way, and the thread that runs
-    this operation closes the socket. Closing the socket during the operation would remove the encryption first, and
-    bytes just being sent would be readable.
+    Another thread, or a signal handler of the same thread, may close the connection. Then the system ends the operation
+    under way, and the thread that runs this operation closes the socket. Closing the socket during the operation would
+    remove the encryption first, and bytes just being sent would be readable.
     """
 
     def __init__(self, stream: httpcore.NetworkStream, backend: BoundBackend) -> None:
         self._stream = stream
         self._backend = backend
-        self._lock = threading.Lock()
+        # A signal handler may run while its own thread holds the lock: so it can be acquired again, and is acquired and
+        # released in compiled code, so that a handler that raises does not leave it held.
+        self._lock = threading.RLock()
         self._users = 0
         self._is_closing = False
         self._is_used = False
@@ -172,10 +174,12 @@ class _BoundStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        # The handshake takes over the socket: with a duplicate of it, other threads can still end the handshake.
-        plain, self._socket = self._socket, None if self._socket is None else self._socket.dup()
         self._begin(timeout, httpcore.ConnectError)
+        plain = self._socket
         try:
+            if plain is not None:
+                # The handshake takes over the socket: with a duplicate of it, it can still be ended from outside.
+                self._socket = plain.dup()
             left = time_left(timeout, httpcore.ConnectTimeout)
             secured = self._stream.start_tls(ssl_context, server_hostname, left)
         except ValueError as error:  # from `ssl`, if the socket was ended before the handshake
@@ -185,7 +189,7 @@ class _BoundStream(httpcore.NetworkStream):
                 plain.close()
             raise
         finally:
-            if self._socket is not None:
+            if self._socket is not None and self._socket is not plain:
                 self._socket.close()
             self._socket = None
             self._end(timeout)
@@ -213,9 +217,11 @@ class _BoundStream(httpcore.NetworkStream):
         if isinstance(timeout, Deadline):
             timeout.stream = self
         with self._lock:
-            if self._is_closing:
-                raise error("the connection is closed")
+            # Counted before the check: a signal handler in between then finds an operation to end.
             self._users += 1
+            if self._is_closing:
+                self._users -= 1
+                raise error("the connection is closed")
 
     def _end(self, timeout: float | None) -> None:
         if isinstance(timeout, Deadline):
@@ -233,6 +239,14 @@ class _BoundStream(httpcore.NetworkStream):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
+Stream = TypeVar("Stream")
+
+
+def _living(streams: WeakKeyDictionary[Stream, None]) -> list[Stream]:
+    """Return the streams in use; other threads may add some meanwhile, which fails while a `WeakSet` is iterated."""
+    return [stream for reference in streams.keyrefs() if (stream := reference()) is not None]
+
+
 def _close_quietly(stream: httpcore.NetworkStream) -> None:
     with suppress(Exception):
         stream.close()
@@ -244,7 +258,7 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
         self._backend = backend
         self._is_shut = False
-        self._streams: WeakSet[_TidyStream] = WeakSet()
+        self._streams: WeakKeyDictionary[_TidyStream, None] = WeakKeyDictionary()
 
     async def connect_tcp(
         self,
@@ -272,12 +286,12 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
 
     def leave_all(self) -> None:
         """Prevent further requests on the open connections."""
-        for stream in list(self._streams):
+        for stream in _living(self._streams):
             stream.leave()
 
     async def adopt(self, stream: _TidyStream) -> _TidyStream:
         """Return a stream, unless the client was closed meanwhile."""
-        self._streams.add(stream)
+        self._streams[stream] = None
         if self._is_shut:
             await _close_at_any_rate(stream)
             raise httpcore.ConnectError("the client is closed")
