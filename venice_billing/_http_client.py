@@ -445,9 +445,12 @@ def _checked(client: Client | None, base_url: str) -> Client | None:
 
 def _has_connections(client: httpx.Client | httpx.AsyncClient) -> bool:
     transports = (client._transport, *client._mounts.values())  # noqa: SLF001 - as above
-    http = http_of(client)
-    without = (http.MockTransport, http.WSGITransport, http.ASGITransport)
-    return not all(transport is None or isinstance(transport, without) for transport in transports)
+    return any(transport is not None and not _is_without_connections(transport) for transport in transports)
+
+
+def _is_without_connections(transport: object) -> bool:
+    http = http_of(transport)
+    return isinstance(transport, http.MockTransport | http.WSGITransport | http.ASGITransport)
 
 
 def _foreign_client() -> InvalidParameterError:
