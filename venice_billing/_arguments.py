@@ -31,6 +31,7 @@ _LARGEST = 10**15  # a number of pages, or of entries, that no ledger has
 LOOKBACK_DAYS = 90  # the API silently clamps longer ones, so the caller would get other days than requested
 _FIRST_MOMENT = datetime(1, 1, 7, tzinfo=UTC)
 _LAST_MOMENT = datetime(9999, 12, 24, tzinfo=UTC)
+_MARK_OF_URLS = "://"  # in no key
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")
 _MOMENT_ALLOWED = "an aware datetime, a date, or ISO 8601 text with a UTC offset or Z"
 # Python's own parser also accepts texts like "2026-09-01T09:000Z", and drops digits beyond microseconds.
@@ -61,10 +62,12 @@ HIDDEN = _Hidden()
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return a whole number within bounds."""
     allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
-    within = isinstance(value, int) and low <= value <= (_LARGEST if high is None else high)
-    if not isinstance(value, int) or isinstance(value, bool) or not within:
+    if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidParameterError(name, value, allowed)
-    return index(value)  # a plain int: an enum member would be sent as its name
+    number = index(value)  # a plain int: an enum member would be sent as its name, and methods may be foreign code
+    if not low <= number <= (_LARGEST if high is None else high):
+        raise InvalidParameterError(name, value, allowed)
+    return number
 
 
 def optional_integer(name: str, value: object, low: int, high: int | None = None) -> int | None:
@@ -75,42 +78,45 @@ def optional_integer(name: str, value: object, low: int, high: int | None = None
 def choice(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return the text of one of the allowed values; an enum member counts as its text."""
     options = list(allowed)
-    if not isinstance(value, str) or value not in options:
+    text = _text(value)
+    if text is None or text not in options:
         raise InvalidParameterError(name, value, "one of " + ", ".join(map(repr, options)))
-    return options[options.index(value)]
+    return text
 
 
 def seconds(name: str, value: object, *, or_none: bool = False) -> float:
     """Return a positive number of seconds, at most a day; 0 only if `or_none`."""
     allowed = "a number of seconds " + ("from 0 to 86400" if or_none else "above 0, at most 86400")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 24 * 3600:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidParameterError(name, value, allowed)
-    if value == 0 and not or_none:
+    number = index(value) if isinstance(value, int) else float.__float__(value)  # plain, as above
+    if not 0 <= number <= 24 * 3600 or (number == 0 and not or_none):
         raise InvalidParameterError(name, value, allowed)
-    return float(value)
+    return float(number)
 
 
 def duration(name: str, value: object) -> timedelta:
     """Return a length of time that is not negative."""
-    if not isinstance(value, timedelta) or value < timedelta():
+    length = _length(value)
+    if length is None or length < timedelta():
         raise InvalidParameterError(name, value, "True, False, or a timedelta that is not negative")
-    return value
+    return length
 
 
 def instant(name: str, value: object) -> datetime:
     """Return an aware datetime in UTC."""
-    moment = _from_text(name, value) if isinstance(value, str) else value
+    text = _text(value)
+    moment = value if text is None else _from_text(name, text)
     if isinstance(moment, datetime):
         try:
-            is_naive = moment.tzinfo is None or moment.utcoffset() is None
-        except Exception as error:  # a time zone may be foreign code
-            raise InvalidParameterError(name, "a time whose zone fails", _MOMENT_ALLOWED) from error
-        if is_naive:
-            raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
-        try:
-            return _plain(moment)
+            plain = None if moment.tzinfo is None or moment.utcoffset() is None else _plain(moment)
         except OverflowError:
             raise InvalidParameterError(name, value, "a time within the years 1 to 9999 in UTC") from None
+        except Exception as error:  # a time zone, and a subclass of datetime, may be foreign code
+            raise InvalidParameterError(name, "a time that fails, itself or its zone", _MOMENT_ALLOWED) from error
+        if plain is None:
+            raise InvalidParameterError(name, value, _MOMENT_ALLOWED + " (a naive time could be any zone's)")
+        return plain
     if isinstance(moment, date):
         return datetime.combine(moment, time(), UTC)
     raise InvalidParameterError(name, value, _MOMENT_ALLOWED)
@@ -148,28 +154,29 @@ def days(start: object, end: object) -> tuple[str, str] | None:
 
 def lookback(value: object) -> str:
     """Return a lookback such as '7d', of a text, a number of days or a timedelta."""
-    text = value
-    if isinstance(value, timedelta) and not value % _DAY:
-        text = f"{value // _DAY}d"
+    text, length = _text(value), _length(value)
+    if length is not None and not length % _DAY:
+        text = f"{length // _DAY}d"
     elif isinstance(value, int) and not isinstance(value, bool):
-        text = f"{index(value)}d"
-    valid = isinstance(text, str) and re.fullmatch(r"[1-9][0-9]{0,3}d", text) is not None
-    if not isinstance(text, str) or not valid or int(text[:-1]) > LOOKBACK_DAYS:
+        number = index(value)
+        text = f"{number}d" if 0 < number <= LOOKBACK_DAYS else None  # Python refuses to write a very long number
+    if text is None or not re.fullmatch(r"[1-9][0-9]{0,3}d", text) or int(text[:-1]) > LOOKBACK_DAYS:
         allowed = f"a number of whole days from 1 to {LOOKBACK_DAYS}: '7d', 7 or timedelta(days=7)"
         raise InvalidParameterError("lookback", value, allowed)
-    return str.__str__(text)  # a plain text, as above
+    return text
 
 
 def cursor(value: object, **filters: object) -> str:
     """Return a cursor, if no filter was passed with it: the API refuses filters beside a cursor."""
-    if not isinstance(value, str) or not is_cursor(value):
+    text = _text(value)
+    if text is None or not is_cursor(text):
         raise InvalidParameterError("cursor", value, "1 to 512 letters, digits, '_' or '-', from a previous page")
     for name, given in filters.items():
         if given is not None:
             raise InvalidParameterError(
                 name, given, "left out beside a cursor: the cursor carries the filters of its walk"
             )
-    return str.__str__(value)  # a plain text, as above
+    return text
 
 
 def is_cursor(text: str) -> bool:
@@ -177,32 +184,39 @@ def is_cursor(text: str) -> bool:
     return _CURSOR.fullmatch(text) is not None
 
 
-def api_key(value: object) -> str:
-    """Return a key that fits into a header; errors never repeat its text."""
-    if not isinstance(value, str):
-        raise InvalidParameterError("api_key", type(value), "text")
-    if not value.strip():
-        raise InvalidParameterError("api_key", value, "a Venice API key, not empty and not white space")
-    if not re.fullmatch(r"[!-~]+", value):
-        raise InvalidParameterError("api_key", HIDDEN, "printable ASCII without white space")
-    return str.__str__(value)  # a plain text, as above
+def api_key(value: object, name: str = "api_key") -> str:
+    """Return a key that fits into a header; errors never repeat its text, and say where it comes from by `name`."""
+    key = _text(value)
+    if key is None:
+        raise InvalidParameterError(name, type(value), "text")
+    if not key.strip():
+        raise InvalidParameterError(name, key, "a Venice API key, not empty and not white space")
+    if _MARK_OF_URLS in key:
+        raise InvalidParameterError(name, HIDDEN, "a Venice API key, not a URL: are the key and the base URL swapped?")
+    if not re.fullmatch(r"[!-~]+", key):
+        raise InvalidParameterError(name, HIDDEN, "printable ASCII without white space")
+    return key
 
 
-def base_url(value: object) -> str:
-    """Return the base URL without its final slash; plain http is for loopback only, since requests carry the key."""
-    if not isinstance(value, str):
-        raise InvalidParameterError("base_url", value, "an https URL")
-    url = _url(value)
+def base_url(value: object, name: str = "base_url") -> str:
+    """Return the base URL without its final slash; plain http is for loopback only, since requests carry the key.
+
+    Errors show the URL only if it looks like one: anything else may be a key.
+    """
+    text = _text(value)
+    if text is None:
+        raise InvalidParameterError(name, type(value), "an https URL")
+    if _MARK_OF_URLS not in text:
+        raise InvalidParameterError(name, HIDDEN, "an https URL: the scheme https:// is missing")
+    url = _url(name, text)
     if url.userinfo:
-        raise InvalidParameterError("base_url", HIDDEN, "a URL without user and password")
-    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
-        raise InvalidParameterError("base_url", value, "an https URL without query or fragment")
+        raise InvalidParameterError(name, HIDDEN, "a URL without user and password")
+    if url.scheme not in {"http", "https"} or not url.host or "[" in url.host or url.query or url.fragment:
+        raise InvalidParameterError(name, text, "an https URL without query or fragment")
     if url.scheme == "http" and not _is_loopback(url.host):
-        raise InvalidParameterError(
-            "base_url", value, "an https URL: plain http would show the key, and is for loopback only"
-        )
-    if not _port_is_usual(value):
-        raise InvalidParameterError("base_url", value, "an https URL, its port from 1 to 65535")
+        raise InvalidParameterError(name, text, "an https URL: plain http would show the key, and is for loopback only")
+    if not _port_is_usual(text):
+        raise InvalidParameterError(name, text, "an https URL, its port from 1 to 65535")
     return str(url).rstrip("/")
 
 
@@ -217,15 +231,30 @@ def _port_is_usual(url: str) -> bool:
     return not colon or not port.strip() or (usual and 1 <= int(port) <= _LARGEST_PORT)
 
 
-def _url(value: str) -> httpx.URL:
+def _url(name: str, value: str) -> httpx.URL:
     try:
         url = httpx.URL(value.strip())
         # httpx and every look-up do this later, and raise a bare ValueError for a label that is no name.
         url.host.encode("idna")
         url.raw_host.decode("ascii").encode("idna")
     except (httpx.InvalidURL, ValueError):
-        raise InvalidParameterError("base_url", value, "an https URL") from None
+        raise InvalidParameterError(name, value, "an https URL") from None
     return url
+
+
+def _text(value: object) -> str | None:
+    """Return a plain text, whatever the methods of its subclass do; None for anything else."""
+    return str.__str__(value) if isinstance(value, str) else None
+
+
+def _length(value: object) -> timedelta | None:
+    """Return a plain timedelta, as above; None for anything else."""
+    if not isinstance(value, timedelta):
+        return None
+    days, seconds, microseconds = (
+        getattr(timedelta, unit).__get__(value) for unit in ("days", "seconds", "microseconds")
+    )
+    return timedelta(days, seconds, microseconds)
 
 
 def is_within_calendar(moment: datetime) -> bool:

@@ -173,10 +173,12 @@ def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
     """Make one request as soon as the failure budget admits it; a request that is given up is no failure."""
     ticket = Ticket()
     failed = False
+    unseen = 0.0  # seconds waited that the clock does not show, since a program may stop it, as tests do
     try:
-        while (wait := policy.budget.admit(ticket, policy.clock.monotonic())) > 0:
+        while (wait := policy.budget.admit(ticket, (before := policy.clock.monotonic()) + unseen)) > 0:
             if isinstance((yield Wait(wait, queued=wait <= LONGEST_POLL)), Closed):
                 return Closed()
+            unseen += max(0.0, before + wait - policy.clock.monotonic())
         started = policy.clock.monotonic()
         outcome = yield Send(request, policy.timeout, policy.headers)
         if outcome is None:

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Protocol
 
+from venice_billing.errors import VeniceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from venice_billing._runtime.deadline import Deadline
+
+
+_YEAR_9999 = 253_370_764_800
 
 
 class Clock(Protocol):
@@ -45,8 +50,15 @@ class SystemClock:
         return time.monotonic()
 
     def time(self) -> float:
-        """Return Unix seconds."""
-        return time.time()
+        """Return Unix seconds.
+
+        Raises:
+            VeniceError: The system tells no time within the years 1970 to 9998, for which there are dates.
+        """
+        now = time.time()
+        if not 0 <= now < _YEAR_9999:  # also if this is not a number
+            raise VeniceError(f"the clock of this system is wrong: it tells {now} seconds since 1970; set it right")
+        return now
 
     def sleep(self, seconds: float, interrupt: Interruption | None = None) -> None:
         """Wait in this thread for `seconds`, or until interrupted."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING
+from functools import wraps
+from inspect import iscoroutinefunction, signature
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import Factory, evolve, frozen
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from venice_billing._clock import Pace
 
+Method = TypeVar("Method", bound="Callable[..., Any]")
 BASE_URL = "https://api.venice.ai/api/v1"
 
 
@@ -75,7 +78,8 @@ def configure(
     timeout: float,
     max_retries: int,
     max_wait: float,
-    default_headers: Mapping[str, str] | None,
+    *,
+    default_headers: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Return the configuration of a new client.
 
@@ -84,18 +88,15 @@ def configure(
         InvalidParameterError: An argument or an environment variable is invalid.
     """
     heed_environment()
-    if api_key is None:
-        api_key = os.environ.get("VENICE_API_KEY") or None
+    key_name, api_key = _or_variable("api_key", api_key, "VENICE_API_KEY")
     if api_key is None:
         raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")
-    if base_url is None:
-        base_url = os.environ.get("VENICE_BASE_URL") or BASE_URL
-    key = Secret(arguments.api_key(api_key))
-    others = {"base_url": base_url, "timeout": timeout, "max_retries": max_retries, "max_wait": max_wait}
-    for name, value in others.items():
-        _refuse_key(name, value, key)
+    url_name, base_url = _or_variable("base_url", base_url, "VENICE_BASE_URL")
+    key = Secret(arguments.api_key(api_key, key_name))
+    others = {url_name: base_url, "timeout": timeout, "max_retries": max_retries, "max_wait": max_wait}
+    refuse_key(others, key)
     return Configuration(
-        base_url=arguments.base_url(base_url),
+        base_url=BASE_URL if base_url is None else arguments.base_url(base_url, url_name),
         key=key,
         policy=Policy(
             timeout=arguments.seconds("timeout", timeout),
@@ -110,10 +111,61 @@ def configure(
     )
 
 
-def _refuse_key(name: str, value: object, key: Secret) -> None:
-    """Refuse an argument that contains the key: errors show arguments, and logs show URLs."""
-    if isinstance(value, str) and key.masked(value) != value:
-        raise InvalidParameterError(name, arguments.HIDDEN, "without the API key in it")
+def _or_variable(name: str, value: str | None, variable: str) -> tuple[str, str | None]:
+    """Return a setting, an argument or else an environment variable, and what errors are to call it."""
+    if value is not None:
+        return name, value
+    return f"the environment variable {variable}", os.environ.get(variable) or None
+
+
+def refuse_key(named: Mapping[str, object], key: Secret) -> None:
+    """Refuse arguments that contain the key: errors show arguments, logs show URLs, and files show their names."""
+    for name, value in named.items():
+        if key.is_in(value):
+            raise InvalidParameterError(name, arguments.HIDDEN, "without the API key in it")
+
+
+def refusing_key(method: Method) -> Method:
+    """Decorate a method of a client: arguments with the key in them are refused, and no error about one shows it."""
+    names = tuple(signature(method).parameters)[1:]
+
+    def check(client: Any, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        refuse_key({**dict(zip(names, args, strict=False)), **kwargs}, client._configuration.key)  # noqa: SLF001 - its method
+
+    # The errors are raised outside the handlers: inside, the frames of the first error, which hold the key, would
+    # stay with the second.
+    @wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            check(self, args, kwargs)
+            return method(self, *args, **kwargs)
+        except InvalidParameterError as error:
+            problem = _without_key(error, self._configuration.key)
+            if problem is error:
+                raise
+        del args, kwargs
+        raise problem
+
+    @wraps(method)
+    async def guarded_async(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            check(self, args, kwargs)
+            return await method(self, *args, **kwargs)
+        except InvalidParameterError as error:
+            problem = _without_key(error, self._configuration.key)
+            if problem is error:
+                raise
+        del args, kwargs
+        raise problem
+
+    return cast("Method", guarded_async if iscoroutinefunction(method) else guarded)
+
+
+def _without_key(error: InvalidParameterError, key: Secret) -> InvalidParameterError:
+    """Return an error itself, or one without its value and its frames if it shows the key or is about it."""
+    if error.value != repr(arguments.HIDDEN) and key.masked(str(error)) == str(error):
+        return error
+    return InvalidParameterError(error.parameter, arguments.HIDDEN, key.masked(error.allowed))
 
 
 def bare(error: Exception) -> Exception:

@@ -1,4 +1,4 @@
-"""Headers of the user's own, for every request: checked once, so that no request fails or leaks because of one. Pure."""
+"""Headers of the user's own for every request, checked at once, so that no request fails because of one. Pure."""
 
 from __future__ import annotations
 

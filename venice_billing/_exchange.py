@@ -139,7 +139,8 @@ class IncomingResponse:
         if self._is_success and self._problem:
             return Unreadable(self._problem)
         headers = self._key.masked_headers(self._response.headers)
-        return Reply(self._response.status_code, headers, self._key.masked_bytes(body))
+        is_csv = "csv" in self._response.headers.get("content-type", "").lower()
+        return Reply(self._response.status_code, headers, self._key.masked_bytes(body, is_csv=is_csv))
 
     def _feed(self, chunk: bytes) -> bool:
         if self._reader is None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import aclosing, closing
-from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._config import Setup, bare, configure
+from venice_billing._config import Setup, bare, configure, refusing_key
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Self, SupportsIndex
 
     import httpx
     import httpx2
@@ -91,11 +90,12 @@ class VeniceBilling:
             if http_client is not None and not is_sync_client(http_client):
                 raise InvalidParameterError("http_client", type(http_client), "an httpx.Client or an httpx2.Client")
             self._configuration = configure(
-                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers
+                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers=default_headers
             )
             connections = Connections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait, default_headers  # one of them holds the key
+            # One of them holds the key.
+            del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
             raise bare(error) from None
         self._driver = Driver(connections, self._configuration, setup.clock)
 
@@ -145,6 +145,7 @@ class VeniceBilling:
         page: int | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     def get_usage(
         self,
         *,
@@ -196,6 +197,7 @@ class VeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage(
         self,
         *,
@@ -273,6 +275,7 @@ class VeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     def get_usage_history(
         self,
         *,
@@ -322,6 +325,7 @@ class VeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage_history(
         self,
         *,
@@ -376,6 +380,7 @@ class VeniceBilling:
             self._driver,
         )
 
+    @refusing_key
     def get_usage_analytics(
         self,
         *,
@@ -407,6 +412,7 @@ class VeniceBilling:
         operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
         return self._driver.run(call(operation, self._policy))
 
+    @refusing_key
     def export_usage_csv(
         self,
         path: str | os.PathLike[str],
@@ -456,6 +462,7 @@ class VeniceBilling:
                 file.append(batch.rows)
             return file.finish()
 
+    @refusing_key
     def with_options(
         self,
         *,
@@ -464,17 +471,25 @@ class VeniceBilling:
         max_wait: float | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """Return a client with another `timeout`, `max_retries` or `max_wait`, or more headers, on the same connections.
+        """Return a client with another `timeout`, `max_retries` or `max_wait`, or with more headers.
 
-        Options that are left out stay as they are; so do headers that `default_headers` does not name. The failure budget is shared; closing the copy closes nothing.
+        It uses the same connections. Options that are left out stay as they are, and so do headers that
+        `default_headers` does not name. The failure budget is shared; closing the copy closes nothing.
 
         Example:
             >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
             True
         """
-        changed = copy(self)  # including the attributes of a subclass
-        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait, default_headers))
-        return changed
+        configuration = self._configuration.changed(timeout, max_retries, max_wait, default_headers)
+        return _twin(self, _configuration=configuration)
+
+    def __copy__(self) -> Self:
+        """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""
+        return _twin(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be pickled or copied deeply."""
+        raise TypeError(_NO_PICKLE)
 
     def close(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
@@ -527,13 +542,15 @@ class AsyncVeniceBilling:
         self._owned = True
         try:
             if http_client is not None and not is_async_client(http_client):
-                raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient or an httpx2.AsyncClient")
+                allowed = "an httpx.AsyncClient or an httpx2.AsyncClient"
+                raise InvalidParameterError("http_client", type(http_client), allowed)
             self._configuration = configure(
-                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers
+                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers=default_headers
             )
             connections = AsyncConnections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait, default_headers  # one of them holds the key
+            # One of them holds the key.
+            del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
             raise bare(error) from None
         self._driver = AsyncDriver(connections, self._configuration, setup.clock)
 
@@ -579,6 +596,7 @@ class AsyncVeniceBilling:
         page: int | None = None,
         sort_order: Literal["asc", "desc"] | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     async def get_usage(
         self,
         *,
@@ -617,6 +635,7 @@ class AsyncVeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage(
         self,
         *,
@@ -677,6 +696,7 @@ class AsyncVeniceBilling:
         page_size: int | None = None,
         cursor: str | None = None,
     ) -> UsageCsv: ...
+    @refusing_key
     async def get_usage_history(
         self,
         *,
@@ -710,6 +730,7 @@ class AsyncVeniceBilling:
             )
         )
 
+    @refusing_key
     def iter_usage_history(
         self,
         *,
@@ -749,6 +770,7 @@ class AsyncVeniceBilling:
             self._driver,
         )
 
+    @refusing_key
     async def get_usage_analytics(
         self,
         *,
@@ -770,6 +792,7 @@ class AsyncVeniceBilling:
         operation = operations.usage_analytics(lookback=lookback, start_date=start_date, end_date=end_date)
         return await self._driver.run(call(operation, self._policy))
 
+    @refusing_key
     async def export_usage_csv(
         self,
         path: str | os.PathLike[str],
@@ -804,6 +827,7 @@ class AsyncVeniceBilling:
                     await in_thread(partial(file.append, batch.rows))
             return await in_thread(file.finish)
 
+    @refusing_key
     def with_options(
         self,
         *,
@@ -818,9 +842,16 @@ class AsyncVeniceBilling:
             >>> AsyncVeniceBilling().with_options(timeout=30)
             <AsyncVeniceBilling of https://api.venice.ai/api/v1>
         """
-        changed = copy(self)  # including the attributes of a subclass
-        vars(changed).update(_owned=False, _configuration=self._configuration.changed(timeout, max_retries, max_wait, default_headers))
-        return changed
+        configuration = self._configuration.changed(timeout, max_retries, max_wait, default_headers)
+        return _twin(self, _configuration=configuration)
+
+    def __copy__(self) -> Self:
+        """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""
+        return _twin(self)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse to be pickled or copied deeply."""
+        raise TypeError(_NO_PICKLE)
 
     async def aclose(self) -> None:
         """Close the connections, unless they are those of an `http_client` you passed."""
@@ -837,6 +868,23 @@ class AsyncVeniceBilling:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {_address(self)}>"
+
+
+Kind = TypeVar("Kind", bound=VeniceBilling | AsyncVeniceBilling)
+_NO_PICKLE = (
+    "a client is not pickled and not copied deeply, since it holds a key and connections: make one where it is needed, "
+    "in each process, or use with_options() for one with other options on the same connections"
+)
+
+
+def _twin(client: Kind, **changes: object) -> Kind:
+    """Return a shallow copy that owns no connections, with the attributes and slots of a subclass."""
+    twin = object.__new__(type(client))
+    state: Any = object.__getstate__(client)
+    attributes, slots = state if isinstance(state, tuple) else (state, {})
+    for name, value in ((attributes or {}) | slots | {"_owned": False} | changes).items():
+        object.__setattr__(twin, name, value)
+    return twin
 
 
 def _address(client: VeniceBilling | AsyncVeniceBilling) -> str:

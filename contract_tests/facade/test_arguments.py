@@ -17,6 +17,7 @@ from venice_billing import (
     InvalidParameterError,
     InvalidRequestError,
     VeniceBilling,
+    VeniceError,
 )
 from venice_billing import _arguments as arguments
 from venice_billing.testing import FakeVenice
@@ -393,3 +394,69 @@ async def test_nanosecond_bounds_select_the_same_charges_everywhere(flavour: Fla
         assert sum(entry.amount for entry in page.data) == -sum(range(12, 22))
         export = await face.call("export_usage_csv", tmp_path / "usage.csv", **window, resume=False)
         assert export.rows == 10
+
+
+class OddTime(datetime):
+    def timetuple(self) -> Any:
+        raise RuntimeError
+
+    def utcoffset(self) -> Any:
+        raise RuntimeError
+
+
+class OddText(str):
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    def strip(self, *_: object) -> str:
+        raise RuntimeError
+
+
+class OddNumber(int):
+    def __ge__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __le__ = __gt__ = __lt__ = __index__ = __int__ = __float__ = __ge__  # type: ignore[assignment]
+
+
+class OddFraction(float):
+    def __ge__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __le__ = __gt__ = __lt__ = __eq__ = __float__ = __ge__  # type: ignore[assignment]
+    __hash__ = float.__hash__
+
+
+class OddLength(timedelta):
+    def __lt__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __mod__ = __floordiv__ = __lt__  # type: ignore[assignment]
+
+
+def test_subclasses_whose_methods_fail_count_as_their_values() -> None:
+    assert arguments.integer("page_size", OddNumber(20), 10, 1000) == 20
+    assert arguments.seconds("timeout", OddNumber(20)) == 20.0
+    assert arguments.seconds("timeout", OddFraction(2.5)) == 2.5
+    assert arguments.choice("currency", OddText("USD"), ["USD"]) == "USD"
+    assert arguments.cursor(OddText("abc")) == "abc"
+    assert arguments.api_key(OddText("a-key")) == "a-key"
+    assert arguments.base_url(OddText("https://example.com/")) == "https://example.com"
+    assert arguments.instant("start", OddText("2026-09-01")) == datetime(2026, 9, 1, tzinfo=UTC)
+    assert arguments.duration("resume", OddLength(hours=1)) == timedelta(hours=1)
+    assert arguments.lookback(OddLength(days=7)) == arguments.lookback(OddText("7d")) == "7d"
+    with pytest.raises(InvalidParameterError, match="a time that fails"):
+        arguments.instant("start", OddTime(2026, 9, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("now", [1e15, float("inf"), float("nan"), -1.0])
+def test_a_clock_outside_the_calendar_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, now: float) -> None:
+    client = VeniceBilling("a-key", base_url="http://127.0.0.1:1", max_retries=0)
+    monkeypatch.setattr("venice_billing._clock.time.time", lambda: now)
+    with pytest.raises(VeniceError, match="the clock of this system is wrong"):
+        list(client.iter_usage())
+    with pytest.raises(VeniceError, match="the clock of this system is wrong"):
+        client.export_usage_csv(tmp_path / "usage.csv")

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from venice_billing import APIConnectionError
 from venice_billing._budget import FailureBudget, Ticket
+from venice_billing._call import Broken, Operation, Policy, Request, Send, Wait, call
 
 FAILURES, PERIOD = 15, 30.0  # the API blocks an account after 20, and other clients may be using the account
 
@@ -211,3 +213,30 @@ def test_fork_keeps_failures_and_forgets_requests_under_way() -> None:
     budget.settle(under_way[0], 0.0, failed=False)
     budget.settle(under_way[1], 0.0, failed=True)
     assert (len(budget._under_way), len(budget._failed)) == (1, 6)
+
+
+class StoppedClock:
+    """A clock that a test framework has stopped."""
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def time(self) -> float:
+        return 1_790_000_000.0
+
+
+def test_a_stopped_clock_ends_the_wait_for_the_budget() -> None:
+    """The seconds that were waited count, whatever the clock shows."""
+    policy = Policy(timeout=10.0, max_retries=0, budget=FailureBudget(), clock=StoppedClock())
+    request = Request("getBillingBalance", "GET", "/billing/balance", {}, {})
+    waited: list[float] = []
+    for _ in range(FAILURES + 3):
+        steps = call(Operation(request, lambda reply: reply.body), policy)
+        step = next(steps)
+        while isinstance(step, Wait) and len(waited) < 100:
+            waited.append(step.seconds)
+            step = steps.send(None)
+        assert isinstance(step, Send)
+        with pytest.raises(APIConnectionError):
+            steps.send(Broken("refused"))
+    assert 30 < sum(waited) < 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import traceback
 from enum import Enum
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 KEY = "SeCrEtAdm1nKey_0123456789abcdef"
+OTHER = "0ther-s3cret"
 WRONG: list[dict[str, Any]] = [
     {"timeout": -1},
     {"timeout": KEY},
@@ -32,7 +34,12 @@ WRONG: list[dict[str, Any]] = [
     {"base_url": f"https://example.com/?key={KEY}"},
     {"base_url": "https://user:pass-word@example.com"},
     {"base_url": "https://" + "a" * 64 + ".com"},
+    {"base_url": [KEY]},
+    {"timeout": [KEY]},
     {"http_client": "no client"},
+    {"http_client": KEY},
+    {"api_key": "https://api.venice.ai/api/v1", "base_url": KEY},
+    {"base_url": KEY[:-1] + "X"},
     {"api_key": KEY + "\n"},
     {"api_key": f" {KEY}"},
     {"api_key": f"{KEY}\u200b"},
@@ -47,14 +54,18 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, dict[str, Any]]]
 
 def _shown(error: BaseException) -> str:
     """Return everything that a tool can read from an error: its chain, and the local variables of our frames."""
-    texts = [repr(error), str(error), repr(vars(error)), "".join(traceback.format_exception(error))]
+    return "\n".join(["".join(traceback.format_exception(error)), *_told(error)])
+
+
+def _told(error: BaseException) -> list[str]:
+    texts = [repr(error), str(error), repr(vars(error))]
     seen: list[BaseException | None] = [error]
     while (last := seen[-1]) is not None:
         for filename, variables in _frames(last.__traceback__):
-            if "venice_billing" in filename:
+            if f"{os.sep}venice_billing{os.sep}" in filename:
                 texts += [f"{name}={value!r}" for name, value in variables.items()]
         seen.append(last.__cause__ or last.__context__)
-    return "\n".join(texts)
+    return texts
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=[f"{next(iter(case))} {index}" for index, case in enumerate(WRONG)])
@@ -73,6 +84,102 @@ def test_constructor_error_hides_key_and_environment(
     for secret in (KEY, "an0ther-s3cret", "pass-word"):
         assert secret not in shown
     assert KEY not in str(pickle.loads(pickle.dumps(caught.value)))
+
+
+def test_swapped_key_and_base_url_are_told(flavour: Flavour, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^api_key must be .* swapped"):
+        flavour.open("https://api.venice.ai/api/v1", base_url=KEY)
+    monkeypatch.setenv("VENICE_API_KEY", "https://api.venice.ai/api/v1")
+    monkeypatch.setenv("VENICE_BASE_URL", KEY)
+    with pytest.raises(InvalidParameterError, match=r"^the environment variable VENICE_API_KEY .* swapped") as caught:
+        flavour.open(None)  # type: ignore[arg-type] # as a constructor without arguments
+    assert KEY not in _shown(caught.value)
+
+
+def test_text_without_a_scheme_is_no_base_url_and_not_shown(flavour: Flavour) -> None:
+    with pytest.raises(InvalidParameterError, match="scheme https:// is missing") as caught:
+        flavour.open(KEY, base_url=OTHER)
+    assert OTHER not in _shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("VENICE_BASE_URL", "api.venice.ai", "the scheme https:// is missing"),
+        ("VENICE_BASE_URL", '"https://api.venice.ai/api/v1"', "an https URL"),
+        ("VENICE_BASE_URL", "https://[", "an https URL"),
+        ("VENICE_BASE_URL", "http://example.com", "loopback"),
+        ("VENICE_BASE_URL", f"https://example.com/{KEY}", "without the API key"),
+        ("VENICE_API_KEY", f"{KEY}\n", "printable ASCII"),
+        ("VENICE_API_KEY", " ", "not empty"),
+    ],
+)
+def test_error_about_an_environment_variable_names_it(
+    flavour: Flavour, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", KEY)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidParameterError, match=said) as caught:
+        flavour.open(None)  # type: ignore[arg-type] # as a constructor without arguments
+    assert caught.value.parameter == f"the environment variable {variable}"
+    assert KEY not in _shown(caught.value)
+
+
+class KeyPath:
+    """A path whose repr does not show it."""
+
+    def __fspath__(self) -> str:
+        return f"/nowhere/{KEY}"
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("with_options", {"timeout": KEY}),
+        ("with_options", {"max_retries": [KEY]}),
+        ("get_usage", {"currency": KEY}),
+        ("get_usage", {"start_date": KEY}),
+        ("get_usage_history", {"cursor": KEY}),
+        ("get_usage_history", {"cursor": f"x{KEY}"}),
+        ("get_usage_history", {"format": {"key": KEY}}),
+        ("iter_usage", {"checkpoint": KEY}),
+        ("iter_usage", {"currency": KEY.encode()}),
+        ("iter_usage_history", {"sort_order": KEY}),
+        ("iter_usage_history", {"page_size": (KEY,)}),
+        ("get_usage_analytics", {"lookback": KEY}),
+        ("export_usage_csv", {"path": f"/nowhere/{KEY}"}),
+        ("export_usage_csv", {"path": KeyPath()}),
+        ("export_usage_csv", {"path": "x.csv", "resume": KEY}),
+    ],
+)
+async def test_key_as_an_argument_of_a_method_is_refused_unsent_and_unshown(
+    flavour: Flavour, method: str, arguments: dict[str, Any]
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("a request was sent")
+
+    face = flavour.open(KEY, http_client=flavour.http(transport=httpx.MockTransport(answer)))
+    with pytest.raises(InvalidParameterError) as caught:
+        await face.call(method, **arguments)
+    error = caught.value
+    assert error.parameter == list(arguments)[-1]
+    assert KEY not in "\n".join(_told(error))
+    assert KEY.encode() not in pickle.dumps(error)
+
+
+async def test_short_key_in_an_argument_is_not_shown_either(flavour: Flavour) -> None:
+    face = flavour.open("qk-7")
+    with pytest.raises(InvalidParameterError, match="not shown"):
+        await face.call("get_usage_history", currency="to qk-7")
+
+
+def test_copied_client_shares_the_connections_and_closes_nothing() -> None:
+    client = Accounted("research", FakeVenice(20, now=NOW))
+    twin = copy.copy(client)
+    assert type(twin) is Accounted
+    assert twin.account == "research"
+    twin.close()
+    assert client.get_balance() == twin.with_options(timeout=3).get_balance()
 
 
 def test_client_whose_constructor_failed_has_a_repr(flavour: Flavour) -> None:
@@ -133,5 +240,5 @@ def test_with_options_keeps_the_attributes_of_a_subclass() -> None:
 def test_client_cannot_be_pickled_or_deep_copied(flavour: Flavour) -> None:
     client = flavour.open(KEY).client
     for way in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="with_options"):
             way(client)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import html
+import io
 import json
 import time
 from typing import TYPE_CHECKING
@@ -160,3 +162,29 @@ def test_masking_a_body_takes_linear_time(body: bytes) -> None:
 def test_without_a_key_nothing_is_masked() -> None:
     assert Secret("").masked("any text with % and \\") == "any text with % and \\"
     assert Secret("").masked_bytes(b"any") == b"any"
+
+
+@pytest.mark.parametrize(
+    "key", ['sk-SuPerSecret7abc"x9', 'sk-SuPerSecret7abcx9"', '"sk-""SuPerSecret7', "sk-SuPer\\Secret7"]
+)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_json_in_a_csv_cell_is_masked_and_the_cell_stays_whole(key: str, depth: int) -> None:
+    text = key
+    for _ in range(depth):
+        text = json.dumps({"key": text})
+    file = io.StringIO()
+    csv.writer(file).writerows([["a", text, "b"], ["c", "d", "e"]])
+    masked = Secret(key).masked_bytes(file.getvalue().encode(), is_csv=True).decode()
+    first, second = csv.reader(io.StringIO(masked))
+    assert second == ["c", "d", "e"]
+    cell = first[1]
+    for _ in range(depth):
+        cell = json.loads(cell)["key"]
+    assert (first[0], cell, first[2]) == ("a", "[key]", "b")
+
+
+@pytest.mark.parametrize("key", ['sk-SuPerSecret7abc"x9', 'sk-SuPerSecret7abcx9"'])
+def test_csv_in_a_json_text_is_masked_and_the_document_stays_whole(key: str) -> None:
+    for text in (key, key.replace('"', '""')):
+        body = json.dumps({"notes": text, "next": ""}).encode()
+        assert json.loads(Secret(key).masked_bytes(body)) == {"notes": "[key]", "next": ""}

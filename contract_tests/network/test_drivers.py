@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+
 @pytest.fixture(params=FLAVOURS_ON_EACH_LIBRARY, ids=str)
 def flavour(request: pytest.FixtureRequest) -> Flavour:
     flavour: Flavour = request.param
