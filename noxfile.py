@@ -48,9 +48,10 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob(
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Check style and layout."""
+    """Check style and layout; with Node.js here, also the contract as redocly and spectral read it."""
     _run(session, "-m", "ruff", "check")
     _run(session, "-m", "ruff", "format", "--check")
+    _run(session, "scripts/lint_contract.py")
 
 
 @nox.session(venv_backend="none")
@@ -127,6 +128,12 @@ def live(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def watch(session: nox.Session) -> None:
+    """Tell what a published document would change (arguments: scripts/watch.py --help, --upstream URL --dry-run)."""
+    _run(session, "scripts/watch.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def chaos(session: nox.Session) -> None:
     """Walk and export in thousands of scenarios with faults (arguments: -- --help; --seed N repeats one)."""
     _run(session, "-m", "contract_tests.chaos", *session.posargs)
@@ -140,10 +147,11 @@ def regenerate(session: nox.Session) -> None:
         old = Path(folder, CONTRACT.name)
         shutil.copyfile(ROOT / CONTRACT, old)
         _run(session, "scripts/regenerate.py", *session.posargs)
-        new = _output(session.posargs) / CONTRACT
-        new = new if new.exists() else ROOT / CONTRACT  # only --upstream makes a new contract
-        try:
-            _run(session, *CONTRACT_SUITE, env={"VENICE_CONTRACT": str(new)})
+        made = _output(session.posargs)
+        new = made / CONTRACT
+        new = new if new.exists() else ROOT / CONTRACT  # --check writes none
+        try:  # the client that was made, wherever it is: PYTHONPATH comes before what is installed
+            _run(session, *CONTRACT_SUITE, env={"VENICE_CONTRACT": str(new), "PYTHONPATH": str(made / "generated")})
         finally:  # the diff explains a failed suite; a breaking change alone is no failure, the suite decides
             _run(session, "scripts/contract_diff.py", str(old), str(new), success_codes=[0, 1])
 

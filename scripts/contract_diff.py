@@ -2,10 +2,12 @@
 
 OLD and NEW are full upstream documents or bundles, paths or URLs; only billing operations count. A change is
   breaking    an operation is gone, moved, or lost its 2xx or a media type we ask for; a request parameter is gone,
-              newly required, or accepts less; what a response always held may be absent, null, or of another type
-              or format; the authentication changed
+              newly required, accepts less, or is written otherwise; what a response always held may be absent, null,
+              or of another type or format; the authentication or the server changed
   compatible  any other change of meaning
-  cosmetic    prose, examples, titles, tags, order, an inline schema against a reference to the same
+  cosmetic    prose, examples, titles, tags, order, the same set of values in other words
+
+A request pattern that no tool can compare is "not proven to accept all it did", and breaking.
 
 Exit code: 0, or 1 when something is breaking, or 2 when a document cannot be read.
 """
@@ -22,6 +24,7 @@ from attrs import asdict
 from contract.diff import diff, verdict
 from contract.diff_rows import Change, Severity
 from contract.document import UnreadableDocumentError
+from contract.readable import readable
 from pipeline.documents import load_document
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the difference of two documents and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        changes = diff(load_document(options.old), load_document(options.new))
+        old, new = (readable(load_document(source), source).document for source in (options.old, options.new))
+        changes = diff(old, new)
     except UnreadableDocumentError as error:
         print(f"contract_diff: {error}", file=sys.stderr)
         return 2

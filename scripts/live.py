@@ -3,7 +3,8 @@
 Needs VENICE_API_KEY (an ADMIN key; without one it says so and does nothing), heeds VENICE_BASE_URL. It only reads,
 pauses between requests, and shows no body. Findings are printed as a table and written as JSON.
 
-Exit code: 0, also when the API has drifted from the document; 1 when it breaks a promise, or nothing was answered.
+Exit code: 0, also when the API has drifted from the document; 1 when it breaks a promise, when it refuses the key or
+wants an ADMIN key, and when nothing answered 2xx; 2 when the key, the base URL or the contract cannot be used.
 """
 
 from __future__ import annotations
@@ -19,18 +20,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from attrs import Factory, asdict, define
+from attrs import Factory, asdict, define, evolve
 
+from contract.document import UnreadableDocumentError
 from contract.judgement import Finding, Judge, Verdict, named
 from contract.model import Contract, Operation
 from pipeline.documents import load_document
 from venice_billing import (
+    AdminKeyRequiredError,
+    AuthenticationError,
     CursorRejectedError,
     EndpointRetiredError,
+    InvalidParameterError,
+    PermissionDeniedError,
     ResponseValidationError,
     VeniceBilling,
     VeniceError,
 )
+from venice_billing._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +47,12 @@ _PAUSE = 3.0
 """Seconds between requests: even if every one failed, 20 failures in 30 seconds are far away."""
 _DUE = (EndpointRetiredError, CursorRejectedError)
 """Failures that are the right answer to some of the questions."""
+_REFUSALS = {
+    AuthenticationError: "the key is refused (401)",
+    AdminKeyRequiredError: "the key is no ADMIN key (401)",
+    PermissionDeniedError: "the key is not permitted (403)",
+}
+"""What a failure says about the key; while it stands, the operations it befalls cannot be checked."""
 
 
 @define
@@ -50,6 +63,11 @@ class Record:
     """How often which call came to which end."""
     findings: dict[Finding, None] = Factory(dict)
     answered: int = 0
+    """Calls that ended as documented, a 410 and a rejected cursor included: they need no key."""
+    served: int = 0
+    """Answers of 2xx."""
+    refused: dict[type[VeniceError], dict[str, None]] = Factory(dict)
+    """The operations that refused the key, by error."""
 
     def note(self, finding: Finding) -> None:
         """Keep a finding once."""
@@ -59,16 +77,54 @@ class Record:
         """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.verdict is verdict]
 
+    def obstacles(self) -> str:
+        """Return why something could not be checked at all, in one line; nothing if there is no such reason."""
+        reasons = [
+            f"{reason}: {', '.join(self.refused[kind])} could not be checked"
+            for kind, reason in _REFUSALS.items()
+            if kind in self.refused
+        ]
+        if not self.served:
+            reasons.append("nothing answered 2xx")
+        return "; ".join(reasons)
+
+    @property
+    def is_red(self) -> bool:
+        """Whether the check fails."""
+        return bool(self.of(Verdict.BROKEN) or self.obstacles())
+
+
+class Mask:
+    """Keeps the key out of what is shown: in the bodies that are judged, and in the texts about them."""
+
+    def __init__(self, key: str) -> None:
+        # A finding shows names with their punctuation replaced; a key spelled so must not pass either.
+        self._secrets = (Secret(key), Secret(named(key)))
+
+    def body(self, content: bytes) -> bytes:
+        """Return a body with the key masked before names are cut and respelled."""
+        return self._secrets[0].masked_bytes(content)
+
+    def finding(self, finding: Finding) -> Finding:
+        """Return a finding with the key masked in each of its texts."""
+        return evolve(finding, location=self._text(finding.location), what=self._text(finding.what))
+
+    def _text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = secret.masked(text)
+        return text
+
 
 class Interview:
     """Calls the public client, and holds every answer against the contract on its way in."""
 
-    def __init__(self, contract: Contract, pause: float) -> None:
+    def __init__(self, contract: Contract, key: str, pause: float) -> None:
         self.record = Record()
+        self._mask = Mask(key)
         self._judge = Judge(contract)
         self._pause = pause
         self._http = httpx.Client(event_hooks={"response": [self._look]})
-        self._client = VeniceBilling(max_retries=0, http_client=self._http)
+        self._client = VeniceBilling(key, max_retries=0, http_client=self._http)
         self._operation = ""
 
     def hold(self, now: datetime) -> Record:
@@ -111,13 +167,15 @@ class Interview:
         if isinstance(error, ResponseValidationError):
             location = self._judge.location(error.field)
             what = f"the client refuses it: {error.problem.partition(', got')[0]}"
-            self.record.note(Finding(self._operation, location, _printable(what), Verdict.BROKEN))
+            self._note(Finding(self._operation, location, _printable(what), Verdict.BROKEN))
         elif isinstance(error, _DUE):
             self.record.answered += 1
         else:
             status = getattr(error, "status_code", None)
             where = "no answer" if status is None else f"responses.{status}"
-            self.record.note(Finding(self._operation, where, kind, Verdict.UNANSWERED))
+            self._note(Finding(self._operation, where, kind, Verdict.UNANSWERED))
+            if type(error) in _REFUSALS:
+                self.record.refused.setdefault(type(error), {})[self._operation] = None
 
     def _look(self, response: httpx.Response) -> None:
         """Judge an answer before the client reads it."""
@@ -126,9 +184,13 @@ class Interview:
             return
         self._operation = operation.name
         response.read()
-        content_type = response.headers.get("content-type", "")
-        for finding in self._judge.findings(operation, response.status_code, content_type, response.content):
-            self.record.note(finding)
+        self.record.served += response.is_success
+        content, content_type = self._mask.body(response.content), response.headers.get("content-type", "")
+        for finding in self._judge.findings(operation, response.status_code, content_type, content):
+            self._note(finding)
+
+    def _note(self, finding: Finding) -> None:
+        self.record.note(self._mask.finding(finding))
 
     def _of(self, request: httpx.Request) -> Operation | None:
         operations = self._judge.contract.operations
@@ -138,23 +200,25 @@ class Interview:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Interview the API and return the exit code."""
     options = _parser().parse_args(arguments)
-    if not os.environ.get("VENICE_API_KEY"):
+    key = os.environ.get("VENICE_API_KEY")
+    if not key:
         print("live: skipped, as VENICE_API_KEY is not set")
         return 0
-    contract = Contract(load_document(options.contract))
     now = datetime.now(UTC)
-    record = Interview(contract, options.pause).hold(now)
+    try:
+        contract = Contract(load_document(options.contract))
+        record = Interview(contract, key, options.pause).hold(now)
+    except (UnreadableDocumentError, InvalidParameterError) as error:  # neither repeats the key
+        print(f"live: {error}", file=sys.stderr)
+        return 2
     report = _table(record)
     print(report)
-    document = {
-        "checked_at": now.isoformat(timespec="seconds"),
-        "contract": contract.document["info"]["version"],
-        "asked": [{"call": call, "end": end, "times": times} for (call, end), times in record.asked.items()],
-        "findings": [asdict(finding) for finding in record.findings],
-    }
+    document = _document(record, contract, now)
     options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     _summarise(report)
-    return 1 if record.of(Verdict.BROKEN) or not record.answered else 0
+    if obstacles := record.obstacles():
+        print(f"live: {obstacles}", file=sys.stderr)
+    return 1 if record.is_red else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -165,6 +229,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("drift.json"), help="where the findings go (%(default)s)")
     parser.add_argument("--pause", type=float, default=_PAUSE, help="seconds between requests (%(default)s)")
     return parser
+
+
+def _document(record: Record, contract: Contract, now: datetime) -> dict[str, Any]:
+    """Return what is written for other programs."""
+    return {
+        "checked_at": now.isoformat(timespec="seconds"),
+        "contract": contract.document["info"]["version"],
+        "is_red": record.is_red,
+        "obstacles": record.obstacles(),
+        "asked": [{"call": call, "end": end, "times": times} for (call, end), times in record.asked.items()],
+        "findings": [asdict(finding) for finding in record.findings],
+    }
 
 
 def _table(record: Record) -> str:
@@ -179,8 +255,8 @@ def _table(record: Record) -> str:
         f"{counts[Verdict.BROKEN]} broken promises, {counts[Verdict.DRIFT]} drifts, "
         f"{counts[Verdict.UNANSWERED]} unanswered."
     )
-    if not record.answered:
-        closing += " Nothing could be checked."
+    if obstacles := record.obstacles():
+        closing += f" Not checked: {obstacles}."
     elif counts[Verdict.DRIFT] and not counts[Verdict.BROKEN]:
         closing += " Drift is no failure: the client copes; the contract wants an update."
     return "\n".join([*(lines if record.findings else ()), "", closing]).strip()

@@ -1,4 +1,4 @@
-"""Try the contract suite on every mutation of the contract: each breaking one must turn it red, no other may.
+"""Run the contract suite on every mutation of the contract: it must fail for the breaking ones, and for no other.
 
 python scripts/mutants.py [--examples N] [--workers N] [--slice N] [NAME ...]
 """
@@ -25,61 +25,62 @@ if TYPE_CHECKING:
     from contract_tests.contract.findings import BrokenPromise
 
 EXAMPLES = 10
-"""Random values per property: the corners do the work, chance only helps."""
+"""Random values per property, beside the corner cases that are always tried."""
 
 
 @frozen
 class Outcome:
-    """What the suite said to one mutation."""
+    """The result of the suite for one mutation."""
 
     mutation: str
     severity: str
-    felt: tuple[BrokenPromise, ...]
-    """The broken promises that tests ran into."""
-    named: tuple[BrokenPromise, ...]
-    """Those that only the contract diff names."""
+    found_by_tests: tuple[BrokenPromise, ...]
+    """Promises that a test found broken by exercising the client."""
+    found_by_diff: tuple[BrokenPromise, ...]
+    """Promises that only the contract diff reports as broken."""
 
     @property
     def is_red(self) -> bool:
-        """Whether the suite ended red."""
-        return bool(self.felt or self.named)
+        """Whether the suite failed."""
+        return bool(self.found_by_tests or self.found_by_diff)
 
     @property
     def is_right(self) -> bool:
-        """Whether it was right to."""
+        """Whether the suite failed for a breaking mutation, or passed for a harmless one."""
         return self.is_red == (self.severity == "breaking")
 
     @property
     def first(self) -> str:
-        """The first broken promise, as the suite words it."""
-        return str((*self.felt, *self.named, "green")[0])
+        """The first broken promise as the suite reports it, or `green`."""
+        return str((*self.found_by_tests, *self.found_by_diff, "green")[0])
 
 
 def attempt(name: str, examples: int = EXAMPLES) -> Outcome:
     """Run the suite on the contract with one mutation."""
     mutation = next(each for each in MUTATIONS if each.name == name)
-    felt, named = examine(Contract(mutation(committed().document)), examples)
-    return Outcome(name, mutation.severity, tuple(felt), tuple(named))
+    by_tests, by_diff = examine(Contract(mutation(committed().document)), examples)
+    return Outcome(name, mutation.severity, tuple(by_tests), tuple(by_diff))
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    """Return the table, and the sums that count."""
+    """Return one line per mutation, then how many breaking ones were caught and how many others failed."""
     mark = {True: "ok", False: "WRONG"}
     lines = [f"{mark[each.is_right]:5}  {each.severity:10}  {each.mutation}: {each.first}" for each in outcomes]
     breaking = [each for each in outcomes if each.severity == "breaking"]
     caught = [each for each in breaking if each.is_red]
     alarms = [each for each in outcomes if each.severity != "breaking" and each.is_red]
-    felt = sum(bool(each.felt) for each in caught)
+    by_tests = sum(bool(each.found_by_tests) for each in caught)
     lines += [
-        f"caught {len(caught)} of {len(breaking)} breaking mutations, {felt} of them by exercising the client",
+        f"caught {len(caught)} of {len(breaking)} breaking mutations, {by_tests} of them by exercising the client",
         f"false alarms {len(alarms)} of {len(outcomes) - len(breaking)} harmless mutations",
+        f"right {sum(each.is_right for each in outcomes)} of {len(outcomes)}",
     ]
     return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Try the mutations named, or all, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="mutants", description="Try the contract suite on mutations of the contract.")
+    """Run the suite on the mutations named, or on all, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="mutants", description="Run the contract suite on mutations of the contract.")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="random values per property (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument("--slice", type=int, default=1, metavar="N", help="every N-th mutation only")

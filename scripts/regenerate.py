@@ -18,10 +18,12 @@ from attrs import frozen
 from contract.document import Document, UnreadableDocumentError
 from pipeline.canonical import canonical, dump
 from pipeline.cut import cut_billing, strip_prose
-from pipeline.documents import parse_document, read_source
+from pipeline.digests import changed_overlays, edits, sealed
+from pipeline.documents import load_document, parse_document, read_source
 from pipeline.generator import PACKAGE, GenerationError, generate_package
 from pipeline.hoist import hoist_schemas
-from pipeline.overlay import Outcome, Status, apply_overlay, load_overlay
+from pipeline.offer import given_by_models, load_offer
+from pipeline.overlay import Outcome, actions_of, apply_overlay, read_overlay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _OPENAPI = _ROOT / "openapi"
 _CONTRACT = Path("openapi/venice-billing.yaml")
 _PACKAGE = Path("generated") / PACKAGE
+_OVERLAYS = ("corrections.yaml", "descriptions.yaml")
 _HEAD = """\
 The contract of Venice.ai's billing API, as this project promises to speak it.
 Made by `scripts/regenerate.py --upstream` from Venice's published document, corrections.yaml and
@@ -40,13 +43,17 @@ Upstream sha256:  {digest}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status: 0, 1 (differences, with --check) or 2 (not possible)."""
+    """Run the command line; return the exit status: 0, 1 (what is here does not fit together) or 2 (not possible)."""
     options = _parser().parse_args(arguments)
     try:
+        if options.upstream is None and (reasons := _reasons_against_the_contract()):
+            print("\n".join(reasons), file=sys.stdout if options.check else sys.stderr)
+            return 1
         with tempfile.TemporaryDirectory() as scratch:
             made = _make(options.upstream, options.output, Path(scratch))
             if options.check:
                 return _report_differences(made, options.output)
+            _report_additions(_parsed(made.text))
             _put_in_place(made, options.output)
     except (UnreadableDocumentError, GenerationError, OSError) as error:
         print(f"regenerate: {' '.join(str(error).split())}", file=sys.stderr)
@@ -57,18 +64,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def contract_from(upstream: bytes, source: str) -> tuple[str, list[Outcome]]:
     """Return the text of the contract made of a full upstream document, and what became of the corrections."""
     document = hoist_schemas(strip_prose(cut_billing(parse_document(upstream, source))))
-    corrected, outcomes = apply_overlay(document, load_overlay(_OPENAPI / "corrections.yaml"))
-    described, _ = apply_overlay(corrected, load_overlay(_OPENAPI / "descriptions.yaml"))
+    overlays = _overlays()
+    corrections, descriptions = (actions_of(overlay, name) for name, overlay in overlays.items())
+    corrected, outcomes = apply_overlay(document, corrections)
+    described, _ = apply_overlay(corrected, descriptions)
     head = _HEAD.format(version=document["info"]["version"], digest=hashlib.sha256(upstream).hexdigest())
-    return dump(canonical(described), head), outcomes
+    return sealed(head, dump(canonical(described)), overlays), outcomes
 
 
 @frozen
 class _Made:
-    """What a run has made: the contract's text (None if it was only read) and the folder of the package."""
+    """What a run has made: the contract (whether or not it is to be written) and the folder of the package."""
 
-    contract: str | None
+    text: bytes
+    is_new: bool
     package: Path
+
+    @property
+    def contract(self) -> str | None:
+        """Return the text of the contract, None if it is to stay as it is."""
+        return self.text.decode() if self.is_new else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,38 +96,84 @@ def _parser() -> argparse.ArgumentParser:
 
 def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
     if upstream is None:
-        text, contract = None, (_ROOT / _CONTRACT).read_bytes()
-        if output != _ROOT:
-            text = contract.decode()
+        contract = (_ROOT / _CONTRACT).read_bytes()
     else:
         text, outcomes = contract_from(read_source(upstream), upstream)
         contract = text.encode()
         _report_corrections(outcomes)
     package = scratch / PACKAGE
     for warning in generate_package(_parsed(contract), _OPENAPI, package):
-        print(f"warning: {' '.join(warning.split())}", file=sys.stderr)
-    return _Made(text, package)
+        print(f"warning: {warning}", file=sys.stderr)
+    return _Made(contract, upstream is not None or output != _ROOT, package)
 
 
 def _parsed(contract: bytes) -> Document:
     return parse_document(contract, str(_CONTRACT))
 
 
+def _overlays() -> dict[str, Document]:
+    return {name: read_overlay(_OPENAPI / name) for name in _OVERLAYS}
+
+
+def _reasons_against_the_contract() -> list[str]:
+    """Return why the contract here is not what upstream and the overlays gave: what was changed since, line by line."""
+    contract = read_source(_ROOT / _CONTRACT)
+    reasons = _hand_edits(contract)
+    if reasons:
+        reasons.append(f"undo that: what {_CONTRACT} says is changed in corrections.yaml and descriptions.yaml")
+    changed = changed_overlays(contract.decode(errors="replace"), _overlays())
+    return reasons + [f"{name} changed since the contract was made: run with --upstream URL" for name in changed]
+
+
+def _hand_edits(contract: bytes) -> list[str]:
+    return [f"edited by hand: {_CONTRACT}:{edit}" for edit in edits(contract.decode(errors="replace"))]
+
+
 def _report_corrections(outcomes: list[Outcome]) -> None:
-    for status in Status:
-        found = [outcome.action for outcome in outcomes if outcome.status is status]
-        print(f"corrections, {status.value}: {len(found)}", file=sys.stderr)
-        for action in found if status is not Status.APPLIED else ():
-            print(f"  {action.target}: {action.description}", file=sys.stderr)
+    """Print what became of corrections otherwise than is recorded beside them."""
+    deviating = [outcome for outcome in outcomes if outcome.deviation]
+    if deviating:
+        print(f"corrections that turned out otherwise than recorded: {len(deviating)}", file=sys.stderr)
+    for outcome in deviating:
+        action = outcome.action
+        print(f"  {action.target}: {outcome.deviation}. The correction: {action.description}", file=sys.stderr)
+    if deviating:
+        print("  drop what upstream has overtaken, or record it: x-expected in corrections.yaml", file=sys.stderr)
+
+
+def _report_additions(new: Document) -> None:
+    """Print what the contract has beyond the facade, and what is new in it and comes with the package."""
+    offer = load_offer(_OPENAPI / "facade.yaml")
+    missing, given = offer.missing(new), given_by_models(_contract_here(new), new, offer)
+    if not missing and not given:
+        return
+    print(f"not offered by the facade yet: {len(missing) or 'nothing'}")
+    print("".join(f"  {addition}\n" for addition in missing), end="")
+    if missing:
+        print("  once one is offered, list it in openapi/facade.yaml")
+    if given:
+        print(f"new, and given by the regenerated package already: {len(given)}")
+        print("".join(f"  {addition}\n" for addition in given), end="")
+
+
+def _contract_here(new: Document) -> Document:
+    """Return the contract that is here before this run; the new one where none is that can be read."""
+    try:
+        return load_document(_ROOT / _CONTRACT)
+    except UnreadableDocumentError:
+        return new
 
 
 def _report_differences(made: _Made, output: Path) -> int:
     """Print what would change; return 1 if anything would."""
     differences = _package_differences(made.package, output / _PACKAGE)
-    if made.contract is not None and _bytes_of(output / _CONTRACT) != made.contract.encode():
+    present = _bytes_of(output / _CONTRACT) or b""
+    if made.contract is not None and present != made.contract.encode():
         differences.append(str(_CONTRACT))
     for difference in sorted(differences):
         print(f"differs: {difference}")
+    if str(_CONTRACT) in differences:
+        print("".join(f"{line}\n" for line in _hand_edits(present) if "yaml:?" not in line), end="")
     return 1 if differences else 0
 
 

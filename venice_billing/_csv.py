@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, overload
 
 from attrs import frozen
@@ -29,8 +29,11 @@ _LOOKS_LIKE_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d.*)?")
 _UTC_FORM = re.compile(rb"0000-00-00[Tt ]00:00:00(\.0+)?[Zz],")
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte <= 57 else byte for byte in range(256))  # noqa: PLR2004 - 0 to 9 in ASCII
 _NO_BORDER = bytes(set(range(256)) - set(b",\n"))
-_FEWEST_COLUMNS = 4  # of a header whose names are unknown
-_TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
+_NO_LETTERS = re.compile(r"[^a-z]+")
+_LONGEST_NAME = 80  # characters of a column's name that are looked at
+_MOST_COLUMNS = 1_000  # the API sends 12; a page of empty columns fits in a few kB of gzip, and costs seconds
+_MOST_RECORDS = 10_000  # the API sends 1,000 at most
+TIME_COLUMNS = ("timestamp", "createdat", "time", "date")
 
 
 @frozen
@@ -41,11 +44,13 @@ class CsvDocument:
         header: The first record without its line break and without a byte order mark.
         newline: The line break after the header; LF if there is none.
         records: The other records, each with its line break as sent; the last may lack it.
+        ended: Whether a line break ends the document.
     """
 
     header: bytes
     newline: bytes
     records: Sequence[bytes]
+    ended: bool
 
 
 class Lines(Sequence[bytes]):
@@ -91,32 +96,28 @@ def take_apart(document: bytes) -> CsvDocument:
     """Return the header and the records of a CSV document; quoted line breaks stay inside their record.
 
     Raises:
-        ResponseValidationError: There is no header, a quoted field is never closed, or a record and the header differ
-            in their number of fields.
+        ResponseValidationError: There is no header, a quoted field is never closed, a record and the header differ in
+            their number of fields, or there are more columns or records than a page can have.
     """
-    # Not removeprefix: it copies instances of subclasses of `bytes`, and a page is one.
-    first, records = _headed(document[len(_BOM) :] if document.startswith(_BOM) else document)  # noqa: FURB188
+    first, records = _headed(_without_bom(document))
     header = without_newline(first)
+    if header.count(b",") >= _MOST_COLUMNS:
+        raise ResponseValidationError(f"a header row of more than {_MOST_COLUMNS:,} columns", field="header row")
     names = fields(header)
     if _is_record(names):  # a record taken for the header would be lost
         raise ResponseValidationError(f"no header row, but a record: {header[:120]!r}", field="header row")
+    if len(records) > _MOST_RECORDS:
+        raise _too_many()
     _check_even(records, len(names))
-    return CsvDocument(header, newline_of(first), records)
+    return CsvDocument(header, newline_of(first), records, document[-1:] == b"\n")
 
 
-def check_columns(document: CsvDocument) -> None:
-    """Refuse prose, which would be taken for the header row of an empty ledger.
-
-    The contract names no columns. So a few words count as a header only if one of them names a time column.
-
-    Raises:
-        ResponseValidationError: There is no record, and the first line is no header.
-    """
-    names = fields(document.header)
-    if not document.records and len(names) < _FEWEST_COLUMNS and _are_no_columns(names):
-        raise ResponseValidationError(
-            f"no header row: {document.header[:120]!r} names no time of booking", field="header row"
-        )
+def _without_bom(document: bytes) -> bytes:
+    """Return a document without its byte order marks: one, or several if its server added one to each of its parts."""
+    start = 0
+    while document.startswith(_BOM, start):
+        start += len(_BOM)
+    return document[start:] if start else document
 
 
 def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
@@ -141,7 +142,7 @@ def check_text(document: bytes) -> None:
     Raises:
         ResponseValidationError: The body is empty, HTML, JSON, or not UTF-8.
     """
-    beginning = document[:200].removeprefix(_BOM).lstrip()
+    beginning = _without_bom(document[:200]).lstrip()
     if not beginning and not document.strip():
         raise ResponseValidationError("empty: a CSV page has a header row at least")
     if beginning.startswith((b"<", b"{", b"[")):  # a single line would be taken for the header of an empty ledger
@@ -198,8 +199,8 @@ class TimeColumn:
 
     def __init__(self, header: bytes, start: datetime | None = None) -> None:
         self.names = fields(header)
-        plain = [re.sub(r"[^a-z]", "", name.lower()) for name in self.names]
-        self._index = next((plain.index(name) for name in _TIME_COLUMNS if name in plain), None)
+        known = [plain(name) for name in self.names]
+        self._index = next((known.index(name) for name in TIME_COLUMNS if name in known), None)
         self._start = start or _BEFORE_ALL
         self._looked = self._index is not None
 
@@ -262,7 +263,7 @@ class TimeColumn:
         index = self._index if self._looked else self._look(fields(records[0]))
         if index is None:
             return []
-        return [_field(record, index) for record in records]
+        return [field_of(record, index) for record in records]
 
     def _look(self, values: list[str]) -> int | None:
         """Find the column by the values of a record, once."""
@@ -297,10 +298,15 @@ def closed_records(lines: Iterable[bytes]) -> Iterator[bytes]:
             yield line
 
 
-def _field(record: bytes, index: int) -> bytes:
+def plain(name: str) -> str:
+    """Return the small letters of a column's name, by which it is recognised: `createdat` of "Created At"."""
+    return _NO_LETTERS.sub("", name[:_LONGEST_NAME].lower())
+
+
+def field_of(record: bytes, index: int) -> bytes:
     """Return a field of a record; a parser is used only if the record holds quotes."""
-    plain = without_newline(record)
-    return fields(record)[index].encode() if b'"' in plain else plain.split(b",", index + 1)[index]
+    text = without_newline(record)
+    return fields(record)[index].encode() if b'"' in text else text.split(b",", index + 1)[index]
 
 
 def _is_record(values: list[str]) -> bool:
@@ -310,7 +316,7 @@ def _is_record(values: list[str]) -> bool:
 
 def _are_no_columns(values: list[str]) -> bool:
     """Tell whether none of the values is the name of a time column."""
-    return {re.sub(r"[^a-z]", "", value.lower()) for value in values}.isdisjoint(_TIME_COLUMNS)
+    return {plain(value) for value in values}.isdisjoint(TIME_COLUMNS)
 
 
 def _check_even(records: Sequence[bytes], count: int) -> None:
@@ -335,7 +341,9 @@ def _headed(document: bytes) -> tuple[bytes, Sequence[bytes]]:
             return first, lines
         if _BLANK_LINE.search(document) is None:
             return first, Lines(text)
-    records = list(closed_records(BytesIO(document)))
+    records = list(islice(closed_records(BytesIO(document)), 2 * _MOST_RECORDS))  # as many may be blank
+    if len(records) == 2 * _MOST_RECORDS:
+        raise _too_many()
     if sum(map(len, records)) < len(document):
         raise ResponseValidationError("a quoted field is never closed: the page was cut short", field="records")
     records = [record for record in records if record not in _BLANK_LINES]
@@ -352,3 +360,7 @@ def _even_lines(text: bytes, width: int) -> Lines | None:
     count = len(borders) // width
     is_even = width > 1 and borders == (b"," * (width - 1) + b"\n") * count
     return Lines(text, width, count) if is_even else None
+
+
+def _too_many() -> ResponseValidationError:
+    return ResponseValidationError(f"a page of more than {_MOST_RECORDS:,} records", field="records")

@@ -130,6 +130,8 @@ class IncomingResponse:
     def outcome(self) -> Outcome:
         """Return the whole response; for an error with an unreadable body, status and headers are enough."""
         body = self._body()
+        if self._is_success and not self._problem and "content-range" in self._response.headers:
+            self._problem = "a part of the answer (Content-Range), which was not asked for"
         if self._is_success and not self._problem and not self._is_whole(body):
             self._problem = (
                 "the answer names no length and the connection ended: it may have been cut short"

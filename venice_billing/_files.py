@@ -10,6 +10,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from venice_billing._forks import heed_forks
 from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -45,22 +46,34 @@ def marked_name(target: Path, mark: str) -> str:
     return f"{name}.{mark}"
 
 
+class OwnFile(io.FileIO):
+    """A file of this process alone. It is unbuffered, so that a child after `fork()` has no buffer to write again.
+
+    A lock belongs to the open file, which a child shares: if only the child lived on, the lock would too.
+    """
+
+    def begin_anew(self) -> None:
+        """Close the file in a child, and leave its lock to the parent."""
+        with suppress(OSError):
+            self.close()
+
+
 def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
     """Create a file, or open one that this user owns, without changing its content.
 
-    The file is unbuffered, so that a child after `fork()` has no buffer to write a second time.
-
     Args:
         path: The path of the file.
-        locked: Whether to keep other exports out until `release`.
+        locked: Whether to keep other exports out until `release`, and to write at the end only: then a file that is
+            truncated meanwhile gets no hole.
 
     Raises:
         ExportError: At the path is a link, no regular file, another user's file, or a file with a second name.
         OSError: The file cannot be created or opened, or another export is writing it.
     """
     for _ in range(_ATTEMPTS):
-        file = io.FileIO(_descriptor(path), "r+")
+        file = OwnFile(_descriptor(path, os.O_APPEND if locked else 0), "r+")
         try:
+            heed_forks(file)
             if is_still_at(path, file):
                 _check_own(path, os.fstat(file.fileno()))
                 if locked:
@@ -77,7 +90,7 @@ def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
 
 
 def release(file: io.FileIO) -> None:
-    """Unlock and close a file; closing alone would leave the lock with a child made by `fork()`."""
+    """Unlock and close a file; closing alone would leave the lock with a child that has not closed the file yet."""
     if file.closed:
         return
     with suppress(OSError, ImportError):
@@ -94,6 +107,29 @@ def is_still_at(path: Path, file: io.FileIO) -> bool:
         return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+def change_of(path: Path, file: io.FileIO, size: int) -> str:
+    """Return what another program did to a file, as far as its path, its links and its size show; empty if nothing."""
+    found = os.fstat(file.fileno())
+    if not is_still_at(path, file):
+        return "was removed or replaced"
+    if found.st_nlink != 1:
+        return "got a second name, by which another program can change it"
+    return "" if found.st_size == size else "was changed by another program"
+
+
+def target_problem(target: Path) -> str:
+    """Return why an export must not replace what is at its target; empty if nothing or a file of this user is there."""
+    try:
+        found = target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    if stat.S_ISLNK(found.st_mode):
+        return "a symbolic link"
+    if not stat.S_ISREG(found.st_mode):
+        return "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
+    return "another user's file" if _is_anothers(found) else ""
 
 
 def write_all(file: io.FileIO, data: bytes) -> None:
@@ -127,11 +163,12 @@ def _length(name: str) -> int:
     return len(name.encode("utf-16-le", "surrogatepass")) // 2 if os.name == "nt" else len(os.fsencode(name))
 
 
-def _descriptor(path: Path) -> int:
+def _descriptor(path: Path, flags: int) -> int:
+    flags |= _FLAGS
     with suppress(FileExistsError):
-        return os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE)
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
     try:
-        return os.open(path, _FLAGS)
+        return os.open(path, flags)
     except OSError as error:
         if error.errno in _NOT_OURS:
             raise _not_ours(path, error.strerror or str(error)) from error
@@ -141,10 +178,14 @@ def _descriptor(path: Path) -> int:
 def _check_own(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise _not_ours(path, "no regular file")
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    if _is_anothers(found):
         raise _not_ours(path, "another user's file")
     if found.st_nlink != 1:
         raise _not_ours(path, "a file with a second name")
+
+
+def _is_anothers(found: os.stat_result) -> bool:
+    return hasattr(os, "geteuid") and found.st_uid != os.geteuid()
 
 
 def _not_ours(path: Path, problem: str) -> ExportError:
@@ -165,6 +206,7 @@ def _lock(file: io.FileIO) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise BlockingIOError(errno.EAGAIN, "another export is writing this file") from None
+        problem = "another export is writing this file; wait for its end, or export to another path"
+        raise BlockingIOError(errno.EAGAIN, problem) from None
     except OSError:  # a file system without locks
         return

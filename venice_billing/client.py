@@ -435,6 +435,7 @@ class VeniceBilling:
 
         Args:
             path: The file to write; an existing file is replaced at the end. A relative path is made absolute at once.
+                A symbolic link is refused: it would be replaced, and the file that it names would stay as it was.
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded.
@@ -444,9 +445,13 @@ class VeniceBilling:
                 most an hour ago; a timedelta allows another age, and False starts over.
 
         Raises:
-            ExportError: The file cannot be written, another export is writing it, or another user's file is there.
+            ExportError: The file cannot be written, another export is writing it, another user's file is there, or
+                another program has changed the partial file.
             InvalidParameterError: An argument is invalid; nothing was sent.
-            VeniceError: The export failed; the same call continues it.
+            ResponseValidationError: A page is damaged or cut short, has an amount that is no number, or does not show
+                that it is in `currency`.
+            VeniceError: The export failed; the same call continues it. If rows were written, `checkpoint` names the
+                partial file; otherwise nothing is left.
 
         API: https://docs.venice.ai/api-reference/endpoint/billing/usage-history
 

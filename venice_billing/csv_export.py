@@ -21,7 +21,17 @@ from attrs import frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
-from venice_billing._files import check_length, is_still_at, marked_name, open_own, release, sync_folder, write_all
+from venice_billing._files import (
+    change_of,
+    check_length,
+    is_still_at,
+    marked_name,
+    open_own,
+    release,
+    sync_folder,
+    target_problem,
+    write_all,
+)
 from venice_billing._progress import Progress, read_progress
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
@@ -34,7 +44,7 @@ from venice_billing.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from venice_billing._call import Policy
     from venice_billing._config import Configuration
@@ -45,6 +55,8 @@ __all__ = ["CsvExport"]
 
 _FRESH = timedelta(hours=1)
 _LONGEST_LINE = 200  # bytes
+_GOES_ON = "the same call goes on where it stopped"
+_STARTS_OVER = "the same call starts over"
 
 
 @frozen
@@ -91,25 +103,18 @@ class CsvFile:
         with _explained(self._partial):
             self._file = open_own(self._partial, locked=True)
             try:
-                self._progress_file = self._opened_progress()
+                self._progress_file = open_own(self._progress_path)
                 try:
                     self._go_on_after(self._go_on_or_begin(now, limit))
                 except BaseException:
                     self._progress_file.close()
                     raise
             except BaseException:
+                with suppress(OSError):
+                    if os.fstat(self._file.fileno()).st_size == 0:
+                        _remove(self._partial, self._file)
                 release(self._file)
                 raise
-
-    def _opened_progress(self) -> io.FileIO:
-        """Open the progress file; if that fails, remove a partial file that is still empty."""
-        try:
-            return open_own(self._progress_path)
-        except BaseException:
-            with suppress(OSError):
-                if os.fstat(self._file.fileno()).st_size == 0 and is_still_at(self._partial, self._file):
-                    self._partial.unlink()
-            raise
 
     def _go_on_after(self, part: _Part | None) -> None:
         """Take over the content of the partial file."""
@@ -143,7 +148,9 @@ class CsvFile:
 
     def append(self, records: Sequence[bytes]) -> None:
         """Write records, each with its bytes as sent."""
-        with _explained(self._partial):
+        self._check_open()
+        with _explained(self._partial, self._hint):
+            self._check_unchanged()
             self._write_header()
             self._write(joined(records, self.source.newline))
             self._progress_file.seek(0)
@@ -152,34 +159,63 @@ class CsvFile:
 
     def finish(self) -> CsvExport:
         """Rename the complete file to the target, and return the result of the export."""
-        with _explained(self._target):
+        self._check_open()
+        with _explained(self._target, self._hint):
             self._write_header()
             os.fsync(self._file.fileno())
-            if os.fstat(self._file.fileno()).st_size != self._progress.size:
-                raise OSError(errno.EIO, f"{self._partial.name} was changed by another program meanwhile")
-            if not is_still_at(self._partial, self._file):
-                raise FileNotFoundError(errno.ENOENT, f"{self._partial.name} was removed or replaced meanwhile")
+            self._check_unchanged(every_byte=True)
+            if problem := target_problem(self._target):
+                raise FileExistsError(errno.EEXIST, f"meanwhile {problem} is there, which is not replaced")
             if os.name == "nt":  # there an open file cannot be renamed; elsewhere the lock is kept until the rename
-                self.close()
+                self._release()
             self._partial.replace(self._target)
-            self._remove_progress()
-            self.close()
+            _remove(self._progress_path, self._progress_file)
+            self._release()
             sync_folder(self._target.parent)
         return CsvExport(self._target, self._rows, self._resumed_rows, self._progress.size, self._progress.started)
 
     def close(self) -> None:
-        """Close the partial file; it stays for the next run."""
+        """Close the files; they stay for the next run if they hold anything to continue."""
+        if self._rows == 0 and not self._file.closed:
+            _remove(self._progress_path, self._progress_file)
+            _remove(self._partial, self._file)
+        self._release()
+
+    def _release(self) -> None:
         with suppress(OSError):
             self._progress_file.close()
         release(self._file)
 
+    def _check_open(self) -> None:
+        if self._file.closed:
+            raise ExportError(f"{self._partial}: closed; after a fork, only the parent goes on with its export")
+
+    def _check_unchanged(self, *, every_byte: bool = False) -> None:
+        """Check that no other program has changed the partial file; if one has, there is nothing to continue.
+
+        Args:
+            every_byte: Whether to read the file again: a change in place shows neither in its size nor in its name.
+        """
+        change = change_of(self._partial, self._file, self._progress.size)
+        if not change and every_byte and not self._progress.fits(self._file):
+            change = "was changed by another program"
+        if change:
+            self._rows = 0
+            raise OSError(errno.EIO, f"{self._partial.name} {change} meanwhile")
+
+    def _hint(self) -> str:
+        return _GOES_ON if self._rows else _STARTS_OVER
+
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Name the partial file as the `checkpoint` of an error that cuts the export short."""
+        """Name the partial file as the `checkpoint` of an error, if the same call can continue with that file."""
         try:
             yield
         except VeniceError as error:
-            error.checkpoint = str(self._partial)
+            if self.source.is_doubtful:
+                self._rows = 0
+            if self._rows:
+                error.checkpoint = str(self._partial)
             raise
 
     def _write_header(self) -> None:
@@ -189,12 +225,6 @@ class CsvFile:
     def _write(self, data: bytes) -> None:
         write_all(self._file, data)
         self._progress = self._progress.after(data)
-
-    def _remove_progress(self) -> None:
-        """Remove the progress file; if that fails, the next export overwrites it."""
-        with suppress(OSError):
-            if os.name == "nt" or is_still_at(self._progress_path, self._progress_file):
-                self._progress_path.unlink()
 
 
 @frozen
@@ -255,6 +285,16 @@ def _mark(filters: Filters, configuration: Configuration) -> str:
     return hashlib.blake2b("\n".join(map(str, names)).encode(), digest_size=8).hexdigest()
 
 
+def _remove(path: Path, file: io.FileIO) -> None:
+    """Remove a file of the export; if that fails, the next export overwrites it."""
+    with suppress(OSError, ValueError):
+        if os.name == "nt":  # there an open file cannot be removed
+            file.close()
+            path.unlink()
+        elif is_still_at(path, file):
+            path.unlink()
+
+
 def _is_encodable(name: str) -> bool:
     try:
         return b"\0" not in os.fsencode(name)
@@ -268,29 +308,35 @@ def _target(path: object) -> Path:
     except Exception:  # noqa: BLE001 - a path-like object may be foreign code
         name = None
     if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
-        raise InvalidParameterError("path", path, "the path of a file to write")
+        raise InvalidParameterError("path", path, "the path of a file to write, as text or a pathlib.Path")
     name = str.__str__(name)  # a plain text: an enum member would be formatted as its name
     if os.path.basename(name) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` drops a slash at the end
         raise InvalidParameterError("path", name, "the path of a file, not of a folder")
     with _explained(Path(name)):
         target = Path(name).absolute()  # now: the program may change its folder while the export runs
         check_length(target)
-        if target.exists() and not target.is_file():
-            raise InvalidParameterError("path", name, "a file, not a folder or a device")
+        problem = target_problem(target)
         if not target.parent.is_dir():
             raise InvalidParameterError("path", name, "in a folder that exists")
+    if problem == "another user's file":
+        raise ExportError(f"{target}: {problem}, which is not replaced; remove it, or export to another path")
+    if problem:
+        allowed = "a file, not a folder or a device"
+        if target.is_symlink():
+            allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
+        raise InvalidParameterError("path", name, allowed)
     return target
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into an `ExportError`; the partial file stays."""
+def _explained(path: Path, hint: Callable[[], str] = str) -> Iterator[None]:
+    """Turn an error of the file system into an `ExportError` that says what to do."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             allowed = f"shorter: this system takes no path of {len(os.fsencode(path))} bytes"
             raise InvalidParameterError("path", str(path), allowed) from error
-        raise ExportError(f"{path}: {error.strerror or error}; the same call goes on where it stopped") from error
+        raise ExportError("; ".join(filter(None, [f"{path}: {error.strerror or error}", hint()]))) from error
     except ResponseValidationError as error:
         raise ExportError(f"{path}: not a partial export ({error}); remove it, or use resume=False") from error

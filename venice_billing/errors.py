@@ -40,6 +40,8 @@ _NO_SECRET = Secret("")
 _MESSAGE_LIMIT = 500
 _VALUE_LIMIT = 80
 _BODY_LIMIT = 64 * 1024
+_HISTORY = "/billing/usage-history"
+_INSTEAD = "; call get_usage_history() for a page, or iter_usage() for the charges of a range"
 _MARGIN = 4096  # so that a key at the limit is found before it is cut in two
 
 
@@ -201,7 +203,7 @@ class ResponseValidationError(VeniceError):
 
 
 class ExportError(VeniceError):
-    """The file of an export cannot be written; `checkpoint` names the partial file, and the same call continues."""
+    """The file of an export cannot be written; the same call continues, with the file in `checkpoint` if any."""
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -251,6 +253,10 @@ def error_for(
         kind = AdminKeyRequiredError
     if kind is InvalidRequestError and continuation and status == HTTPStatus.BAD_REQUEST:
         kind = CursorRejectedError
+    if kind is EndpointRetiredError and (link_to(headers.get("link", ""), "successor-version") or "").endswith(
+        _HISTORY
+    ):
+        message = f"{bounded(message, _MESSAGE_LIMIT - len(_INSTEAD))}{_INSTEAD}"
     error = kind(
         message,
         status_code=status,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HISTORY = "/api/v1/billing/usage-history"
 
-_OTHER_HEADER = "booked,product,price,quantity,sum,unit,remark,request,in,out,took,key"
+_OTHER_HEADER = "Created At,product,price,quantity,Amount,Currency Code,remark,request,in,out,took,key"
 _CHANGING = {"unknown currency"}  # changes the ledger, so there is nothing to compare with
 _UNSEEN_IN_CSV = {"invalid json"}  # cuts the last byte of the body, which may belong to a field
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.document import UnreadableDocumentError
-from contract.model import Contract
+from contract.readable import readable
 from contract_tests.contract.context import Context
 from contract_tests.contract.findings import Findings, sorted_lines
 from contract_tests.contract.harness import Harness
@@ -26,6 +26,7 @@ from pipeline.documents import load_document
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from contract.model import Contract
     from contract_tests.contract.context import Case
 
 _FINDINGS = pytest.StashKey[Findings]()
@@ -34,13 +35,17 @@ _LAST = Path(__file__).with_name("test_coverage.py")
 
 @cache
 def _contract_in_question() -> Contract:
-    """Return VENICE_CONTRACT, or the committed contract.
-
-    Raises:
-        UnreadableDocumentError: VENICE_CONTRACT is none.
-    """
+    """Return VENICE_CONTRACT, or the committed contract; end the run where it cannot be read."""
     named = os.environ.get("VENICE_CONTRACT")
-    return Contract(load_document(named)) if named else committed()
+    try:
+        return readable(load_document(named), named) if named else committed()
+    except UnreadableDocumentError as error:
+        pytest.exit(f"VENICE_CONTRACT: {error}", returncode=2)
+
+
+def pytest_configure() -> None:
+    """Read the contract before anything is collected, so that an unreadable one is reported in one line."""
+    _contract_in_question()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,11 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     promise = promise_of(metafunc.function)
     if promise is None:
         return
-    try:
-        contract = _contract_in_question()
-    except UnreadableDocumentError:  # the first test says so, in one line
-        contract = committed()
-    checks = list(promise.checks(contract))
+    checks = list(promise.checks(_contract_in_question()))
     takes_case = "case" in metafunc.fixturenames
     names = [*(["case"] if takes_case else []), *promise.choices]
     values = [[*([check.call] if takes_case else []), *check.choices.values()] for check in checks]
@@ -83,12 +84,8 @@ def findings(pytestconfig: pytest.Config) -> Findings:
 
 @pytest.fixture(scope="session")
 def session_context(findings: Findings) -> Iterator[Context]:
-    try:
-        contract = _contract_in_question()
-    except UnreadableDocumentError as error:
-        pytest.exit(f"VENICE_CONTRACT: {error}", returncode=2)
     with Harness() as harness:
-        yield Context(contract, committed(), harness, findings, EXAMPLES)
+        yield Context(_contract_in_question(), committed(), harness, findings, EXAMPLES)
 
 
 @pytest.fixture
@@ -107,10 +104,10 @@ def case(request: pytest.FixtureRequest, context: Context) -> Case:
     return case
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what is broken, one promise a line; say nothing where the suite did not run."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Report what is broken, one promise a line; nothing where the suite did not run, or failed in another way."""
     findings = config.stash.get(_FINDINGS, None)
-    if findings is None:
+    if findings is None or (exitstatus != pytest.ExitCode.OK and not findings.broken):
         return
     name = os.environ.get("VENICE_CONTRACT") or CONTRACT.name
     broken = sorted_lines(findings.broken.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import pkgutil
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -132,7 +133,9 @@ def generated_modules() -> dict[tuple[str, str], ModuleType]:
     """Return the generated modules by the method and path of their operation."""
     modules = {}
     for module in _leaves(generated_api):
-        request = module.build_request()
+        parameters = inspect.signature(module.build_request).parameters.values()
+        required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        request = module.build_request(**dict.fromkeys(required, "value"))  # any: only the address matters
         modules[request["method"], request["url"]] = module
     return modules
 

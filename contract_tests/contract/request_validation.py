@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 import jsonschema_rs
 from attrs import frozen
 
+from contract.serialisation import single_item
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -91,14 +93,16 @@ class RequestValidator:
         return self._queries[operation.name]
 
     def _schema(self, parameter: Parameter) -> dict[str, Any]:
-        schema = self._contract.reader.translate(parameter.schema)
+        reader = self._contract.request_reader
+        item = single_item(reader, parameter)  # a list of one is written as its item
+        schema = reader.translate(parameter.schema if item is None else {"anyOf": [parameter.schema, item]})
         width = _WIDTHS.get(schema.get("format", ""))
         if width is None:
             return schema
         return {"allOf": [schema, {"minimum": -width, "exclusiveMaximum": width}]}
 
     def _types(self, parameter: Parameter) -> set[str]:
-        return set(self._promised.reader.level(parameter.schema).get("type", ()))
+        return set(self._promised.request_reader.level(parameter.schema).get("type", ()))
 
 
 def _query_location(operation: Operation, query: Mapping[str, Any], name: str) -> str:
@@ -149,13 +153,13 @@ def _security_problems(operation: Operation, request: httpx.Request) -> Iterator
 def _rule_problems(rules: Sequence[Mapping[str, Any]], query: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield a problem per broken rule between parameters, which OpenAPI itself has no words for."""
     for rule in rules:
-        names = rule["parameters"]
+        names = rule.get("parameters", [])
         given = [name for name in names if name in query]
-        if rule["rule"] == "alone" and given and len(query) > 1:
+        if rule.get("rule") == "alone" and given and len(query) > 1:
             yield f"parameters.query.{given[0]}", f"sends it beside others: {sorted(query)}"
-        if rule["rule"] == "together" and given and given != names:
+        if rule.get("rule") == "together" and given and given != names:
             yield f"parameters.query.{given[0]}", "sends it without its counterpart"
-        if rule["rule"] == "ascending" and given == names and not _ascending([query[name] for name in names]):
+        if rule.get("rule") == "ascending" and given == names and not _ascending([query[name] for name in names]):
             yield f"parameters.query.{names[0]}", f"sends it no earlier than {names[1]}"
 
 

@@ -24,7 +24,7 @@ HeaderList = list[tuple[str, str]]
 _LONGEST_HEADER = 512
 _ZEROS = ("0", "0.0")
 _LAST_PAGE = 10**15  # that can be asked for
-_PUNCTUATION = '-_ ;=/<>",.:@'
+_PUNCTUATION = "-_ ;=/<>\",.:@*%'"
 _WELL_FORMED = {
     "content-disposition": "attachment; filename=billing-usage-history-20260708T091530123Z.csv",
     "deprecation": "@1783555200",

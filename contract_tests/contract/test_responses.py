@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 from contract_tests.contract.context import READERS
@@ -110,9 +111,16 @@ def _compare_headers(case: Case, place: str, response: MockResponse, page: Usage
             case.breaks(f"{place}.{name}", f"{case.call.method} finds nothing of it on a CSV page")
         elif not _says_the_same(shown[name], sent[name]):
             case.breaks(f"{place}.{name}", f"{case.call.method} shows {shown[name]!r} for {sent[name]!r}")
-    _, has_name, filename = sent.get("content-disposition", "").partition("filename=")
-    if has_name and page.filename != filename:
+    filename = _suggested_name(sent.get("content-disposition", ""))
+    if filename is not None and page.filename != filename:
         case.breaks(f"{place}.content-disposition", f"shows the file name {page.filename!r}")
+
+
+def _suggested_name(disposition: str) -> str | None:
+    """Return the file name in a Content-Disposition, as the standard library reads it: quoted, plain, or encoded."""
+    message = Message()
+    message["content-disposition"] = disposition
+    return message.get_filename()
 
 
 def _read(case: Case, reader: Reader, place: str, response: MockResponse) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from contract.schemas import Schema, types_of
+from contract.schemas import Schema, references, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,8 @@ QUIET = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-_DEEPEST = 12
+Trail = tuple[str, ...]
+
 _UNKNOWN_FIELD = {"fieldOfTomorrow": {"nested": [1, Decimal("0.10"), "x", None]}}
 _TEXTS = ("text", "", 'naïve "quoted" \\ \u2028 🙂', "-", "_", "x" * 300)
 _INSTANTS = (
@@ -60,31 +61,35 @@ class Values:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
 
-    def corners(self, schema: Any, depth: int = 0) -> list[Any]:
-        """Return values that between them show every feature of the schema."""
-        level = self._reader.level(schema)
+    def corners(self, schema: Any, trail: Trail = ()) -> list[Any]:
+        """Return values that between them show every feature of the schema; none where it repeats itself for good."""
+        level, trail = self._reader.level(schema), _followed(schema, trail)
+        if _repeats(trail):
+            return []
         if "enum" in level:
             return list(level["enum"])
         for word in ("anyOf", "oneOf"):
             if word in level:
-                return [corner for branch in level[word] for corner in self.corners(branch, depth)]
+                return [corner for branch in level[word] for corner in self.corners(branch, trail)]
         if not {"type", "properties", "items"} & level.keys():
             return list(_ANY)
-        return [corner for kind in _plainest_first(level) for corner in self._of_type(kind, level, depth)]
+        return [corner for kind in _plainest_first(level) for corner in self._of_type(kind, level, trail)]
 
-    def any_of(self, schema: Any, depth: int = 0) -> SearchStrategy[Any]:
-        """Return a strategy for values of the schema."""
-        level = self._reader.level(schema)
+    def any_of(self, schema: Any, trail: Trail = ()) -> SearchStrategy[Any]:
+        """Return a strategy for values of the schema; an empty one where it repeats itself for good."""
+        level, trail = self._reader.level(schema), _followed(schema, trail)
+        if _repeats(trail):
+            return st.nothing()
         if "enum" in level:
             return st.sampled_from(level["enum"])
         for word in ("anyOf", "oneOf"):
             if word in level:
-                return st.one_of([self.any_of(branch, depth) for branch in level[word]])
+                return st.one_of([self.any_of(branch, trail) for branch in level[word]])
         if not {"type", "properties", "items"} & level.keys():
             return st.sampled_from(_ANY)
-        return st.one_of([self._strategy(kind, level, depth) for kind in _plainest_first(level)])
+        return st.one_of([self._strategy(kind, level, trail) for kind in _plainest_first(level)])
 
-    def _of_type(self, kind: str, level: Schema, depth: int) -> Iterator[Any]:
+    def _of_type(self, kind: str, level: Schema, trail: Trail) -> Iterator[Any]:
         match kind:
             case "null":
                 yield None
@@ -98,77 +103,90 @@ class Values:
             case "string":
                 yield from _texts(level)
             case "array":
-                yield from self._arrays(level, depth)
+                yield from self._arrays(level, trail)
             case _:
-                yield from self._objects(level, depth)
+                yield from self._objects(level, trail)
 
-    def _arrays(self, level: Schema, depth: int) -> Iterator[Any]:
+    def _arrays(self, level: Schema, trail: Trail) -> Iterator[Any]:
         least = level.get("minItems", 0)
-        items = self.corners(level.get("items", {}), depth + 1) if depth < _DEEPEST else []
+        items = self.corners(level.get("items", {}), trail)
         yield from ([item] * max(1, least) for item in items)
         if least == 0:
             yield []
 
-    def _objects(self, level: Schema, depth: int) -> Iterator[Any]:
-        required, properties = _fields(level, depth)
-        corners = {name: self.corners(schema, depth + 1) for name, schema in properties.items()}
+    def _objects(self, level: Schema, trail: Trail) -> Iterator[Any]:
+        required, properties = _fields(level)
+        corners = {name: self.corners(schema, trail) for name, schema in properties.items()}
         plain = {name: values[0] for name, values in corners.items() if values}
+        if not plain.keys() >= set(required):
+            return
         yield plain
         for name, values in corners.items():
             yield from ({**plain, name: value} for value in values[1:])
         for name in (name for name in plain if name not in required):
             yield {other: value for other, value in plain.items() if other != name}
         yield {name: plain[name] for name in required if name in plain}
-        yield from ({**plain, **more} for more in self._more(level, depth))
+        yield from ({**plain, **more} for more in self._more(level, trail))
 
-    def _more(self, level: Schema, depth: int) -> Iterator[dict[str, Any]]:
+    def _more(self, level: Schema, trail: Trail) -> Iterator[dict[str, Any]]:
         """Yield properties beside those the schema names."""
         rest = level.get("additionalProperties", True)
         if rest is True:
             yield _UNKNOWN_FIELD
-        elif isinstance(rest, dict) and depth < _DEEPEST:
-            yield from ({"Some name": value} for value in self.corners(rest, depth + 1))
+        elif isinstance(rest, dict):
+            yield from ({"Some name": value} for value in self.corners(rest, trail))
 
-    def _strategy(self, kind: str, level: Schema, depth: int) -> SearchStrategy[Any]:
+    def _strategy(self, kind: str, level: Schema, trail: Trail) -> SearchStrategy[Any]:
         strategies: dict[str, Callable[[], SearchStrategy[Any]]] = {
             "null": st.none,
             "boolean": st.booleans,
             "integer": lambda: _integer_strategy(level),
             "number": lambda: _number_strategy(level),
             "string": lambda: _text_strategy(level),
-            "array": lambda: self._array_strategy(level, depth),
-            "object": lambda: self._object_strategy(level, depth),
+            "array": lambda: self._array_strategy(level, trail),
+            "object": lambda: self._object_strategy(level, trail),
         }
         return strategies[kind]()
 
-    def _array_strategy(self, level: Schema, depth: int) -> SearchStrategy[Any]:
+    def _array_strategy(self, level: Schema, trail: Trail) -> SearchStrategy[Any]:
         least = level.get("minItems", 0)
         most = max(least, min(level.get("maxItems", 3), 3))
-        items = self.any_of(level.get("items", {}), depth + 1) if depth < _DEEPEST else st.nothing()
-        return st.lists(items, min_size=least, max_size=most)
+        items = self.any_of(level.get("items", {}), trail)
+        return st.lists(items, min_size=least, max_size=0 if items.is_empty and not least else most)
 
-    def _object_strategy(self, level: Schema, depth: int) -> SearchStrategy[Any]:
-        required, properties = _fields(level, depth)
-        fields = {name: self.any_of(schema, depth + 1) for name, schema in properties.items()}
+    def _object_strategy(self, level: Schema, trail: Trail) -> SearchStrategy[Any]:
+        required, properties = _fields(level)
+        fields = {name: self.any_of(schema, trail) for name, schema in properties.items()}
         named = st.fixed_dictionaries(
             {name: values for name, values in fields.items() if name in required},
-            optional={name: values for name, values in fields.items() if name not in required},
+            optional={name: values for name, values in fields.items() if name not in required and not values.is_empty},
         )
         rest = level.get("additionalProperties", True)
         if rest is True:
             return st.tuples(named, st.sampled_from([{}, {}, _UNKNOWN_FIELD])).map(lambda pair: pair[1] | pair[0])
-        if isinstance(rest, dict) and depth < _DEEPEST:
+        if isinstance(rest, dict):
             names = st.text(max_size=12).filter(lambda name: name not in properties)
-            more = st.dictionaries(names, self.any_of(rest, depth + 1), max_size=3)
+            values = self.any_of(rest, trail)
+            more = st.dictionaries(names, values, max_size=0 if values.is_empty else 3)
             return st.tuples(named, more).map(lambda pair: pair[1] | pair[0])
         return named
 
 
-def _fields(level: Schema, depth: int) -> tuple[list[str], dict[str, Any]]:
+def _followed(schema: Any, trail: Trail) -> Trail:
+    """Return the references on the way to a value, with those that its schema is made of."""
+    return (*trail, *sorted(references(schema)))
+
+
+def _repeats(trail: Trail) -> bool:
+    """Tell whether a schema contains itself for the second time: once is enough to see that it may."""
+    return any(trail.count(name) > 2 for name in trail)
+
+
+def _fields(level: Schema) -> tuple[list[str], dict[str, Any]]:
     """Return which fields an object must have, and the schemas of all; one that is only required may be anything."""
     required = level.get("required", [])
     properties: dict[str, Any] = {name: {} for name in required} | level.get("properties", {})
-    return required, properties if depth < _DEEPEST else {}
+    return required, properties
 
 
 def _plainest_first(level: Schema) -> list[str]:

@@ -99,7 +99,11 @@ def account_with_traps() -> FakeVenice:
 
 def left_by_a_cut(folder: Path, fake: FakeVenice) -> dict[str, bytes]:
     """Make an export fail after one page, and return the files that it leaves beside the target."""
-    fake.quirks.faults = [None, faults.status(403)]
+    fake.quirks.faults = [
+        None,
+        None,
+        faults.status(403),
+    ]  # a page, one for comparison of the final line break, the next
     with fake.client() as client, pytest.raises(PermissionDeniedError):
         client.export_usage_csv(folder / "usage.csv", **_PAGE)
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "usage.csv"}

@@ -38,9 +38,9 @@ def beside(request: pytest.FixtureRequest, fake: FakeVenice, tmp_path: Path, fol
     """Return the path in the folder at which the export to `usage.csv` will write its partial or progress file."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    fake.quirks.faults = [faults.status(403)]
+    fake.quirks.faults = [None, faults.status(403)]
     with fake.client() as client, pytest.raises(PermissionDeniedError):
-        client.export_usage_csv(elsewhere / "usage.csv")
+        client.export_usage_csv(elsewhere / "usage.csv", page_size=10)
     fake.quirks.faults = ()
     (found,) = elsewhere.glob(f"*.{request.param}")
     return folder / found.name

@@ -312,3 +312,13 @@ def test_bounded_text_is_one_line_within_its_limit(text: str, limit: int) -> Non
 def test_bounded_text_says_when_it_was_cut() -> None:
     assert bounded("abcdef", 4) == "abc…"
     assert bounded(" " * 1000 + "x", 10) == "…"
+
+
+def test_410_says_what_to_call_instead() -> None:
+    """If the history is the named successor; a long message is cut, the advice is not."""
+    link = '</api/v1/billing/usage-history>; rel="successor-version"'
+    error = error_for(410, {"link": link}, json.dumps({"error": "Gone. " * 200}).encode())
+    assert str(error).startswith("HTTP 410: Gone. Gone.")
+    assert str(error).endswith("; call get_usage_history() for a page, or iter_usage() for the charges of a range")
+    assert "get_usage_history" not in str(error_for(410, {}, b""))
+    assert "get_usage_history" not in str(error_for(410, {"link": link.replace("usage-history", "other")}, b""))

@@ -14,7 +14,8 @@ from openapi_spec_validator import validate
 import contract_diff
 from contract.document import Document, UnreadableDocumentError
 from contract_diff import Change, Severity, diff, verdict
-from contract_tests.support.mutations import MUTATIONS, Mutation, also, append, drop, put, rename
+from contract_tests.support.mutations import MUTATIONS, Mutation
+from contract_tests.support.mutations_edits import also, append, drop, put, rename
 from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.documents import load_document
 
@@ -150,7 +151,7 @@ def test_published_history(old: str, new: str, expected: str) -> None:
             (
                 "getBillingBalance",
                 "path",
-                "operation moved: GET api.venice.ai/api/v1/billing/balance -> GET api.venice.ai/api/v1/billing/funds",
+                "operation moved: GET {0}/balance -> GET {0}/funds".format("https://api.venice.ai/api/v1/billing"),
                 Severity.BREAKING,
             ),
         ),

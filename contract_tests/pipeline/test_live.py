@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from contract.judgement import named
 from live import main
 from venice_billing.testing import FakeVenice, Fault, SeenRequest, faults
 
@@ -130,7 +132,116 @@ def test_outage_breaks_no_promise_but_a_total_one_fails_the_check(
     assert (code, {verdict for verdict, _, _ in findings}) == (0, {"unanswered"})
     fake.quirks.faults = lambda _: faults.status(503)
     assert check()[0] == 1
-    assert "Nothing could be checked" in capsys.readouterr().out
+    assert "live: nothing answered 2xx\n" in capsys.readouterr().err
+
+
+def test_refused_key_fails_although_the_retired_ledger_answers_as_documented(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "wrong-key-of-nobody")
+    code, findings = check()
+    assert code == 1
+    assert {(verdict, place) for verdict, place, _ in findings} == {("unanswered", "responses.401")}
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    operations = "getBillingBalance, getBillingUsageAnalytics, getBillingUsageHistory"
+    assert line == (f"live: the key is refused (401): {operations} could not be checked; nothing answered 2xx")
+    assert "2 answered as documented" in output.out
+    assert "the key is refused" in json.loads(Path("drift.json").read_text())["obstacles"]
+
+
+def test_key_that_is_no_admin_key_fails(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", fake.inference_key)
+    assert check()[0] == 1
+    assert capsys.readouterr().err == (
+        "live: the key is no ADMIN key (401): getBillingBalance, getBillingUsageHistory could not be checked\n"
+    )
+
+
+def test_key_without_permission_for_one_operation_fails(fake: FakeVenice, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.quirks.faults = on("/api/v1/billing/balance", faults.status(403))
+    assert check()[0] == 1
+    assert capsys.readouterr().err == "live: the key is not permitted (403): getBillingBalance could not be checked\n"
+
+
+@pytest.mark.parametrize("variable", ["VENICE_API_KEY", "VENICE_BASE_URL"])
+def test_unusable_environment_is_told_in_one_line(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    monkeypatch.setenv(variable, "not to be shown\n")
+    assert main(["--pause", "0"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("live: ")
+    assert variable.removeprefix("VENICE_").lower() in line
+    assert not Path("drift.json").exists()
+    assert fake.requests == []
+
+
+def test_unreadable_contract_is_told_in_one_line(fake: FakeVenice, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("list.yaml").write_text("[]")
+    assert main(["--contract", "list.yaml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "list.yaml" in line
+
+
+KEYS = [
+    *("an-ordinary-key-0123456789", "k" * 25 + "-very-long-" + "e" * 60, "with:$,+punctuation"),
+    *("a1:b2", "c3", "7531902468"),  # so short, or a number: they may be data
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "where", "escaped"),
+    [
+        *((key, "name", False) for key in KEYS),
+        *((key, "name", True) for key in KEYS[:3]),
+        *((KEYS[0], where, False) for where in ("value", "header", "error")),
+    ],
+)
+def test_echoed_key_is_in_no_line_and_no_file(
+    fake: FakeVenice,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    key: str,
+    where: Literal["name", "value", "header", "error"],
+    escaped: bool,  # noqa: FBT001
+) -> None:
+    """A server that returns the key as a name of a field, say, is reported without it."""
+    fake.admin_key = key
+    fake.quirks.faults = lambda _: faults.echo_key(where, escaped=escaped)
+    monkeypatch.setenv("VENICE_API_KEY", key)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    main(["--pause", "0"])
+    files = "".join(path.read_text() for path in Path.cwd().iterdir())
+    shown = "".join([*capsys.readouterr(), files])
+    if where == "name":
+        assert "unknown field" in shown
+    words = set(re.findall(r"[\w-]+", shown))
+    for text in (key, named(key)):
+        if len(text) > 5:
+            assert text[:20] not in shown
+        assert text not in words
+
+
+def test_echoed_key_as_media_type_is_not_shown(fake: FakeVenice, capsys: pytest.CaptureFixture[str]) -> None:
+    fake.quirks.faults = on(HISTORY, faults.body(b"{}", content_type=f"text/{fake.admin_key}"))
+    assert check()[0] == 1
+    assert "media type text/" in Path("drift.json").read_text()
+    assert fake.admin_key not in "".join([*capsys.readouterr(), Path("drift.json").read_text()])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"canConsume":true,"\\ud800":1,"consumptionCurrency":"\\ud800"}', b"[" * 200_000, b"[" * 900 + b"]" * 900],
+    ids=["lone surrogates", "never closed", "nested"],
+)
+def test_body_that_no_validator_reads_is_broken(fake: FakeVenice, body: bytes) -> None:
+    fake.quirks.faults = on("/api/v1/billing/balance", faults.body(body))
+    code, findings = check()
+    assert code == 1
+    assert ("broken", "responses.200.application/json", "no JSON") in findings
 
 
 def test_nothing_of_the_account_is_shown(

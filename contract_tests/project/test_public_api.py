@@ -23,7 +23,8 @@ import pytest
 
 import venice_billing
 from contract_tests.support.flavours import row, timestamps
-from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, sku, spend
+from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, sku, spend, testing
+from venice_billing.compat import venice_ai, venice_ai_v1
 from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice
 
@@ -31,15 +32,16 @@ SNAPSHOT = Path(__file__).with_name("public_api.txt")
 TWINS = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 METHODS = [name for name in vars(VeniceBilling) if not name.startswith("_")]
 MODULES = [sku, spend]
+FACES = [testing, venice_ai, venice_ai_v1]
 CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"))]
 
 
 def surface() -> str:
     """Return every public name with its bases, fields, methods and signatures."""
     lines = [line for name in sorted(dir(venice_billing)) for line in described(name, getattr(venice_billing, name))]
-    for module in MODULES:
+    for module in [*MODULES, *FACES]:
         lines += [f"module {module.__name__}"]
-        lines += [f"    {line}" for name in module.__all__ for line in described(name, getattr(module, name))]
+        lines += [f"    {line}" for name in sorted(module.__all__) for line in described(name, getattr(module, name))]
     return "\n".join(lines) + "\n"
 
 
@@ -56,7 +58,8 @@ def described(name: str, value: object) -> list[str]:
         lines += [f"    {field.name}: {field.type}" for field in attrs.fields(value) if not field.name.startswith("_")]
     elif "__init__" in vars(value):
         lines.append(f"    __init__{without_private(inspect.signature(value))}")
-    members = {name for base in value.__mro__ if base is value or base.__name__.startswith("_") for name in vars(base)}
+    own = [base for base in value.__mro__ if base is value or "._" in base.__module__ or base.__name__.startswith("_")]
+    members = {name for base in own for name in vars(base)}
     return lines + [line for member in sorted(members) for line in described_member(value, member)]
 
 

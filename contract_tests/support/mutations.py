@@ -1,21 +1,52 @@
 """Mutations of the contract and their severity for consumers: the test data of the contract diff and the suite.
 
-A mutation edits one place of the bundled contract. Places are written as the keys that lead to them, separated by
-spaces; a parameter is found in its list by its name.
+A mutation edits one place of the bundled contract.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import frozen
 
-from contract.document import resolve
+from contract_tests.support.mutations_access import ACCESS
+from contract_tests.support.mutations_edits import (
+    Edit,
+    also,
+    append,
+    drop,
+    gone,
+    hoist,
+    inline,
+    move,
+    put,
+    rename,
+    rename_component,
+    reverse,
+    without,
+)
+from contract_tests.support.mutations_further import FURTHER
+from contract_tests.support.mutations_places import (
+    ANALYTICS,
+    ANALYTICS_CALL,
+    BALANCE,
+    BALANCE_CALL,
+    DETAILS,
+    ENTRY,
+    HISTORY_CALL,
+    HISTORY_PAGE,
+    NEW_PARAMETER,
+    PAGE,
+    SCHEMAS,
+    USAGE_CALL,
+)
+from contract_tests.support.mutations_requests import REQUESTS
+from contract_tests.support.mutations_responses import RESPONSES
 
-Document = dict[str, Any]
-Edit = Callable[[Document], None]
+if TYPE_CHECKING:
+    from contract.document import Document
+
 Severity = Literal["breaking", "compatible", "cosmetic"]
 
 
@@ -36,172 +67,7 @@ class Mutation:
         return mutated
 
 
-def put(place: str, value: Any) -> Edit:
-    """Set a value, whether or not the key exists."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        parent[key] = deepcopy(value)
-
-    return edit
-
-
-def drop(place: str) -> Edit:
-    """Remove a key, a parameter, or a value of a list."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        del parent[key]
-
-    return edit
-
-
-def rename(place: str, name: str) -> Edit:
-    """Rename a key without moving it; a required property stays required."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        items = [(name if each == key else each, value) for each, value in parent.items()]
-        parent.clear()
-        parent.update(items)
-        words = place.split()
-        if words[-2] == "properties":
-            schema = _get(document, words[:-2])
-            schema["required"] = [name if each == key else each for each in schema["required"]]
-
-    return edit
-
-
-def append(place: str, *values: Any) -> Edit:
-    """Add values to the end of a list."""
-    return lambda document: _get(document, place.split()).extend(deepcopy(values))
-
-
-def without(place: str, value: Any) -> Edit:
-    """Remove a value from a list, and an emptied list as well: OpenAPI 3.0 forbids an empty `required`."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        parent[key].remove(value)
-        if not parent[key]:
-            del parent[key]
-
-    return edit
-
-
-def reverse(place: str) -> Edit:
-    """Reverse the order of a list or of an object's keys."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        value = parent[key]
-        parent[key] = value[::-1] if isinstance(value, list) else dict(reversed(value.items()))
-
-    return edit
-
-
-def also(*edits: Edit) -> Edit:
-    """Combine several edits into one change."""
-
-    def edit(document: Document) -> None:
-        for each in edits:
-            each(document)
-
-    return edit
-
-
-def gone(schema: str, name: str) -> Edit:
-    """Remove a required property from a schema, also from its `required` list."""
-    return also(drop(f"{schema} properties {name}"), without(f"{schema} required", name))
-
-
-def inline(place: str) -> Edit:
-    """Replace a reference by a copy of its target."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        parent[key] = deepcopy(resolve(document, parent[key]))
-
-    return edit
-
-
-def hoist(place: str, name: str) -> Edit:
-    """Replace an inline schema by a reference to a new component."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        document["components"]["schemas"][name] = parent[key]
-        parent[key] = {"$ref": f"#/components/schemas/{name}"}
-
-    return edit
-
-
-def rename_component(name: str, new: str) -> Edit:
-    """Rename a component schema and every reference to it."""
-
-    def redirect(node: Any) -> None:
-        if isinstance(node, dict):
-            if node.get("$ref") == f"#/components/schemas/{name}":
-                node["$ref"] = f"#/components/schemas/{new}"
-            for value in node.values():
-                redirect(value)
-        elif isinstance(node, list):
-            for item in node:
-                redirect(item)
-
-    def edit(document: Document) -> None:
-        redirect(document)
-        rename(f"components schemas {name}", new)(document)
-
-    return edit
-
-
-def move(place: str, target: str) -> Edit:
-    """Move a value from one place to another."""
-
-    def edit(document: Document) -> None:
-        parent, key = _locate(document, place)
-        value = parent.pop(key)
-        put(target, value)(document)
-
-    return edit
-
-
-def _locate(document: Document, place: str) -> tuple[Any, Any]:
-    words = place.split()
-    parent = _get(document, words[:-1])
-    return parent, _key(parent, words[-1])
-
-
-def _get(node: Any, words: list[str]) -> Any:
-    for word in words:
-        node = node[_key(node, word)]
-    return node
-
-
-def _key(node: Any, word: str) -> Any:
-    if not isinstance(node, list):
-        return word
-    return next(
-        index
-        for index, item in enumerate(node)
-        if word == str(index) or (isinstance(item, dict) and item.get("name") == word)
-    )
-
-
-SCHEMAS = "components schemas"
-ENTRY = f"{SCHEMAS} UsageEntry"
-DETAILS = f"{SCHEMAS} InferenceDetails"
-BALANCE = f"{SCHEMAS} Balance"
-ANALYTICS = f"{SCHEMAS} UsageAnalytics"
-HISTORY_PAGE = f"{SCHEMAS} UsageHistoryPage"
-PAGE = f"{SCHEMAS} UsagePage"
-BALANCE_CALL = "paths /billing/balance get"
-USAGE_CALL = "paths /billing/usage get"
-ANALYTICS_CALL = "paths /billing/usage-analytics get"
-HISTORY_CALL = "paths /billing/usage-history get"
 _COMMON_HEADER = {"schema": {"type": "string"}}
-_NEW_PARAMETER = {"name": "apiKeyId", "in": "query", "schema": {"type": "string"}}
 
 _OPERATIONS_BREAKING: dict[str, Edit] = {
     "operation removed": drop("paths /billing/usage-history"),
@@ -228,7 +94,7 @@ _REQUESTS_BREAKING: dict[str, Edit] = {
     "parameter renamed in case only": put(f"{HISTORY_CALL} parameters pageSize name", "pagesize"),
     "parameter moved to a header": put(f"{USAGE_CALL} parameters currency in", "header"),
     "parameter newly required": put(f"{HISTORY_CALL} parameters startTimestamp required", value=True),
-    "required parameter added": put(f"{BALANCE_CALL} parameters", [{**_NEW_PARAMETER, "required": True}]),
+    "required parameter added": put(f"{BALANCE_CALL} parameters", [{**NEW_PARAMETER, "required": True}]),
     "parameter retyped": put(f"{USAGE_CALL} parameters page schema", {"type": "string"}),
     "currency filter narrowed": without(f"{SCHEMAS} HistoryCurrency enum", "BUNDLED_CREDITS"),
     "VCU leaves the request enum": without(f"{SCHEMAS} LegacyCurrency enum", "VCU"),
@@ -301,7 +167,7 @@ _COMPATIBLE: dict[str, Edit] = {
         "paths /billing/invoices", {"get": {"operationId": "getInvoices", "responses": {"200": {"description": "OK"}}}}
     ),
     "operation deprecated": put(f"{HISTORY_CALL} deprecated", value=True),
-    "parameter added": append(f"{HISTORY_CALL} parameters", _NEW_PARAMETER),
+    "parameter added": append(f"{HISTORY_CALL} parameters", NEW_PARAMETER),
     "currency filter widened": append(f"{SCHEMAS} HistoryCurrency enum", "EARNED_CREDITS"),
     "request enum opened": drop(f"{SCHEMAS} LegacyCurrency enum"),
     "maximum raised": put(f"{HISTORY_CALL} parameters pageSize schema maximum", 5000),
@@ -392,5 +258,6 @@ _TABLES: tuple[tuple[Severity, dict[str, Edit]], ...] = (
     ("breaking", _OPERATIONS_BREAKING | _REQUESTS_BREAKING | _RESPONSES_BREAKING),
     ("compatible", _COMPATIBLE),
     ("cosmetic", _COSMETIC),
+    *((severity, table) for tables in (ACCESS, REQUESTS, RESPONSES, FURTHER) for severity, table in tables),
 )
 MUTATIONS = tuple(Mutation(name, severity, edit) for severity, table in _TABLES for name, edit in table.items())

@@ -233,10 +233,12 @@ def test_the_currency_column_is_found_and_checked(header: bytes, newline: bytes)
                 assert column.only(form, "DIEM") == [list(form)[1]]
 
 
-def test_a_missing_currency_column_is_refused_only_for_filtering() -> None:
-    CurrencyColumn(b"a,b").check([b"1,2\n"], "USD")
-    with pytest.raises(ResponseValidationError, match="no column names the currency"):
-        CurrencyColumn(b"a,b").only([b"1,2\n"], "USD")
+def test_a_missing_currency_column_is_refused_if_a_currency_was_asked_for() -> None:
+    """Otherwise records in another currency would pass where a ledger ignores the filter."""
+    CurrencyColumn(b"a,b").check([b"1,2\n"], None)
+    for check in (CurrencyColumn(b"a,b").check, CurrencyColumn(b"a,b").only):
+        with pytest.raises(ResponseValidationError, match="no column names the currency"):
+            check([b"1,2\n"], "USD")
 
 
 async def test_records_without_timestamps_are_exported_completely(flavour: Flavour, tmp_path: Path) -> None:

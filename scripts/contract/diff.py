@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from contract.diff_access import place_rows, security_rows
+from contract.diff_parameters import SERIALISATION, parameter_rows, serialisation_rows
 from contract.diff_rows import Change, Pair, Severity, annotation_rows, described, order_rows, same
-from contract.diff_schemas import Sender, schema_rows
-from contract.document import METHODS, UnreadableDocumentError, written_out
-from contract.model import Contract, security
+from contract.diff_schemas import schema_rows
+from contract.document import METHODS, written_out
+from contract.model import Contract, check_version
+from contract.schemas import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +26,6 @@ _ASKED_FOR = frozenset({"application/json", "text/csv"})
 # A CSV page carries its place in the ledger in these headers and nowhere else, so they count as always there
 # although upstream never writes `required` on a header.
 _PAGING_HEADER = re.compile(r"x-next-cursor$|x-pagination-")
-# OpenAPI says so: the content types and the authentication are described elsewhere.
-_IGNORED_HEADERS = frozenset({"accept", "authorization", "content-type"})
 
 
 def diff(old: Document, new: Document) -> list[Change]:
@@ -46,8 +46,7 @@ def verdict(changes: Sequence[Change]) -> str:
 
 def _document_rows(old: Document, new: Document) -> Iterator[Change]:
     for document in (old, new):
-        if not str(document.get("openapi", "")).startswith("3."):
-            raise UnreadableDocumentError("not an OpenAPI 3 document")
+        check_version(document)
     contracts = Contract(old), Contract(new)
     readers = contracts[0].reader, contracts[1].reader
     before, after = (contract.operations for contract in contracts)
@@ -83,9 +82,9 @@ def _successors(before: Sequence[Operation], after: Sequence[Operation]) -> dict
 
 def _operation_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
     rows = [
-        *_place_rows(pair, old, new),
-        *_security_rows(pair, old, new),
-        *_parameter_rows(pair, old, new),
+        *place_rows(pair, old, new),
+        *security_rows(pair, old, new),
+        *parameter_rows(pair, old, new),
         *_request_body_rows(pair, old, new),
         *_response_rows(pair, old, new),
         *annotation_rows(
@@ -93,7 +92,7 @@ def _operation_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Chan
             old.raw,
             new.raw,
             "operation",
-            compared=("parameters", "requestBody", "responses", "security", "servers"),
+            compared=("parameters", "requestBody", "responses", "security", "servers", "x-rules"),
         ),
     ]
     yield from rows
@@ -117,88 +116,6 @@ def _without_operations(item: Document) -> Document:
     return {key: value for key, value in item.items() if key not in METHODS}
 
 
-def _place_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
-    if not _is_same_place(old, new):
-        before, after = (f"{each.method.upper()} {_server(each)}{each.path}" for each in (old, new))
-        yield pair.row("path", f"operation moved: {before} -> {after}", _BREAKING)
-
-
-def _is_same_place(old: Operation, new: Operation) -> bool:
-    before, after = _server(old), _server(new)
-    if before and after:
-        return old.method == new.method and (before + old.path).rstrip("/") == (after + new.path).rstrip("/")
-    return old.key == new.key
-
-
-def _server(operation: Operation) -> str:
-    """Return the first server's URL without scheme and trailing slash, empty where the document names none."""
-    parts = urlsplit(str(operation.servers[0].get("url", "")) if operation.servers else "")
-    return (parts.netloc + parts.path).rstrip("/")
-
-
-def _security_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
-    """Yield a row for each way to authenticate that is gone; an additional way breaks no client."""
-    before, after = _credentials(old), _credentials(new)
-    gone = [way for way in before if way not in after]
-    if gone:
-        yield pair.row("security", "authentication changed", _BREAKING)
-    elif any(way not in before for way in after):
-        yield pair.row("security", "way to authenticate added", _COMPATIBLE)
-    elif not same(security(old.raw, pair.old.document), security(new.raw, pair.new.document)):
-        yield pair.row("security", "worded differently", _COSMETIC)
-
-
-def _credentials(operation: Operation) -> list[Any]:
-    """Return the accepted combinations of schemes, each scheme by what it asks for, not by its name."""
-    return [[[_asked(credential.scheme), credential.scopes] for credential in way] for way in operation.ways]
-
-
-def _asked(scheme: Document) -> Document:
-    said = ("description", "bearerFormat")  # words for people
-    return {
-        key: str(value).lower() if key == "scheme" else value
-        for key, value in scheme.items()
-        if key not in said and not key.startswith("x-")
-    }
-
-
-def _parameter_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
-    before, after = ({each.key: each for each in operation.parameters} for operation in (old, new))
-    for key, parameter in before.items():
-        if key in after:
-            yield from _one_parameter_rows(pair, parameter, after[key])
-        else:
-            yield pair.row(parameter.location, "parameter removed", _COSMETIC if _is_ignored(key) else _BREAKING)
-    for key, parameter in ((key, parameter) for key, parameter in after.items() if key not in before):
-        kind = "required parameter added" if parameter.required else "parameter added"
-        severity = _COSMETIC if _is_ignored(key) else _BREAKING if parameter.required else _COMPATIBLE
-        yield pair.row(parameter.location, kind, severity)
-    yield from order_rows(pair, before, after, "parameters", "parameters")
-
-
-def _one_parameter_rows(pair: Pair, old: Parameter, new: Parameter) -> Iterator[Change]:
-    place = old.location
-    if old.required != new.required:
-        kind, severity = ("now required", _BREAKING) if new.required else ("no longer required", _COMPATIBLE)
-        yield pair.row(place, kind, severity)
-    for key in ("style", "explode", "allowReserved"):
-        before, after = (_serialisation(parameter.raw)[key] for parameter in (old, new))
-        if before != after:
-            yield pair.row(place, described(key, before, after), _BREAKING)
-    compared = ("in", "name", "required", "schema", "content", "style", "explode", "allowReserved")
-    yield from annotation_rows(pair, old.raw, new.raw, place, compared=compared)
-    yield from schema_rows(pair, old.schema, new.schema, place, Sender.CONSUMER)
-
-
-def _serialisation(parameter: dict[str, Any]) -> dict[str, Any]:
-    style = parameter.get("style", "form" if parameter.get("in") in {"query", "cookie"} else "simple")
-    return {
-        "style": style,
-        "explode": parameter.get("explode", style == "form"),
-        "allowReserved": parameter.get("allowReserved", False),
-    }
-
-
 def _request_body_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
     before, after = old.request_body, new.request_body
     if before is None or after is None:
@@ -218,7 +135,7 @@ def _response_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Chang
     before, after = ({each.status: each for each in operation.responses} for operation in (old, new))
     for status, response in before.items():
         place = f"responses.{status}"
-        match = after.get(status, after.get(f"{status[0]}XX") if response.is_success else None)
+        match = after.get(status, _successor_status(status, after) if response.is_success else None)
         if match is not None:
             yield from _one_response_rows(pair, response, match, place)
         else:
@@ -226,6 +143,12 @@ def _response_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Chang
     for status in (status for status in after if status not in before):
         yield pair.row(f"responses.{status}", "status added", _COMPATIBLE)
     yield from order_rows(pair, before, after, "responses", "statuses")
+
+
+def _successor_status(status: str, after: Mapping[str, Response]) -> Response | None:
+    """Return the range that takes in a success, or the first success of a range that there is."""
+    within = (other for other in sorted(after) if status.endswith("XX") and other[0] == status[0])
+    return after.get(f"{status[0]}XX") or after.get(next(within, ""))
 
 
 def _one_response_rows(pair: Pair, old: Response, new: Response, place: str) -> Iterator[Change]:
@@ -248,7 +171,8 @@ def _header_rows(
         if header.required != other.required:
             gone = ("no longer always sent", _BREAKING)
             yield pair.row(there, *(gone if header.required else ("now always sent", _COMPATIBLE)))
-        yield from annotation_rows(pair, header.raw, other.raw, there, compared=("content", "required", "schema"))
+        yield from annotation_rows(pair, header.raw, other.raw, there, compared=("required", *SERIALISATION))
+        yield from serialisation_rows(pair, header, other, there)
         yield from schema_rows(pair, header.schema, other.schema, there, Sender.SERVER)
     for name in (name for name in after if name not in before):
         yield pair.row(f"{place}.{name}", "header added", _COMPATIBLE)
@@ -271,7 +195,3 @@ def _body_rows(
     for media_type in (media_type for media_type in after if media_type not in before):
         yield pair.row(f"{place}.{media_type}", "media type added", _COMPATIBLE)
     yield from order_rows(pair, before, after, place, "media types")
-
-
-def _is_ignored(key: tuple[str, str]) -> bool:
-    return key[0] == "header" and key[1] in _IGNORED_HEADERS

@@ -1,4 +1,4 @@
-"""What a contract diff is made of: rows, their severity, and the two documents they compare."""
+"""The rows of a contract diff, their severities, and the pair of documents they compare."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """What a change means for a consumer, from the least to the worst."""
+    """How much a change matters to a consumer, least severe first."""
 
     COSMETIC = "cosmetic"
     COMPATIBLE = "compatible"
@@ -53,27 +53,36 @@ _PROSE = frozenset(
 def annotation_rows(
     pair: Pair, old: dict[str, Any], new: dict[str, Any], location: str, *, compared: Iterable[str]
 ) -> Iterator[Change]:
-    """Yield a row for every key that differs and is not `compared` by its own rule.
+    """Yield a row for every key that differs, except those in `compared`, which have rules of their own.
 
-    Prose and extensions are cosmetic; what we have no rule for may mean something, and breaks nobody we know of.
+    Prose and extensions are cosmetic. A key without a rule may have a meaning, but no client is known to rely on
+    it: compatible.
     """
     for key in sorted({*old, *new} - set(compared), key=str):
         before, after = _stated(key, old), _stated(key, new)
         if not same(before, after):
-            cosmetic = key in _PROSE or str(key).startswith("x-")
-            severity = Severity.COSMETIC if cosmetic else Severity.COMPATIBLE
-            yield pair.row(location, described(key, before, after, values=not cosmetic), severity)
+            severity = Severity.COSMETIC if _is_prose(key) else Severity.COMPATIBLE
+            yield pair.row(location, described(key, before, after, values=not _is_prose(key)), severity)
+
+
+def without_prose(node: Any) -> Any:
+    """Return a copy of a value without prose and extensions."""
+    if isinstance(node, list):
+        return [without_prose(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: without_prose(value) for key, value in node.items() if not _is_prose(key)}
 
 
 def order_rows(pair: Pair, old: Iterable[Any], new: Iterable[Any], location: str, what: str) -> Iterator[Change]:
-    """Yield a row when what both sequences hold stands in another order."""
+    """Yield a row when the elements that both sequences have in common are in another order."""
     before, after = list(old), list(new)
     if [item for item in before if item in after] != [item for item in after if item in before]:
         yield pair.row(location, f"order of {what} changed", Severity.COSMETIC)
 
 
 def described(key: str, before: Any, after: Any, *, values: bool = True) -> str:
-    """Say in a few words how a value changed; None is its absence."""
+    """Describe the change of a value in a few words; None stands for an absent value."""
     if before is None:
         return f"{key} added: {_text(after)}" if values else f"{key} added"
     if after is None:
@@ -82,7 +91,7 @@ def described(key: str, before: Any, after: Any, *, values: bool = True) -> str:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Tell whether two JSON values are equal, keeping `true` and `1` apart and the order of keys out."""
+    """Tell whether two JSON values are equal; `true` differs from `1`, the order of keys does not matter."""
     if isinstance(first, dict) and isinstance(second, dict):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list) and isinstance(second, list):
@@ -91,7 +100,7 @@ def same(first: Any, second: Any) -> bool:
 
 
 def _stated(key: str, node: dict[str, Any]) -> Any:
-    """Return a value, None for a flag that says no more than its absence."""
+    """Return a value, or None for a `false` that means the same as no value at all."""
     value = node.get(key)
     return None if value is False and key != "default" else value
 
@@ -99,3 +108,7 @@ def _stated(key: str, node: dict[str, Any]) -> Any:
 def _text(value: Any, limit: int = 60) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _is_prose(key: Any) -> bool:
+    return key in _PROSE or str(key).startswith("x-")

@@ -86,10 +86,12 @@ class Judge:
 
     def _body(self, schema: Any, content: bytes) -> Iterator[tuple[str, str, Verdict]]:
         try:
-            body = json.loads(content)
-        except ValueError:
-            yield "", "no JSON", Verdict.BROKEN
-            return
+            found = list(self._judged(schema, json.loads(content)))
+        except (ValueError, RecursionError):  # also of the validator: lone surrogates, hundreds of nested lists
+            found = [("", "no JSON", Verdict.BROKEN)]
+        yield from found
+
+    def _judged(self, schema: Any, body: Any) -> Iterator[tuple[str, str, Verdict]]:
         strict = self.contract.reader.translate(schema)
         for error in _errors(_relaxed(strict), body):
             yield _path(error), f"breaks {_keyword(error)!r}", Verdict.BROKEN

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
 from contract.document import UnreadableDocumentError, is_billing_path, mapping, operations, path_item, resolve
-from contract.schemas import Reader
+from contract.schemas import Reader, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _HOME = "https://api.venice.ai"
+_MOST_URLS = 1_000  # of one server with variables
 _RANGES = {
     "1XX": (102,),
     "2XX": (200,),
@@ -51,8 +53,17 @@ class Parameter:
     @property
     def schema(self) -> Any:
         """Return its schema as written."""
-        content = mapping(self.raw.get("content") or {"": self.raw}, "content")
+        content = self._content or {"": self.raw}
         return mapping(next(iter(content.values())), self.name).get("schema", {})
+
+    @property
+    def media_type(self) -> str | None:
+        """Return the media type of a value that is written as a document of its own, None for any other."""
+        return next((essence(str(name)) for name in self._content), None)
+
+    @property
+    def _content(self) -> Document:
+        return mapping(self.raw.get("content") or {}, "content")
 
     @property
     def location(self) -> str:
@@ -142,13 +153,14 @@ class Operation:
     @cached_property
     def urls(self) -> tuple[str, ...]:
         """Return where a request may go, without its query."""
-        return tuple(_base(server) + self.path for server in self.servers or ({"url": "/api/v1"},))
+        servers = self.servers or ({"url": "/api/v1"},)
+        return tuple(dict.fromkeys(base + self.path for server in servers for base in _bases(server)))
 
     @property
     def rules(self) -> tuple[Document, ...] | None:
         """Return the rules between parameters (`x-rules`); None where the document is silent about them."""
         rules = self.raw.get("x-rules")
-        return None if rules is None else tuple(rules)
+        return None if rules is None else tuple(mapping(rule, "x-rules") for rule in _list(self.raw, "x-rules"))
 
     def codes(self, response: Response) -> tuple[int, ...]:
         """Return the integers a response stands for; of a range like `4XX`, some that no other response claims."""
@@ -162,6 +174,16 @@ class Operation:
         return by_status.get(str(status)) or by_status.get(f"{status // 100}XX") or by_status.get("DEFAULT")
 
 
+def check_version(document: Document) -> None:
+    """Accept OpenAPI 3.
+
+    Raises:
+        UnreadableDocumentError: The document is of another version, or says none.
+    """
+    if not str(document.get("openapi", "")).startswith("3."):
+        raise UnreadableDocumentError("not an OpenAPI 3 document")
+
+
 class Contract:
     """The billing operations of an OpenAPI document, full or cut.
 
@@ -171,7 +193,8 @@ class Contract:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.reader = Reader(document)
+        self.reader = Reader(document, Sender.SERVER)
+        self.request_reader = Reader(document, Sender.CONSUMER)
         self.operations = tuple(
             _operation(document, path, method, raw) for path, method, raw in operations(document, is_billing_path)
         )
@@ -236,9 +259,14 @@ def _bodies(node: Document) -> dict[str, Body]:
     """Return the bodies by media type, the parameters of that (a charset, say) aside."""
     bodies = {}
     for name, body in mapping(node.get("content") or {}, "content").items():
-        media_type = name.partition(";")[0].strip().lower()
+        media_type = essence(str(name))
         bodies[media_type] = Body(media_type, mapping(body, name))
     return bodies
+
+
+def essence(media_type: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    return media_type.partition(";")[0].strip().lower()
 
 
 def _ways(document: Document, raw: Document) -> Iterator[tuple[Credential, ...]]:
@@ -262,11 +290,25 @@ def _servers(*nodes: Document) -> tuple[Document, ...]:
     return tuple(mapping(server, "server") for server in (servers if isinstance(servers, list) else [servers]))
 
 
-def _base(server: Document) -> str:
-    url = str(server.get("url", ""))
-    for name, variable in mapping(server.get("variables") or {}, "variables").items():
-        url = url.replace(f"{{{name}}}", str(mapping(variable, name).get("default", "")))
-    return urljoin(_HOME, url).rstrip("/")
+def _bases(server: Document) -> Iterator[str]:
+    """Yield the URLs a server may have, that of its variables' defaults first."""
+    variables = mapping(server.get("variables") or {}, "variables")
+    choices = [
+        dict.fromkeys([str(mapping(variable, name).get("default", "")), *map(str, _list(variable, "enum"))])
+        for name, variable in variables.items()
+    ]
+    for values in islice(product(*choices), _MOST_URLS):
+        url = str(server.get("url", ""))
+        for name, value in zip(variables, values, strict=True):
+            url = url.replace(f"{{{name}}}", value)
+        yield _normal(urljoin(_HOME, url))
+
+
+def _normal(url: str) -> str:
+    """Return a URL without trailing slash and default port, its host in lower case."""
+    parts = urlsplit(url)
+    host = re.sub({"https": r":443$", "http": r":80$"}.get(parts.scheme, r"$^"), "", parts.netloc.lower())
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
 def _list(node: Document, key: str) -> list[Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
-from attrs import frozen
+from attrs import evolve, frozen
 
 from contract.document import Document, Trail, UnreadableDocumentError, own_reference, resolve
 
@@ -31,14 +32,30 @@ ASSERTIONS = (
 )
 
 
+class Sender(Enum):
+    """Who sends a value; the other side's flag marks the properties that are never in it."""
+
+    CONSUMER = "readOnly"
+    SERVER = "writeOnly"
+
+
 @frozen
 class Reader:
-    """Translates the schemas of one document."""
+    """Translates the schemas of one document, as they describe what `sender` sends; without one, what either does."""
 
     document: Document
+    sender: Sender | None = None
 
-    def level(self, schema: Any, trail: Trail = frozenset()) -> Schema:
+    def facing(self, sender: Sender | None) -> Reader:
+        """Return a reader of the same document for values of another sender."""
+        return evolve(self, sender=sender)
+
+    def level(self, schema: Any) -> Schema:
         """Return one level of a schema as 2020-12 words it, references and `allOf` folded in; children stay raw."""
+        level = self._level(schema, frozenset())
+        return self._without_hidden(level, self.sender) if self.sender and "properties" in level else level
+
+    def _level(self, schema: Any, trail: Trail) -> Schema:
         _check(schema)
         if isinstance(schema, bool):
             return {} if schema else {"not": {}}
@@ -51,7 +68,7 @@ class Reader:
         level = _plain(own)
         trail |= own_reference(schema)
         for part in parts:
-            level = _conjunction(level, self.level(part, trail))
+            level = _conjunction(level, self._level(part, trail))
         level = self._fold_alternatives(level, trail)
         return _or_null(level) if schema.get("nullable") is True and self._is_3_0 else level
 
@@ -110,10 +127,30 @@ class Reader:
     def _is_3_0(self) -> bool:
         return str(self.document["openapi"]).startswith("3.0")
 
+    def _without_hidden(self, level: Schema, sender: Sender) -> Schema:
+        """Return a level without the properties that `sender` does not send; they are not required of it either."""
+        children = level["properties"].items()
+        shown = {name: child for name, child in children if not self._is_flagged(child, sender.value, frozenset())}
+        gone = level["properties"].keys() - shown.keys()
+        visible = {**level, "properties": shown}
+        if gone and "required" in level:
+            visible["required"] = [name for name in level["required"] if name not in gone]
+        return visible
+
+    def _is_flagged(self, schema: Any, flag: str, trail: Trail) -> bool:
+        if not isinstance(schema, dict) or own_reference(schema) & trail:
+            return False
+        own = {} if "$ref" in schema and self._is_3_0 else schema
+        parts = [resolve(self.document, schema)] if "$ref" in schema else []
+        trail |= own_reference(schema)
+        return own.get(flag) is True or any(
+            self._is_flagged(part, flag, trail) for part in (*parts, *own.get("allOf", ()))
+        )
+
     def _fold_alternatives(self, level: Schema, trail: Trail) -> Schema:
         """Fold 'this or null', however it is written, into the one wording `type: [this, null]`."""
         for word in ("anyOf", "oneOf"):
-            branches = [self.level(branch, trail) for branch in level.get(word, ())]
+            branches = [self._level(branch, trail) for branch in level.get(word, ())]
             real = [branch for branch in branches if not _is_null(branch)]
             if len(real) == 1:
                 rest = {key: value for key, value in level.items() if key != word}
@@ -149,6 +186,16 @@ def reworded(schema: Schema) -> Schema:
         if isinstance(words.get(exclusive), bool) and words.pop(exclusive) and bound in words:
             words[exclusive] = words.pop(bound)
     return words
+
+
+def numeric_formats(schema: Any) -> list[str]:
+    """Return the formats of numbers in a translated schema, sorted: `covers` and `excludes` overlook them."""
+    if isinstance(schema, list):
+        return sorted(name for item in schema for name in numeric_formats(item))
+    if not isinstance(schema, dict):
+        return []
+    own = [str(schema["format"])] if "format" in schema and "string" not in types_of(schema) else []
+    return sorted([*own, *numeric_formats(list(schema.values()))])
 
 
 def covers(outer: Schema, inner: Schema) -> bool:

@@ -37,12 +37,20 @@ def canonical(document: Document) -> Document:
     return ordered
 
 
-def dump(document: Document, head: str) -> str:
-    """Return the document as YAML text under a head of comment lines."""
-    text = yaml.dump(
+def dump(document: Document) -> str:
+    """Return the document as YAML text."""
+    return yaml.dump(
         document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
-    return "".join(f"# {line}".rstrip() + "\n" for line in head.splitlines()) + text
+
+
+def sorted_data(node: Any) -> Any:
+    """Return data with the keys of its objects sorted, however deep."""
+    if isinstance(node, list):
+        return [sorted_data(item) for item in node]
+    if isinstance(node, dict):
+        return {str(key): sorted_data(node[key]) for key in sorted(node, key=str)}
+    return node
 
 
 class _PlainDumper(yaml.SafeDumper):
@@ -93,7 +101,7 @@ def _is_valid_example(kind: Kind, node: Document, document: Document) -> bool:
 def _ordered(node: Any, under: str = "") -> Any:
     """Return a node of the document in canonical order; `under` is the OpenAPI word it stands under."""
     if under in _DATA or under.startswith("x-"):
-        return _sorted_data(node)
+        return sorted_data(node)
     if isinstance(node, list):
         items = [_ordered(item, under) for item in node]
         if under == "required":
@@ -109,11 +117,3 @@ def _ordered(node: Any, under: str = "") -> Any:
 
 def _parameter_key(parameter: Document) -> tuple[str, str]:
     return parameter["in"], parameter["name"]
-
-
-def _sorted_data(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_sorted_data(item) for item in node]
-    if isinstance(node, dict):
-        return {key: _sorted_data(node[key]) for key in sorted(node, key=str)}
-    return node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -37,13 +38,18 @@ def load_document(source: str | Path) -> Document:
 
 def parse_document(text: bytes, source: str) -> Document:
     """Return the OpenAPI document in `text`; `source` names it in errors."""
-    try:
-        document = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with one resolver less
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableDocumentError(f"{source}: neither YAML nor JSON: {error}") from error
+    document = parse_yaml(text, source)
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise UnreadableDocumentError(f"{source}: not an OpenAPI document: it has no 'paths' object")
     return document
+
+
+def parse_yaml(text: bytes, source: str) -> Any:
+    """Return the YAML or JSON in `text`, dates left as text; `source` names it in errors."""
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader with one resolver less
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableDocumentError(f"{source}: neither YAML nor JSON: {error}") from error
 
 
 def read_source(source: str | Path) -> bytes:

@@ -50,6 +50,8 @@ _NAMES = {
 # One open enum for every currency a response may carry: its values are the union of what is documented.
 _UNITED_ENUMS = frozenset({"Currency"})
 
+_NULL = {"enum": [None]}  # in OpenAPI 3.0, only a `type` keeps null out
+_ALTERNATIVES = ("allOf", "anyOf", "oneOf")
 _RETIRED = "getBillingUsage"
 _VERSION_PREFIX = re.compile(r"^/api/v\d+")
 
@@ -69,6 +71,7 @@ class _Hoister:
         self._schemas: dict[str, Any] = {}
         self._named = dict(document["components"]["schemas"])
         self._operation_id = ""
+        self._is_3_0 = str(document["openapi"]).startswith("3.0")
 
     def hoisted(self) -> Document:
         for name in sorted(self._named):
@@ -110,12 +113,23 @@ class _Hoister:
         """Return what stands at `place` now: a reference where the schema deserved a name."""
         if not isinstance(schema, dict) or "$ref" in schema:
             return schema
+        if _is_null(schema) and self._is_3_0:
+            return dict(_NULL)
+        if not _deserves_name(schema) or _reference_or_null(schema):
+            return self._in_one_form(self._children_hoisted(schema, place))
         nullable = schema.get("nullable") is True
-        if not _deserves_name(schema):
-            return self._children_hoisted(schema, place)
-        bare = {key: value for key, value in schema.items() if key != "nullable"}
+        bare = _without_null(schema) if nullable else schema
         reference = {"$ref": SCHEMA_PREFIX + self._register(bare, place)}
-        return _or_null(reference, schema) if nullable else reference
+        return _or_null(reference, schema.get("type", "object")) if nullable else reference
+
+    def _in_one_form(self, schema: Any) -> Any:
+        """Return a schema whose inside is done, in our form where it says "this component or null"."""
+        reference = _reference_or_null(schema) if isinstance(schema, dict) else None
+        if reference is None or not self._is_3_0:
+            return schema
+        name = str(reference["$ref"]).removeprefix(SCHEMA_PREFIX)
+        component = self._schemas.get(name) or self._named.get(name) or {}
+        return _or_null(reference, component.get("type"))
 
     def _register(self, schema: Document, place: str) -> str:
         for name in self._candidate_names(place):
@@ -148,7 +162,7 @@ class _Hoister:
             hoisted["items"] = self._schema(schema["items"], f"{place}[]")
         if isinstance(schema.get("additionalProperties"), dict):
             hoisted["additionalProperties"] = self._schema(schema["additionalProperties"], f"{place}.value")
-        for word in ("allOf", "anyOf", "oneOf"):
+        for word in _ALTERNATIVES:
             if word in schema:
                 hoisted[word] = [self._schema(one, f"{place}.{word}{i}") for i, one in enumerate(schema[word], 1)]
         return hoisted
@@ -170,12 +184,38 @@ def _deserves_name(schema: Document) -> bool:
     return schema.get("type") == "object" or "properties" in schema or "enum" in schema
 
 
-def _or_null(reference: Document, schema: Document) -> Document:
-    """Return "this component or null" in the one form that every reading of OpenAPI 3.0 accepts.
+def _or_null(reference: Document, kind: Any) -> Document:
+    """Return "this component or null" in the one form that the tools we tried all read as just that.
 
-    `nullable` beside `allOf` is the common way, but strictly a null still fails the component's `type`.
+    Strict readers of OpenAPI 3.0 want null among the alternatives: beside a lone reference, in `allOf` too, `nullable`
+    does not admit it. Generators of types want `nullable` itself. Validators on Ajv (Prism 5, for one) want a `type`
+    beside `nullable`, and refuse `nullable` beside an `enum` that holds null. Only one type fits beside it.
     """
-    return {"anyOf": [reference, {"type": schema.get("type", "object"), "nullable": True, "enum": [None]}]}
+    either = {"anyOf": [reference, dict(_NULL)]}
+    return {"type": kind, "nullable": True, **either} if isinstance(kind, str) else either
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, dict) and schema.get("enum") == _NULL["enum"]
+
+
+def _reference_or_null(schema: Document) -> Document | None:
+    """Return the reference in a schema that says "this component or null", in whichever of the usual forms."""
+    for word in _ALTERNATIVES:
+        branches = schema.get(word)
+        if isinstance(branches, list) and schema.keys() <= {word, "nullable", "type"}:
+            real = [branch for branch in branches if not _is_null(branch)]
+            admits_null = schema.get("nullable") is True or (word != "allOf" and len(real) < len(branches))
+            if admits_null and len(real) == 1 and isinstance(real[0], dict) and "$ref" in real[0]:
+                return real[0]
+    return None
+
+
+def _without_null(schema: Document) -> Document:
+    bare = {key: value for key, value in schema.items() if key != "nullable"}
+    if "enum" in bare:
+        bare["enum"] = [value for value in bare["enum"] if value is not None]
+    return bare
 
 
 def _united(first: Document, second: Document) -> Document:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from venice_billing._arguments import is_within_calendar
-from venice_billing._csv import Lines, fields
+from venice_billing._csv_columns import currency_column, values_of
 from venice_billing._drift import note
 from venice_billing.errors import ResponseValidationError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from venice_billing.models import UsageEntry
 
 Row = TypeVar("Row")
-
-_CURRENCY_COLUMNS = ("currency", "consumptioncurrency", "currencycode", "billingcurrency")
 
 
 def within_range(
@@ -73,21 +71,21 @@ def check_currency(entries: Sequence[UsageEntry], currency: str | None) -> None:
 
 
 class CurrencyColumn:
-    """Finds the currency of a CSV record, if the header names a currency column."""
+    """Finds the currency of a CSV record by the column that the header names."""
 
     def __init__(self, header: bytes) -> None:
-        plain = [_plain(name) for name in fields(header)]
-        self._index = next((plain.index(name) for name in _CURRENCY_COLUMNS if name in plain), None)
+        self._index = currency_column(header)
 
     def check(self, records: Sequence[bytes], currency: str | None) -> None:
-        """Refuse records in a currency other than the requested one; without a currency column, accept all.
+        """Refuse records in a currency other than the requested one.
 
         Raises:
-            ResponseValidationError: An entry is in another currency; `field` names it.
+            ResponseValidationError: An entry is in another currency, and `field` names it; or no column names the
+                currency, so that nothing shows whether the filter was heeded.
         """
-        if currency is None or self._index is None:
+        if currency is None or not records:
             return
-        values = self._values(records, self._index)
+        values = self._values(records, currency)
         if any(_plain(value) != _plain(currency) for value in set(values)):
             index = next(index for index, value in enumerate(values) if _plain(value) != _plain(currency))
             raise _other_currency(values[index], currency, index)
@@ -98,21 +96,18 @@ class CurrencyColumn:
         Raises:
             ResponseValidationError: No column names the currency.
         """
-        if self._index is None:
-            raise ResponseValidationError(
-                f"the ledger only answers without the filter {currency!r}, and no column names the currency of a "
-                "record; ask for entries (JSON) instead",
-                field="header row",
-            )
-        values = self._values(records, self._index)
+        values = self._values(records, currency)
         return [record for record, value in zip(records, values, strict=True) if _plain(value) == _plain(currency)]
 
-    def _values(self, records: Sequence[bytes], index: int) -> list[str]:
+    def _values(self, records: Sequence[bytes], wanted: str) -> list[str]:
+        if self._index is None:
+            raise ResponseValidationError(
+                f"{wanted!r} was asked for, and no column names the currency of a record; ask for entries (JSON) "
+                "instead",
+                field="header row",
+            )
         try:
-            if isinstance(records, Lines):  # these hold no quotes, so splitting at commas is enough
-                cells = [record.split(b",", index + 1)[index] for record in records]
-                return [cell.rstrip(b"\r\n").decode("utf-8", "replace") for cell in cells]
-            return [fields(record)[index] for record in records]
+            return [value.decode("utf-8", "replace") for value in values_of(records, self._index)]
         except IndexError:
             raise ResponseValidationError("too few columns to tell the currency", field="records") from None
 

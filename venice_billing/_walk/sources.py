@@ -13,7 +13,9 @@ from attrs import evolve, field, frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._csv import CsvDocument, TimeColumn, check_columns, check_order, take_apart, without_newline
+from venice_billing._csv import CsvDocument, TimeColumn, check_order, take_apart, without_newline
+from venice_billing._csv_columns import check_header, check_values
+from venice_billing._drift import note
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
 from venice_billing._walk.tracker import PaginationLostError
 from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
@@ -108,7 +110,14 @@ class HistorySource(EntrySource):
 
 
 class CsvSource:
-    """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is the start of the range."""
+    """`/billing/usage-history`, as CSV records whose bytes are kept as sent; `start` is the start of the range.
+
+    Attributes:
+        largest_page: The largest number of records of a page.
+        header: The header row of all pages, without its line break; None before the first page.
+        newline: The line break after the header row.
+        is_doubtful: Whether a later page showed that the last record of an earlier one may be cut short.
+    """
 
     def __init__(self, policy: Policy, currency: str | None = None, start: datetime | None = None) -> None:
         self._policy = policy
@@ -119,6 +128,8 @@ class CsvSource:
         self.largest_page = arguments.PAGE_SIZES[1]
         self.header: bytes | None = None
         self.newline = b"\n"
+        self.is_doubtful = False
+        self._ends: bool | None = None
 
     def go_on_after(self, header: bytes, newline: bytes, column: TimeColumn) -> None:
         """Take over the header, the line break and the time column that an earlier walk found."""
@@ -161,8 +172,9 @@ class CsvSource:
         Raises:
             ResponseValidationError: The document does not answer the question.
         """
-        check_columns(document)
         self._check_header(document)
+        self._check_ending(document)
+        check_values(document)
         records = document.records
         if ordered:
             check_order(records, self._column)
@@ -187,10 +199,41 @@ class CsvSource:
         answer = yield from call(operation, self._policy)
         if not isinstance(answer, UsageCsv):
             return _never()
-        return self.page_of(take_apart(answer), answer.next_cursor, question)
+        document = take_apart(answer)
+        if self._ends is None and document.records and not document.ended:
+            yield from self._learn_ending(question)
+        return self.page_of(document, answer.next_cursor, question)
+
+    def _learn_ending(self, question: Question) -> Steps[None]:
+        """Fetch a small page too, to see how pages end: one without a final line break may have been cut short.
+
+        Once in a walk, and only if its pages end without a line break.
+        """
+        request = _first_request(question, arguments.PAGE_SIZES[0], self._currency, "csv")
+        answer = yield from call(request, self._policy)
+        if isinstance(answer, UsageCsv) and (document := take_apart(answer)).records:
+            self._ends = document.ended
+
+    def _check_ending(self, document: CsvDocument) -> None:
+        """Refuse a page that ends with a line break or without one, unlike the other pages of the walk.
+
+        Either is a layout, but a page without one may also have been cut within its last field.
+        """
+        if not document.records:
+            return  # the header row is that of the other pages, so nothing is missing
+        if not document.ended:
+            note("CSV page", "no line break after the last record, whose last field may be cut short")
+        if self._ends is None:
+            self._ends = document.ended
+        if self._ends != document.ended:
+            self.is_doubtful = document.ended
+            raise ResponseValidationError(
+                "one page ends with a line break and another without: its last record was cut short", field="records"
+            )
 
     def _check_header(self, document: CsvDocument) -> None:
         if self.header is None:
+            check_header(document)
             self.go_on_after(document.header, document.newline, TimeColumn(document.header, self._start))
         elif document.header != self.header:
             raise ResponseValidationError(

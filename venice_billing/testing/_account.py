@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from operator import attrgetter
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from venice_billing.models import UsageEntry
 from venice_billing.testing._checks import check_row
-from venice_billing.testing._text import Row, parse_instant, to_csv_record, to_json
+from venice_billing.testing._required import missing_fields
+from venice_billing.testing._text import DETAILS, Row, parse_instant, to_csv_record, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 Position = tuple[int, int]
 """The position of an entry: its instant in microseconds, and its number in the order of booking."""
@@ -30,6 +32,9 @@ _DEFAULTS: Row = {
     "inferenceDetails": None,
     "apiKeyId": None,
 }
+# Only what the fake knows nothing of: a test may leave out the rest of the details, to see what a client says.
+_UNKNOWN_OF_ROW = missing_fields("UsageEntry", {"timestamp", *_DEFAULTS})
+_UNKNOWN_OF_DETAILS = missing_fields("InferenceDetails", DETAILS)
 
 
 class Entry:
@@ -112,4 +117,8 @@ def complete_row(row: Mapping[str, Any] | UsageEntry, extra_fields: frozenset[st
         extra_fields = extra_fields.union(row.additional_properties, (f"inferenceDetails.{name}" for name in inner))
         row = row.to_dict()
     fields = check_row(row, extra_fields)
-    return {"timestamp": fields["timestamp"], **_DEFAULTS, **fields}
+    complete = {"timestamp": fields["timestamp"], **_DEFAULTS, **_UNKNOWN_OF_ROW, **fields}
+    details = complete["inferenceDetails"]
+    if _UNKNOWN_OF_DETAILS and isinstance(details, Mapping):
+        complete["inferenceDetails"] = {**_UNKNOWN_OF_DETAILS, **details}
+    return complete

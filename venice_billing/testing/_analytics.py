@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import field, frozen
 
 from venice_billing.testing._catalogue import KEYS, WEB_APP, Product, product_of
+from venice_billing.testing._required import whole
 from venice_billing.testing._text import Row, parse_instant
 
 if TYPE_CHECKING:
@@ -55,20 +56,24 @@ def analytics_document(rows: Iterable[Row]) -> dict[str, object]:
     keys = [_key_name(key) for key in list(by_key)[:_TOP]]
     return {
         "byDate": [
-            {"date": day, "USD": by_day[day].usd, "DIEM": by_day[day].diem} for day in sorted(by_day, reverse=True)
+            whole("DailyUsage", {"date": day, "USD": by_day[day].usd, "DIEM": by_day[day].diem})
+            for day in sorted(by_day, reverse=True)
         ],
         "byModel": [_model_usage(name, total) for name, total in by_model.items()],
         "byModelDaily": _daily(by_day, models, _model_name, "diem"),
         "byModelDailyUsd": _daily(by_day, models, _model_name, "usd"),
         "topModels": models,
         "byKey": [
-            {
-                "apiKeyId": key,
-                "description": _key_name(key),
-                "totalUsd": total.usd,
-                "totalDiem": total.diem,
-                "totalUnits": total.units,
-            }
+            whole(
+                "ApiKeyUsage",
+                {
+                    "apiKeyId": key,
+                    "description": _key_name(key),
+                    "totalUsd": total.usd,
+                    "totalDiem": total.diem,
+                    "totalUnits": total.units,
+                },
+            )
             for key, total in by_key.items()
         ],
         "byKeyDaily": _daily(by_day, keys, _charged_key_name, "diem"),
@@ -127,10 +132,10 @@ def _model_usage(name: str, total: _Sum) -> dict[str, object]:
     variants = _ranked(_group(total.charges, lambda charge: charge.product.variant))
     if len(variants) > 1:
         usage["breakdown"] = [
-            {"type": variant, "usd": part.usd, "diem": part.diem, "units": part.units}
+            whole("ModelUsageBreakdown", {"type": variant, "usd": part.usd, "diem": part.diem, "units": part.units})
             for variant, part in variants.items()
         ]
-    return usage
+    return whole("ModelUsage", usage)
 
 
 def _daily(
@@ -139,7 +144,7 @@ def _daily(
     """Return one point per day, oldest first; `date` is in Unix milliseconds, all other keys are names of series."""
     points: list[dict[str, object]] = []
     for day in sorted(by_day):
-        point: dict[str, object] = {"date": parse_instant(f"{day}T00:00:00Z") // 1000}
+        point = whole("DailySeriesPoint", {"date": parse_instant(f"{day}T00:00:00Z") // 1000})
         series = _group(by_day[day].charges, name_of)
         for name in names:
             spend = getattr(series[name], currency) if name in series else Decimal(0)

@@ -9,17 +9,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from venice_billing.testing._text import Row, format_instant, instant_of, parse_instant
+from venice_billing_api.models import inference_details, usage_entry
 
 _LONGEST_VALUE = 80
 _LONGEST = 36_525  # days: a century
-_OBJECTS = {"inferenceDetails": ("requestId", "promptTokens", "completionTokens", "inferenceExecutionTime")}
-FIELDS = frozenset(
-    {
-        *("timestamp", "sku", "pricePerUnitUsd", "units", "amount", "currency", "notes", "apiKeyId"),
-        *_OBJECTS,
-        *(f"{name}.{inner}" for name, inners in _OBJECTS.items() for inner in inners),
-    }
-)
+_OBJECTS = {"inferenceDetails": inference_details.NAMES}
+FIELDS = usage_entry.NAMES.union(f"{name}.{inner}" for name, inners in _OBJECTS.items() for inner in inners)
 """The names of a row's fields; those of fields within a field have a dot."""
 _NUMBERS = ("pricePerUnitUsd", "units", "amount")
 _ALLOWED_TIME = "an aware datetime, or a text such as '2026-10-01T00:00:00Z'"

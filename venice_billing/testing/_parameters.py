@@ -10,6 +10,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from venice_billing.testing._text import DAY, parse_instant
+from venice_billing_api.models import HistoryCurrency, LegacyCurrency
 
 Pairs = Sequence[tuple[str, str]]
 _Value = TypeVar("_Value")
@@ -81,7 +82,7 @@ def read_history_query(pairs: Pairs) -> HistoryQuery:
     reading = _Reading(pairs, ("currency", "startTimestamp", "endTimestamp", "pageSize", "cursor"))
     query = HistoryQuery(
         cursor=reading.get("cursor", _cursor_text),
-        currency=reading.get("currency", _one_of("USD", "DIEM", "BUNDLED_CREDITS")),
+        currency=reading.get("currency", _one_of(*(each.value for each in HistoryCurrency))),
         start=reading.get("startTimestamp", _utc_timestamp),
         end=reading.get("endTimestamp", _utc_timestamp),
         page_size=reading.get("pageSize", _integer(10, 1000)) or 1000,
@@ -97,7 +98,7 @@ def read_usage_query(pairs: Pairs) -> UsageQuery:
     """Read the query of the original `/billing/usage`."""
     reading = _Reading(pairs, ("currency", "startDate", "endDate", "limit", "page", "sortOrder"))
     query = UsageQuery(
-        currency=reading.get("currency", _one_of("USD", "VCU", "DIEM", "BUNDLED_CREDITS")),
+        currency=reading.get("currency", _one_of(*(each.value for each in LegacyCurrency))),
         start=reading.get("startDate", parse_instant),
         end=reading.get("endDate", parse_instant),
         limit=reading.get("limit", _integer(1, 500)) or 200,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import evolve, field, frozen
 
+from venice_billing.testing._required import whole
 from venice_billing.testing._text import to_json
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def header_fields(response: Response) -> list[tuple[bytes, bytes]]:
 JSON = "application/json; charset=utf-8"
 CSV = "text/csv; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+_REFUSED = 400  # the one status whose body has a schema of its own
 
 
 def json_response(status: int, value: object, headers: Headers = ()) -> Response:
@@ -110,10 +112,10 @@ def error_response(
     if details is not None:
         nested: dict[str, object] = {"_errors": list(details.get("", ()))}
         nested |= {name: {"_errors": list(texts)} for name, texts in details.items() if name}
-        document["details"] = nested
+        document["details"] = whole("DetailedErrorDetails", nested)
         document["issues"] = [
             {"code": "custom", "path": [name] if name else [], "message": text}
             for name, texts in details.items()
             for text in texts
         ]
-    return json_response(status, document, headers)
+    return json_response(status, whole("StandardError" if status != _REFUSED else "DetailedError", document), headers)

@@ -20,9 +20,10 @@ from venice_billing.testing._parameters import (
     read_usage_query,
 )
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
+from venice_billing.testing._required import missing_fields, whole
 from venice_billing.testing._responses import CSV, JSON, Headers, Question, Response, error_response, json_response
 from venice_billing.testing._stuck import next_instant, stuck_entries, stuck_instant
-from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant
+from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,12 +118,13 @@ class Router:
         usd = sum((e.row["amount"] for e in self._account.select(currency="USD")), Decimal(0))
         allocation = Decimal(100)
         diem = max(Decimal(0), allocation + min(Decimal(0), spent))
-        return {
+        balance = {
             "canConsume": diem > 0 or usd > 0,
             "consumptionCurrency": "DIEM" if diem > 0 else "USD" if usd > 0 else None,
-            "balances": {"diem": diem, "usd": usd},
+            "balances": whole("Balances", {"diem": diem, "usd": usd}),
             "diemEpochAllocation": allocation,
         }
+        return whole("Balance", balance)
 
     def _analytics(self, request: SeenRequest, quirks: Quirks) -> Response:
         query = read_analytics_query(request.params, _instant(request))
@@ -130,7 +132,7 @@ class Router:
         if quirks.analytics_cached and cached and request.time < cached[0] + _ANALYTICS_CACHE_SECONDS:
             return cached[1]
         rows = [entry.row for entry in self._account.select(start=query.start, end=query.end)]
-        response = json_response(200, {"lookback": query.lookback, **analytics_document(rows)})
+        response = json_response(200, whole("UsageAnalytics", {"lookback": query.lookback, **analytics_document(rows)}))
         self._analytics_cache[query.lookback] = (request.time, response)
         return response
 
@@ -172,8 +174,7 @@ class Router:
         )
         if _wants_csv(request):
             return self._csv_response(chosen, "billing_usage.csv", headers, quirks)
-        pagination = ",".join(f'"{name}":{number}' for name, number in numbers.items()).encode()
-        return _rows_response(chosen, b'"pagination":{' + pagination + b"}", headers)
+        return _rows_response("UsagePage", chosen, {"pagination": whole("Pagination", numbers)}, headers)
 
     def _history(self, request: SeenRequest, quirks: Quirks) -> Response:
         query = read_history_query(request.params)
@@ -217,8 +218,7 @@ class Router:
         self, request: SeenRequest, entries: Sequence[Entry], token: str | None, quirks: Quirks
     ) -> Response:
         if not _wants_csv(request):
-            cursor = b"null" if token is None else b'"' + token.encode() + b'"'
-            return _rows_response(entries, b'"nextCursor":' + cursor)
+            return _rows_response("UsageHistoryPage", entries, {"nextCursor": token})
         stamp = re.sub("[-:.]", "", format_instant(_instant(request) // 1000 * 1000))
         headers = () if token is None else (("x-next-cursor", token),)
         return self._csv_response(entries, f"billing-usage-history-{stamp}.csv", headers, quirks)
@@ -291,8 +291,9 @@ def _wants_csv(request: SeenRequest) -> bool:
     return _CSV_ACCEPTED.search(request.headers.get("accept", "")) is not None
 
 
-def _rows_response(entries: Sequence[Entry], tail: bytes, headers: Headers = ()) -> Response:
-    body = b'{"data":[' + b",".join([entry.json for entry in entries]) + b"]," + tail + b"}"
+def _rows_response(schema: str, entries: Sequence[Entry], rest: Row, headers: Headers = ()) -> Response:
+    tail = to_json({**rest, **missing_fields(schema, {"data", *rest})}).encode()
+    body = b'{"data":[' + b",".join([entry.json for entry in entries]) + b"]," + tail.removeprefix(b"{")
     return Response(200, (("content-type", JSON), *headers), body)
 
 

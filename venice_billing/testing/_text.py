@@ -26,7 +26,8 @@ CSV_COLUMNS = (
     "inferenceExecutionTime",
     "apiKeyId",
 )
-_DETAIL_COLUMNS = frozenset(CSV_COLUMNS[7:11])
+DETAILS = frozenset(CSV_COLUMNS[7:11])
+"""The columns that are fields of `inferenceDetails`."""
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _INSTANT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -57,7 +58,7 @@ def to_json(value: object) -> str:
 def to_csv_record(row: Row) -> str:
     """Return a row as a CSV record without its line break; null is the empty field."""
     details = row["inferenceDetails"] or {}
-    fields = (details.get(name) if name in _DETAIL_COLUMNS else row.get(name) for name in CSV_COLUMNS)
+    fields = (details.get(name) if name in DETAILS else row.get(name) for name in CSV_COLUMNS)
     return ",".join(map(_csv_field, fields))
 
 

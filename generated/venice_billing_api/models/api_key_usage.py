@@ -53,7 +53,7 @@ class ApiKeyUsage(JsonModel):
             total_diem=read_field(source_, "totalDiem", read_number),
             total_units=read_field(source_, "totalUnits", read_number),
             total_usd=read_field(source_, "totalUsd", read_number),
-            additional_properties=read_unknown(source_, _NAMES, "ApiKeyUsage"),
+            additional_properties=read_unknown(source_, NAMES, "ApiKeyUsage"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,4 +67,4 @@ class ApiKeyUsage(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"apiKeyId", "description", "totalDiem", "totalUnits", "totalUsd"})
+NAMES: frozenset[str] = frozenset({"apiKeyId", "description", "totalDiem", "totalUnits", "totalUsd"})

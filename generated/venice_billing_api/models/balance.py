@@ -54,7 +54,7 @@ class Balance(JsonModel):
             can_consume=read_field(source_, "canConsume", read_boolean),
             consumption_currency=read_field(source_, "consumptionCurrency", nullable(member_of(Currency))),
             diem_epoch_allocation=read_field(source_, "diemEpochAllocation", read_number),
-            additional_properties=read_unknown(source_, _NAMES, "Balance"),
+            additional_properties=read_unknown(source_, NAMES, "Balance"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,4 +69,4 @@ class Balance(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"balances", "canConsume", "consumptionCurrency", "diemEpochAllocation"})
+NAMES: frozenset[str] = frozenset({"balances", "canConsume", "consumptionCurrency", "diemEpochAllocation"})

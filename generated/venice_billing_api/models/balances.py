@@ -37,7 +37,7 @@ class Balances(JsonModel):
         return cls(
             diem=read_field(source_, "diem", nullable(read_number)),
             usd=read_field(source_, "usd", nullable(read_number)),
-            additional_properties=read_unknown(source_, _NAMES, "Balances"),
+            additional_properties=read_unknown(source_, NAMES, "Balances"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,4 +48,4 @@ class Balances(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"diem", "usd"})
+NAMES: frozenset[str] = frozenset({"diem", "usd"})

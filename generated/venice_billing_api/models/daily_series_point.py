@@ -42,7 +42,7 @@ class DailySeriesPoint(JsonModel):
         source_ = read_object(src_dict)
         return cls(
             date=read_field(source_, "date", read_integer),
-            additional_properties=read_values(read_rest(source_, _NAMES), read_number),
+            additional_properties=read_values(read_rest(source_, NAMES), read_number),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,4 +52,4 @@ class DailySeriesPoint(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"date"})
+NAMES: frozenset[str] = frozenset({"date"})

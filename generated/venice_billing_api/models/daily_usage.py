@@ -40,7 +40,7 @@ class DailyUsage(JsonModel):
             diem=read_field(source_, "DIEM", read_number),
             usd=read_field(source_, "USD", read_number),
             date=read_field(source_, "date", read_text),
-            additional_properties=read_unknown(source_, _NAMES, "DailyUsage"),
+            additional_properties=read_unknown(source_, NAMES, "DailyUsage"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,4 +52,4 @@ class DailyUsage(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"DIEM", "USD", "date"})
+NAMES: frozenset[str] = frozenset({"DIEM", "USD", "date"})

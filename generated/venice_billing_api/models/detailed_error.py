@@ -52,7 +52,7 @@ class DetailedError(JsonModel):
             error=read_field(source_, "error", one_of(read_text, ErrorObject.from_dict)),
             details=read_optional_field(source_, "details", DetailedErrorDetails.from_dict),
             issues=read_optional_field(source_, "issues", list_of(read_anything)),
-            additional_properties=read_unknown(source_, _NAMES, "DetailedError"),
+            additional_properties=read_unknown(source_, NAMES, "DetailedError"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,4 +66,4 @@ class DetailedError(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"error", "details", "issues"})
+NAMES: frozenset[str] = frozenset({"error", "details", "issues"})

@@ -33,7 +33,7 @@ class DetailedErrorDetails(JsonModel):
         source_ = read_object(src_dict)
         return cls(
             field_errors=read_optional_field(source_, "_errors", list_of(read_text)),
-            additional_properties=read_unknown(source_, _NAMES, "DetailedErrorDetails"),
+            additional_properties=read_unknown(source_, NAMES, "DetailedErrorDetails"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,4 +44,4 @@ class DetailedErrorDetails(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"_errors"})
+NAMES: frozenset[str] = frozenset({"_errors"})

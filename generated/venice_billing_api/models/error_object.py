@@ -55,7 +55,7 @@ class ErrorObject(JsonModel):
             param=read_optional_field(source_, "param", nullable(read_text)),
             type=read_optional_field(source_, "type", nullable(read_text)),
             explicit_nulls=read_nulls(source_, {"code", "param", "type"}),
-            additional_properties=read_unknown(source_, _NAMES, "ErrorObject"),
+            additional_properties=read_unknown(source_, NAMES, "ErrorObject"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,4 +71,4 @@ class ErrorObject(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"message", "code", "param", "type"})
+NAMES: frozenset[str] = frozenset({"message", "code", "param", "type"})

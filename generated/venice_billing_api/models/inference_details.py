@@ -49,7 +49,7 @@ class InferenceDetails(JsonModel):
             inference_execution_time=read_field(source_, "inferenceExecutionTime", nullable(read_integer)),
             prompt_tokens=read_field(source_, "promptTokens", nullable(read_integer)),
             request_id=read_field(source_, "requestId", nullable(read_text)),
-            additional_properties=read_unknown(source_, _NAMES, "InferenceDetails"),
+            additional_properties=read_unknown(source_, NAMES, "InferenceDetails"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,6 +62,4 @@ class InferenceDetails(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset(
-    {"completionTokens", "inferenceExecutionTime", "promptTokens", "requestId"}
-)
+NAMES: frozenset[str] = frozenset({"completionTokens", "inferenceExecutionTime", "promptTokens", "requestId"})

@@ -63,7 +63,7 @@ class ModelUsage(JsonModel):
             total_usd=read_field(source_, "totalUsd", read_number),
             unit_type=read_field(source_, "unitType", read_text),
             breakdown=read_optional_field(source_, "breakdown", list_of(ModelUsageBreakdown.from_dict)),
-            additional_properties=read_unknown(source_, _NAMES, "ModelUsage"),
+            additional_properties=read_unknown(source_, NAMES, "ModelUsage"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -80,6 +80,6 @@ class ModelUsage(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset(
+NAMES: frozenset[str] = frozenset(
     {"modelName", "modelType", "totalDiem", "totalUnits", "totalUsd", "unitType", "breakdown"}
 )

@@ -43,7 +43,7 @@ class ModelUsageBreakdown(JsonModel):
             type=read_field(source_, "type", read_text),
             units=read_field(source_, "units", read_number),
             usd=read_field(source_, "usd", read_number),
-            additional_properties=read_unknown(source_, _NAMES, "ModelUsageBreakdown"),
+            additional_properties=read_unknown(source_, NAMES, "ModelUsageBreakdown"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,4 +56,4 @@ class ModelUsageBreakdown(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"diem", "type", "units", "usd"})
+NAMES: frozenset[str] = frozenset({"diem", "type", "units", "usd"})

@@ -42,7 +42,7 @@ class Pagination(JsonModel):
             page=read_field(source_, "page", read_integer),
             total=read_field(source_, "total", read_integer),
             total_pages=read_field(source_, "totalPages", read_integer),
-            additional_properties=read_unknown(source_, _NAMES, "Pagination"),
+            additional_properties=read_unknown(source_, NAMES, "Pagination"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,4 +55,4 @@ class Pagination(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"limit", "page", "total", "totalPages"})
+NAMES: frozenset[str] = frozenset({"limit", "page", "total", "totalPages"})

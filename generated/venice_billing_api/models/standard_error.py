@@ -35,7 +35,7 @@ class StandardError(JsonModel):
         source_ = read_object(src_dict)
         return cls(
             error=read_field(source_, "error", one_of(read_text, ErrorObject.from_dict)),
-            additional_properties=read_unknown(source_, _NAMES, "StandardError"),
+            additional_properties=read_unknown(source_, NAMES, "StandardError"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,4 +45,4 @@ class StandardError(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"error"})
+NAMES: frozenset[str] = frozenset({"error"})

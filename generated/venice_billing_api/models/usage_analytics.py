@@ -76,7 +76,7 @@ class UsageAnalytics(JsonModel):
             by_model_daily_usd=read_optional_field(
                 source_, "byModelDailyUsd", list_of(DailySeriesPoint.from_dict)
             ),
-            additional_properties=read_unknown(source_, _NAMES, "UsageAnalytics"),
+            additional_properties=read_unknown(source_, NAMES, "UsageAnalytics"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class UsageAnalytics(JsonModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset(
+NAMES: frozenset[str] = frozenset(
     {
         "byDate",
         "byKey",

@@ -79,7 +79,7 @@ class UsageEntry(EntryModel):
             units=read_field(source_, "units", read_number),
             api_key_id=read_optional_field(source_, "apiKeyId", nullable(read_text)),
             explicit_nulls=read_nulls(source_, {"apiKeyId"}),
-            additional_properties=read_unknown(source_, _NAMES, "UsageEntry"),
+            additional_properties=read_unknown(source_, NAMES, "UsageEntry"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class UsageEntry(EntryModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset(
+NAMES: frozenset[str] = frozenset(
     {
         "amount",
         "currency",

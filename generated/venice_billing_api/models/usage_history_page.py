@@ -38,7 +38,7 @@ class UsageHistoryPage(PageModel):
         return cls(
             data=read_field(source_, "data", list_of(UsageEntry.from_dict)),
             next_cursor=read_field(source_, "nextCursor", nullable(read_text)),
-            additional_properties=read_unknown(source_, _NAMES, "UsageHistoryPage"),
+            additional_properties=read_unknown(source_, NAMES, "UsageHistoryPage"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -49,4 +49,4 @@ class UsageHistoryPage(PageModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"data", "nextCursor"})
+NAMES: frozenset[str] = frozenset({"data", "nextCursor"})

@@ -49,7 +49,7 @@ class UsagePage(PageModel):
             data=read_field(source_, "data", list_of(UsageEntry.from_dict)),
             pagination=read_field(source_, "pagination", Pagination.from_dict),
             warning_message=read_optional_field(source_, "warningMessage", read_text),
-            additional_properties=read_unknown(source_, _NAMES, "UsagePage"),
+            additional_properties=read_unknown(source_, NAMES, "UsagePage"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,4 +62,4 @@ class UsagePage(PageModel):
         return written
 
 
-_NAMES: frozenset[str] = frozenset({"data", "pagination", "warningMessage"})
+NAMES: frozenset[str] = frozenset({"data", "pagination", "warningMessage"})
