@@ -12,7 +12,7 @@ from venice_billing._exchange import Exchange
 from venice_billing._http_client import ClosedError
 from venice_billing._runtime.connections import leave_unless_clean
 from venice_billing._runtime.deadline import Deadline, parts
-from venice_billing._runtime.http_libraries import faults_of, http_of
+from venice_billing._runtime.http_libraries import faults_of, http_of, is_async_stream, is_sync_stream
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
 from venice_billing._walk.windows import work_alone
 from venice_billing._walk.workers import work_in_tasks, work_in_threads
@@ -138,7 +138,7 @@ class Driver:
         with closing(response):
             incoming = self._exchange.incoming(response)
             # Not `iter_raw`, which gives the connection to the next request before it is checked here.
-            if not incoming.is_read and isinstance(response.stream, http_of(client).SyncByteStream):
+            if not incoming.is_read and is_sync_stream(response.stream):
                 for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
@@ -251,7 +251,7 @@ class AsyncDriver:
         response = await client.send(request, stream=True, auth=None, follow_redirects=False)
         async with aclosing(response):
             incoming = self._exchange.incoming(response)
-            if not incoming.is_read and isinstance(response.stream, http_of(client).AsyncByteStream):
+            if not incoming.is_read and is_async_stream(response.stream):
                 async for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break

@@ -26,6 +26,16 @@ def is_async_client(value: object) -> TypeGuard[httpx.AsyncClient]:
     return isinstance(value, http_of(value).AsyncClient)
 
 
+def is_sync_stream(value: object) -> TypeGuard[httpx.SyncByteStream]:
+    """Tell whether a value is the body of a response to a synchronous client."""
+    return isinstance(value, http_of(value).SyncByteStream)
+
+
+def is_async_stream(value: object) -> TypeGuard[httpx.AsyncByteStream]:
+    """Tell whether a value is the body of a response to an asynchronous client."""
+    return isinstance(value, http_of(value).AsyncByteStream)
+
+
 def http_of(value: object) -> Any:
     """Return the library of a client, a transport, a response or an exception: the module `httpx` or `httpx2`."""
     return _module_of(value, "httpx2") or httpx
