@@ -68,6 +68,8 @@ FLAVOURS_ON_EACH_LIBRARY = [
     *(pytest.param(Flavour(name, "httpx2"), marks=WITHOUT_HTTPX2) for name in NAMES),
 ]
 """Parameters of the fixture `flavour` where the HTTP library matters."""
+ON_EACH_LIBRARY = pytest.mark.parametrize("flavour", FLAVOURS_ON_EACH_LIBRARY, ids=str)
+"""Marks a single test of those."""
 
 
 @frozen
