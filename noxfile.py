@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 nox.needs_version = ">=2025.2.9"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = False  # not even on CI: the workflow names its Python itself
-nox.options.sessions = ["lint", "typing", "tests", "contract", "package"]
+nox.options.sessions = ["lint", "typing", "tests", "contract", "docs", "package"]
 
 ROOT = Path(__file__).resolve().parent
 PYPROJECT_FILE = ROOT / "pyproject.toml"
@@ -161,6 +161,14 @@ def bench(session: nox.Session) -> None:
     """Benchmark this client against its peers (arguments: benchmarks/run.py --help), and save the results."""
     _install(session, "--group", "bench", "--editable", ".")
     session.run("python", "benchmarks/run.py", "--output", "benchmarks/results.md", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build/html, with warnings as errors, and run the examples of its pages."""
+    _install(session, "--group", "docs", "--editable", ".")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-E", "docs", "docs/_build/html")
+    session.run("python", *PYTEST_ALL, "-q", "--override-ini=pythonpath=docs/programs", "docs", *session.posargs)
 
 
 @nox.session

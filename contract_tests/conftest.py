@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
-from contract_tests.support.flavours import NOW, Face, Flavour
+from contract_tests.support.flavours import FLAVOURS, NOW, Face, Flavour
 from venice_billing.testing import FakeVenice
 
 # The speed of the machine must not fail a test.
@@ -18,10 +18,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=FLAVOURS, ids=str)
 def flavour(request: pytest.FixtureRequest) -> Flavour:
     """Return one flavour of the client; tests that use it run for sync and async."""
-    return Flavour(request.param)
+    flavour: Flavour = request.param
+    return flavour
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import assert_type
 from zoneinfo import ZoneInfo
 
 import httpx
+import httpx2
 
 from venice_billing import (
     APIError,
@@ -49,7 +50,11 @@ def construction() -> None:
         assert_type(client, VeniceBilling)
         assert_type(client.with_options(timeout=5, max_retries=0, max_wait=0), VeniceBilling)
     VeniceBilling("key", base_url="https://example.com", timeout=2.5, max_retries=1, http_client=httpx.Client()).close()
-    VeniceBilling(max_wait=5).close()
+    VeniceBilling(max_wait=5, default_headers={"User-Agent": "reports/2.1"}).with_options(default_headers={"X-A": "b"})
+    VeniceBilling(http_client=httpx2.Client())
+    AsyncVeniceBilling(http_client=httpx2.AsyncClient(), default_headers=httpx2.Headers())
+    VeniceBilling(http_client=httpx2.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    VeniceBilling(default_headers={"X-A": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     VeniceBilling(http_client=httpx.AsyncClient())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     AsyncVeniceBilling(http_client=httpx.Client())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

@@ -28,6 +28,7 @@ from venice_billing.errors import (
     ClientClosedError,
     ResponseValidationError,
     VeniceError,
+    bounded,
     error_for,
 )
 
@@ -50,6 +51,7 @@ for 30 s, and the 429 of that block names no time. So the block is waited out on
 _FIRST_BACKOFF = 0.5
 _LONGEST_BACKOFF = 8.0
 _DAY = 86_400.0
+_LOGGED = 300  # characters
 _ADVICE = "the ledger is known never to answer for windows under 15 minutes and for empty ones: ask for at least a day"
 
 
@@ -66,10 +68,11 @@ class Request:
 
 @frozen
 class Send:
-    """Step: send the request and read the whole answer within `timeout` seconds."""
+    """Step: send the request, with the user's own headers, and read the whole answer within `timeout` seconds."""
 
     request: Request
     timeout: float
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
 
 
 @frozen
@@ -130,6 +133,7 @@ class Policy:
         max_retries: Further attempts after one that failed.
         max_wait: Longest wait between attempts, in seconds; if the API asks for a longer one, the error is raised.
         jitter: A random number from 0 to 1.
+        headers: The user's own headers of every request, names in lower case.
     """
 
     timeout: float
@@ -139,6 +143,7 @@ class Policy:
     jitter: Callable[[], float] = random.random
     max_wait: float = LONGEST_WAIT
     secret: Secret = field(default=Secret(""), repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, eq=False)
 
 
 @frozen
@@ -159,7 +164,7 @@ def call(operation: Operation[T], policy: Policy) -> Steps[T]:
         wait = _wait_before_retry(outcome, attempt, policy)
         if wait is None:
             raise _error(operation.request, outcome, policy)
-        _log.debug("%s: attempt %d failed, next in %.2f s", operation.request.operation, attempt + 1, wait)
+        _log_retry(operation.request, outcome, policy, attempt + 1, wait)
         yield Wait(wait)
         attempt += 1
 
@@ -174,9 +179,11 @@ def _attempt(request: Request, policy: Policy) -> Steps[Outcome]:
             if isinstance((yield Wait(wait, queued=wait <= LONGEST_POLL)), Closed):
                 return Closed()
             unseen += max(0.0, before + wait - policy.clock.monotonic())
-        outcome = yield Send(request, policy.timeout)
+        started = policy.clock.monotonic()
+        outcome = yield Send(request, policy.timeout, policy.headers)
         if outcome is None:
             raise RuntimeError("a Send step must be answered with its outcome")
+        _log_attempt(request, outcome, policy, policy.clock.monotonic() - started)
         failed = not (isinstance(outcome, Closed) or _is_success(outcome))
         return outcome
     finally:
@@ -249,6 +256,27 @@ def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
             return ResponseValidationError(policy.secret.masked(problem))
         case Closed():
             return ClientClosedError("the client is closed")
+
+
+def _log_attempt(request: Request, outcome: Outcome, policy: Policy, seconds: float) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        if isinstance(outcome, Reply):
+            told = f"HTTP {outcome.status}, {len(outcome.body)} bytes"
+        else:
+            told = _told(request, outcome, policy)
+        asked = policy.secret.masked(str(dict(request.params)))
+        _log.debug("%s: %s %s %s: %s, %.3f s", request.operation, request.method, request.path, asked, told, seconds)
+
+
+def _log_retry(request: Request, outcome: Outcome, policy: Policy, number: int, wait: float) -> None:
+    if _log.isEnabledFor(logging.INFO):
+        told = _told(request, outcome, policy)
+        _log.info("%s: retry %d of %d in %.2f s after %s", request.operation, number, policy.max_retries, wait, told)
+
+
+def _told(request: Request, outcome: Outcome, policy: Policy) -> str:
+    """Return the status of a failed attempt and the reason that the API gave, or what happened instead, in one line."""
+    return bounded(str(_error(request, outcome, policy)), _LOGGED)
 
 
 def _asks_for_less_than_a_day(request: Request, now: float) -> bool:

@@ -14,6 +14,8 @@ from venice_billing import _arguments as arguments
 from venice_billing._budget import FailureBudget
 from venice_billing._call import Policy
 from venice_billing._clock import SystemClock
+from venice_billing._default_headers import merged
+from venice_billing._logging import heed_environment
 from venice_billing._secret import Secret
 from venice_billing.errors import AuthenticationError, InvalidParameterError
 
@@ -49,7 +51,13 @@ class Configuration:
     key: Secret
     policy: Policy
 
-    def changed(self, timeout: float | None, max_retries: int | None, max_wait: float | None) -> Configuration:
+    def changed(
+        self,
+        timeout: float | None,
+        max_retries: int | None,
+        max_wait: float | None,
+        default_headers: Mapping[str, str] | None,
+    ) -> Configuration:
         """Return the configuration with other values for the arguments that are given; the budget stays shared."""
         policy = self.policy
         if timeout is not None:
@@ -58,11 +66,20 @@ class Configuration:
             policy = evolve(policy, max_retries=arguments.integer("max_retries", max_retries, *arguments.RETRIES))
         if max_wait is not None:
             policy = evolve(policy, max_wait=arguments.seconds("max_wait", max_wait, or_none=True))
+        if default_headers is not None:
+            policy = evolve(policy, headers=merged(policy.headers, default_headers, self.key))
         return evolve(self, policy=policy)
 
 
 def configure(
-    setup: Setup, api_key: str | None, base_url: str | None, timeout: float, max_retries: int, max_wait: float
+    setup: Setup,
+    api_key: str | None,
+    base_url: str | None,
+    timeout: float,
+    max_retries: int,
+    max_wait: float,
+    *,
+    default_headers: Mapping[str, str] | None = None,
 ) -> Configuration:
     """Return the configuration of a new client.
 
@@ -70,6 +87,7 @@ def configure(
         AuthenticationError: There is no key, neither as an argument nor in `VENICE_API_KEY`.
         InvalidParameterError: An argument or an environment variable is invalid.
     """
+    heed_environment()
     key_name, api_key = _or_variable("api_key", api_key, "VENICE_API_KEY")
     if api_key is None:
         raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")
@@ -88,6 +106,7 @@ def configure(
             clock=setup.clock,
             jitter=setup.jitter,
             secret=key,
+            headers=merged({}, default_headers, key),
         ),
     )
 

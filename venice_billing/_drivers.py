@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import aclosing, closing, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
-import httpx
-
 from venice_billing._call import Closed, Expired, Outcome, Send, Steps, Wait
 from venice_billing._clock import Pace, SystemClock
 from venice_billing._event_loops import under_asyncio
-from venice_billing._exchange import FAULTS, Exchange
+from venice_billing._exchange import Exchange
 from venice_billing._http_client import ClosedError
 from venice_billing._runtime.connections import leave_unless_clean
 from venice_billing._runtime.deadline import Deadline, parts
+from venice_billing._runtime.http_libraries import faults_of, http_of, is_async_stream, is_sync_stream
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
 from venice_billing._walk.windows import work_alone
 from venice_billing._walk.workers import work_in_tasks, work_in_threads
@@ -21,6 +20,8 @@ from venice_billing.errors import ResponseValidationError, VeniceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+
+    import httpx
 
     from venice_billing._clock import Interruption
     from venice_billing._config import Configuration
@@ -127,7 +128,7 @@ class Driver:
             bound.begin()
             try:
                 return self._send_once(client, send, bound, until)
-            except (*FAULTS, RuntimeError) as fault:
+            except faults_of(client) as fault:
                 if (outcome := _outcome_of(fault, bound, self._exchange, self.connections)) is not None:
                     return outcome
 
@@ -137,7 +138,7 @@ class Driver:
         with closing(response):
             incoming = self._exchange.incoming(response)
             # Not `iter_raw`, which gives the connection to the next request before it is checked here.
-            if not incoming.is_read and isinstance(response.stream, httpx.SyncByteStream):
+            if not incoming.is_read and is_sync_stream(response.stream):
                 for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
@@ -241,7 +242,7 @@ class AsyncDriver:
             bound.begin()
             try:
                 return await self._send_once(client, send, bound, until)
-            except (*FAULTS, RuntimeError) as fault:
+            except faults_of(client) as fault:
                 if (outcome := _outcome_of(fault, bound, self._exchange, self.connections)) is not None:
                     return outcome
 
@@ -250,7 +251,7 @@ class AsyncDriver:
         response = await client.send(request, stream=True, auth=None, follow_redirects=False)
         async with aclosing(response):
             incoming = self._exchange.incoming(response)
-            if not incoming.is_read and isinstance(response.stream, httpx.AsyncByteStream):
+            if not incoming.is_read and is_async_stream(response.stream):
                 async for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
@@ -269,9 +270,10 @@ def _outcome_of(
     """Return the outcome of a failed request; None if no server has seen the request, so it is to be sent again."""
     if connections.is_closed:
         return Closed()
-    if isinstance(fault, RuntimeError) and not isinstance(fault, httpx.StreamError):
+    http = http_of(fault)
+    if isinstance(fault, RuntimeError) and not isinstance(fault, http.StreamError):
         raise fault  # so httpx reports a closed client; everything else is a bug
-    is_expired = isinstance(fault, httpx.TimeoutException)
-    if bound.is_stale and isinstance(fault, httpx.TransportError) and not is_expired:
+    is_expired = isinstance(fault, http.TimeoutException)
+    if bound.is_stale and isinstance(fault, http.TransportError) and not is_expired:
         return None
     return exchange.fault(fault)

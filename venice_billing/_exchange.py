@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import TYPE_CHECKING
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from venice_billing._call import Broken, Expired, Outcome, Reply, Send, Unreadable
+from venice_billing._default_headers import USER_AGENT
+from venice_billing._runtime.http_libraries import http_of
 from venice_billing._version import __version__
 
 if TYPE_CHECKING:
+    import httpx
+
     from venice_billing._runtime.deadline import Deadline
     from venice_billing._secret import Secret
 
@@ -23,12 +25,7 @@ BODY_LIMIT = 3 * 1024 * 1024
 """Most bytes of a decoded body: a page of 1,000 entries has about 320 kB, and nested lists take 50 times their text."""
 _ERROR_LIMIT = 68 * 1024
 """Bytes that are read of an error's body: a little more than is kept, so that no key is cut in two."""
-# OSError and TimeoutError: a user's own transport may raise them bare, and so does `anyio.fail_after`.
-# UnicodeError: a user's own client parses the address of a redirect even if it does not follow it.
-FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
-
 _ALL_HEADERS = "venice_billing.headers"
-_USER_AGENT = f"venice-billing/{__version__} python-httpx/{httpx.__version__}"
 _WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
@@ -41,17 +38,23 @@ class Exchange:
         self._urls: dict[str, httpx.URL] = {}
 
     def request(self, client: httpx.Client | httpx.AsyncClient, send: Send, bound: Deadline) -> httpx.Request:
-        """Return the request to send, with the headers of the client, and none of its cookies or parameters."""
-        headers = httpx.Headers(client.headers)
-        headers.update({**send.request.headers, "Accept-Encoding": "gzip", "User-Agent": _USER_AGENT})
+        """Return the request to send, with the headers of the client, and none of its cookies or parameters.
+
+        It is of the library of the client, which takes no other.
+        """
+        http = http_of(client)
+        headers = http.Headers(client.headers)
+        agent = _user_agent(http, send.headers.get(USER_AGENT))
+        headers.update({**send.headers, **send.request.headers, "Accept-Encoding": "gzip", USER_AGENT: agent})
         headers["Authorization"] = self._key.bearer()
-        return httpx.Request(
+        request: httpx.Request = http.Request(
             send.request.method,
-            self._url(send.request.path),
+            self._url(http, send.request.path),
             params=dict(send.request.params) or None,  # with None, httpx does not parse the URL again
             headers=headers,
             extensions=bound.extensions(),
         )
+        return request
 
     def incoming(self, response: httpx.Response) -> IncomingResponse:
         """Return a reader for a response, with its original headers."""
@@ -60,15 +63,21 @@ class Exchange:
 
     def fault(self, fault: Exception) -> Outcome:
         """Return the outcome of a request that failed."""
-        if isinstance(fault, httpx.TimeoutException | TimeoutError):
+        if isinstance(fault, http_of(fault).TimeoutException | TimeoutError):
             return Expired()
         return Broken(self._key.masked(f"{type(fault).__name__}: {fault}"))
 
-    def _url(self, path: str) -> httpx.URL:
+    def _url(self, http: Any, path: str) -> httpx.URL:
         """Return the URL of a path, cached: there are four in all, and httpx would parse them for each request."""
         if path not in self._urls:
-            self._urls[path] = httpx.URL(self._base_url + path)
+            self._urls[path] = http.URL(self._base_url + path)
         return self._urls[path]
+
+
+def _user_agent(http: Any, product: str | None) -> str:
+    """Return the products that send a request, the most significant one first (RFC 9110): the user's own, then ours."""
+    products = [product] if product else []
+    return " ".join([*products, f"venice-billing/{__version__}", f"python-{http.__name__}/{http.__version__}"])
 
 
 def set_location_aside(response: httpx.Response) -> None:

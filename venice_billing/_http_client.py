@@ -23,6 +23,7 @@ from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._exchange import set_location_aside, set_location_aside_async
 from venice_billing._forks import heed_forks
 from venice_billing._runtime.connections import bound_async, bound_sync, leave_all, shut
+from venice_billing._runtime.http_libraries import http_of
 from venice_billing.errors import InvalidParameterError, VeniceError
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ _LARGEST_PORT = 65_535
 _OTHER_LOOP = "one that was used in another event loop"
 _OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
 _TRANSPORTS: dict[type, type] = {httpx.Client: httpx.HTTPTransport, httpx.AsyncClient: httpx.AsyncHTTPTransport}
-_WITHOUT_CONNECTIONS = (httpx.MockTransport, httpx.WSGITransport, httpx.ASGITransport)
 
 
 class ClosedError(Exception):
@@ -433,7 +433,7 @@ class _Unshown:
 
 def _checked(client: Client | None, base_url: str) -> Client | None:
     """Refuse a client that would send the key to a proxy in plain text."""
-    url = httpx.URL(base_url)
+    url = http_of(client).URL(base_url)
     if client is not None and url.scheme == "http":
         pool = getattr(client._transport_for_url(url), "_pool", None)  # noqa: SLF001 - httpx has no public way to ask
         if any(getattr(pool, name, None) is not None for name in ("_proxy_url", "_proxy")):
@@ -445,7 +445,12 @@ def _checked(client: Client | None, base_url: str) -> Client | None:
 
 def _has_connections(client: httpx.Client | httpx.AsyncClient) -> bool:
     transports = (client._transport, *client._mounts.values())  # noqa: SLF001 - as above
-    return not all(transport is None or isinstance(transport, _WITHOUT_CONNECTIONS) for transport in transports)
+    return any(transport is not None and not _is_without_connections(transport) for transport in transports)
+
+
+def _is_without_connections(transport: object) -> bool:
+    http = http_of(transport)
+    return isinstance(transport, http.MockTransport | http.WSGITransport | http.ASGITransport)
 
 
 def _foreign_client() -> InvalidParameterError:

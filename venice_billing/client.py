@@ -6,14 +6,13 @@ from contextlib import aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-import httpx
-
 from venice_billing import _operations as operations
 from venice_billing._call import call
 from venice_billing._config import Setup, bare, configure, refusing_key
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
+from venice_billing._runtime.http_libraries import is_async_client, is_sync_client
 from venice_billing._walk import start
 from venice_billing._walk.history_page import history_page, usage_page
 from venice_billing.csv_export import CsvExport, CsvFile
@@ -22,9 +21,13 @@ from venice_billing.walks import AsyncUsageWalk, UsageWalk
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
     from datetime import timedelta
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
+
+    import httpx
+    import httpx2
 
     from venice_billing._arguments import Moment
     from venice_billing._call import Policy
@@ -52,7 +55,12 @@ class VeniceBilling:
         max_retries: Further attempts after a connection error or a 429, 500, 502 or 503; 0 to 10.
         max_wait: Longest wait between two attempts, in seconds. If the API asks for a longer one, as a 429 with
             `Retry-After` does, its error is raised at once: `RateLimitError`, or `ServerError` after a 503.
-        http_client: An `httpx.Client` of your own (proxies, certificates, a mock transport). It stays yours to close.
+        default_headers: Headers of your own for every request, for example for a gateway. A `User-Agent` is put before
+            the one of this client. Not those that this client sets itself, such as `Authorization` and `Accept`.
+        http_client: An `httpx.Client` or `httpx2.Client` of your own (proxies, certificates, a mock transport). It
+            stays yours to close.
+
+    With `VENICE_LOG=info` in the environment, retries are logged on stderr; with `debug`, every request.
 
     Raises:
         AuthenticationError: There is no key.
@@ -72,18 +80,22 @@ class VeniceBilling:
         timeout: float = 10.0,
         max_retries: int = 2,
         max_wait: float = 60.0,
-        http_client: httpx.Client | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
         _setup: Setup | None = None,
     ) -> None:
         setup = _setup or Setup()
         self._owned = True
         try:
-            if http_client is not None and not isinstance(http_client, httpx.Client):
-                raise InvalidParameterError("http_client", type(http_client), "an httpx.Client")
-            self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
+            if http_client is not None and not is_sync_client(http_client):
+                raise InvalidParameterError("http_client", type(http_client), "an httpx.Client or an httpx2.Client")
+            self._configuration = configure(
+                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers=default_headers
+            )
             connections = Connections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait, http_client  # one of them holds the key
+            # One of them holds the key.
+            del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
             raise bare(error) from None
         self._driver = Driver(connections, self._configuration, setup.clock)
 
@@ -457,17 +469,24 @@ class VeniceBilling:
 
     @refusing_key
     def with_options(
-        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        max_wait: float | None = None,
+        default_headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """Return a client with another `timeout`, `max_retries` or `max_wait`, on the same connections.
+        """Return a client with another `timeout`, `max_retries` or `max_wait`, or with more headers.
 
-        Options that are left out stay as they are. The failure budget is shared; closing the copy closes nothing.
+        It uses the same connections. Options that are left out stay as they are, and so do headers that
+        `default_headers` does not name. The failure budget is shared; closing the copy closes nothing.
 
         Example:
             >>> client.with_options(timeout=30, max_retries=0).get_balance().can_consume
             True
         """
-        return _twin(self, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
+        configuration = self._configuration.changed(timeout, max_retries, max_wait, default_headers)
+        return _twin(self, _configuration=configuration)
 
     def __copy__(self) -> Self:
         """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""
@@ -520,18 +539,23 @@ class AsyncVeniceBilling:
         timeout: float = 10.0,
         max_retries: int = 2,
         max_wait: float = 60.0,
-        http_client: httpx.AsyncClient | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | None = None,
         _setup: Setup | None = None,
     ) -> None:
         setup = _setup or Setup()
         self._owned = True
         try:
-            if http_client is not None and not isinstance(http_client, httpx.AsyncClient):
-                raise InvalidParameterError("http_client", type(http_client), "an httpx.AsyncClient")
-            self._configuration = configure(setup, api_key, base_url, timeout, max_retries, max_wait)
+            if http_client is not None and not is_async_client(http_client):
+                allowed = "an httpx.AsyncClient or an httpx2.AsyncClient"
+                raise InvalidParameterError("http_client", type(http_client), allowed)
+            self._configuration = configure(
+                setup, api_key, base_url, timeout, max_retries, max_wait, default_headers=default_headers
+            )
             connections = AsyncConnections(self._configuration.base_url, http_client, owned=setup.owns_http_client)
         except VeniceError as error:
-            del api_key, base_url, timeout, max_retries, max_wait, http_client  # one of them holds the key
+            # One of them holds the key.
+            del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
             raise bare(error) from None
         self._driver = AsyncDriver(connections, self._configuration, setup.clock)
 
@@ -810,7 +834,12 @@ class AsyncVeniceBilling:
 
     @refusing_key
     def with_options(
-        self, *, timeout: float | None = None, max_retries: int | None = None, max_wait: float | None = None
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        max_wait: float | None = None,
+        default_headers: Mapping[str, str] | None = None,
     ) -> Self:
         """Return a client with other options on the same connections; see `VeniceBilling.with_options`.
 
@@ -818,7 +847,8 @@ class AsyncVeniceBilling:
             >>> AsyncVeniceBilling().with_options(timeout=30)
             <AsyncVeniceBilling of https://api.venice.ai/api/v1>
         """
-        return _twin(self, _configuration=self._configuration.changed(timeout, max_retries, max_wait))
+        configuration = self._configuration.changed(timeout, max_retries, max_wait, default_headers)
+        return _twin(self, _configuration=configuration)
 
     def __copy__(self) -> Self:
         """Return a client on the same connections, as `with_options` does; closing the copy closes nothing."""

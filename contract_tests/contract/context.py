@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from contract.model import cached_by_identity
 from contract_tests.contract.coverage import attributes, operation_key
 from contract_tests.contract.exactness import differences, exact_json
-from contract_tests.contract.harness import FLAVOURS, ORIGINAL, generated_modules
+from contract_tests.contract.harness import FLAVOURS, ORIGINAL, Flavour, generated_modules
 from contract_tests.contract.request_validation import RequestValidator
 from contract_tests.contract.samples import json_texts, page_number
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contract_tests.contract.findings import Findings
     from contract_tests.contract.harness import Call, Harness, MockResponse
 
-Reader = Literal["parse_response", "sync", "async"]
+Reader = Flavour | Literal["parse_response"]
 READERS: tuple[Reader, ...] = ("parse_response", *FLAVOURS)
 """What makes a value of a response: the generated layer, and both flavours of the facade."""
 

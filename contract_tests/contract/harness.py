@@ -1,4 +1,4 @@
-"""Both flavours of the facade on one mocked transport, and the generated modules beside them."""
+"""Both flavours of the facade on mocked transports of both HTTP libraries, and the generated modules beside them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
+import httpx2
 import respx
 from attrs import field, frozen
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType, TracebackType
 
-Flavour = Literal["sync", "async"]
-FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
+Flavour = Literal["sync", "async", "sync-httpx2", "async-httpx2"]
+FLAVOURS: tuple[Flavour, ...] = ("sync", "async", "sync-httpx2", "async-httpx2")
 JSON, CSV = "application/json", "text/csv"
 HISTORY, ORIGINAL = "/billing/usage-history", "/billing/usage"
 KEY = "contract-suite-key"
@@ -69,10 +70,10 @@ class MockResponse:
     headers: Sequence[tuple[str, str]] = ()
     content: bytes = field(default=b"", repr=False)
 
-    def response(self) -> httpx.Response:
-        """Return it as httpx gives it out, its body not yet read."""
+    def response(self, http: Any = httpx) -> Any:
+        """Return it as an HTTP library gives it out, its body not yet read."""
         headers = [*self.headers, ("content-length", str(len(self.content)))]
-        return httpx.Response(self.status, headers=headers, stream=httpx.ByteStream(self.content))
+        return http.Response(self.status, headers=headers, stream=http.ByteStream(self.content))
 
     @property
     def lower_headers(self) -> Mapping[str, str]:
@@ -84,7 +85,7 @@ class Harness:
     """A context in which the facade is called and every request of it is seen."""
 
     def __init__(self) -> None:
-        self.requests: list[httpx.Request] = []
+        self.requests: list[Any] = []
         # Behind the clients' own transports: two harnesses must not see the requests of each other.
         self._router = respx.MockRouter(assert_all_called=False)
         self._runner = asyncio.Runner()
@@ -96,37 +97,46 @@ class Harness:
         self._clients = {
             "sync": httpx.Client(transport=httpx.MockTransport(self._router.handler)),
             "async": httpx.AsyncClient(transport=httpx.MockTransport(self._router.async_handler)),
+            "sync-httpx2": httpx2.Client(transport=httpx2.MockTransport(self._respond)),
+            "async-httpx2": httpx2.AsyncClient(transport=httpx2.MockTransport(self._respond)),
         }
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clients["sync"].close()
-        self._runner.run(self._clients["async"].aclose())
+        for flavour, client in self._clients.items():
+            if _is_sync(flavour):
+                client.close()
+            else:
+                self._runner.run(client.aclose())
         self._runner.close()
 
     def call(self, flavour: Flavour, method: str, arguments: Mapping[str, Any], response: MockResponse) -> Any:
         """Call a method of the facade, and give this response to its request."""
         self._response = response
         client = self._facade(flavour)
-        if flavour == "sync":
+        if _is_sync(flavour):
             return getattr(client, method)(**arguments)
         return self._runner.run(getattr(client, method)(**arguments))
 
-    def taken(self) -> list[httpx.Request]:
+    def taken(self) -> list[Any]:
         """Return the requests since the last time, and forget them."""
         requests, self.requests = self.requests, []
         return requests
 
-    def _respond(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request | httpx2.Request) -> Any:
         self.requests.append(request)
-        return self._response.response()
+        return self._response.response(httpx if isinstance(request, httpx.Request) else httpx2)
 
     def _facade(self, flavour: Flavour) -> Any:
         """Return a new client on the mocked transport: a new one, so that its failure budget is whole."""
-        kind = VeniceBilling if flavour == "sync" else AsyncVeniceBilling
+        kind = VeniceBilling if _is_sync(flavour) else AsyncVeniceBilling
         return kind(KEY, base_url=BASE_URL, max_retries=0, http_client=self._clients[flavour])
+
+
+def _is_sync(flavour: Flavour) -> bool:
+    return flavour.startswith("sync")
 
 
 def generated_modules() -> dict[tuple[str, str], ModuleType]:

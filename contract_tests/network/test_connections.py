@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from contract_tests.support.certificates import server_context
-from contract_tests.support.flavours import Face, Flavour
+from contract_tests.support.flavours import ON_EACH_LIBRARY, Face, Flavour
 from contract_tests.support.front_server import Front
 from contract_tests.support.scripted_server import (
     BALANCE_ANSWER,
@@ -59,6 +59,7 @@ async def test_consecutive_calls_share_one_connection(flavour: Flavour, scripted
     assert scripted.closed_by_peer.wait(2)
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize(
     "first",
     [
@@ -198,6 +199,7 @@ async def test_a_cancelled_call_closes_its_connection(scripted: ScriptedServer, 
         assert (await client.get_balance()).can_consume
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("fault", [None, faults.hang()], ids=["well", "hanging"])
 async def test_leaving_a_walk_leaves_no_connection(flavour: Flavour, fault: faults.Fault | None) -> None:
     """It leaves no thread and no task either, and closing the client closes every connection."""
@@ -246,6 +248,7 @@ def test_an_unanswered_address_leaves_time_for_the_next_one(
 # ---------------------------------------------------------------- TLS and proxies
 
 
+@ON_EACH_LIBRARY
 async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flavour) -> None:
     """Servers close idle connections without notice; a request that no server received is sent again."""
 
@@ -263,6 +266,7 @@ async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flav
         assert server.connections == 2
 
 
+@ON_EACH_LIBRARY
 async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: Flavour) -> None:
     """It is unknown whether the server processed the request."""
     with ScriptedServer(then_close(b"")) as server:
@@ -273,6 +277,7 @@ async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: 
         assert len(server.requests) == 1
 
 
+@ON_EACH_LIBRARY
 async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: Flavour) -> None:
     with ScriptedServer(say(BALANCE_ANSWER), then_close(BALANCE_ANSWER[:40])) as server:
         face = _face(flavour, server.url)
@@ -283,6 +288,7 @@ async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: 
         assert len(server.requests) == 2
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("apart", [False, True], ids=["in one record", "in a record of their own"])
@@ -313,6 +319,7 @@ async def test_unsolicited_bytes_answer_no_request(
         assert server.connections == 3
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_tls_record_behind_a_response_answers_no_request(
     flavour: Flavour, authority: trustme.CA, anyio_backend: str

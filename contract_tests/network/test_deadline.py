@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from contract_tests.support.flavours import FLAVOURS_ON_EACH_LIBRARY, Flavour
 from contract_tests.support.scripted_server import ScriptedServer, never_accepting, stall_after
 from venice_billing import AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
 from venice_billing.testing import FakeVenice, Quirks, faults
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-    from contract_tests.support.flavours import Flavour
 
 pytestmark = pytest.mark.anyio
 _TIMEOUT = 0.4
@@ -35,6 +34,12 @@ _PHASES = {
         "slow error", lambda answer: faults.body_hang(5).apply(faults.status(500).apply(answer))
     ),
 }
+
+
+@pytest.fixture(params=FLAVOURS_ON_EACH_LIBRARY, ids=str)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    flavour: Flavour = request.param
+    return flavour
 
 
 class Timed:
@@ -63,13 +68,11 @@ class Timed:
 @contextlib.asynccontextmanager
 async def connected(flavour: Flavour, base_url: str, **options: Any) -> AsyncIterator[Timed]:
     """Connect a client of that flavour over real sockets."""
-    options = {"api_key": "fake-admin-key", "base_url": base_url, "timeout": _TIMEOUT, **options}
-    if flavour.name == "sync":
-        with VeniceBilling(**options) as client:
-            yield Timed(client)
-    else:
-        async with AsyncVeniceBilling(**options) as client:
-            yield Timed(client)
+    face = flavour.open("fake-admin-key", **{"base_url": base_url, "timeout": _TIMEOUT, **options})
+    try:
+        yield Timed(face.client)
+    finally:
+        await face.close()
 
 
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])

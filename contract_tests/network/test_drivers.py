@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 import httpx
 import pytest
 
-from contract_tests.support.flavours import NOW, Face, Flavour, as_wire, receive
+from contract_tests.support.flavours import FLAVOURS_ON_EACH_LIBRARY, NOW, Face, Flavour, as_wire, receive
 from venice_billing import (
     APIConnectionError,
     APIError,
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=FLAVOURS_ON_EACH_LIBRARY, ids=str)
+def flavour(request: pytest.FixtureRequest) -> Flavour:
+    flavour: Flavour = request.param
+    return flavour
+
 
 MONTH = {"start": "2026-09-01T00:00:00Z", "end": "2026-10-01T00:00:00Z"}
 
@@ -171,14 +178,13 @@ async def test_an_http_client_of_the_user_is_left_unchanged(fake: FakeVenice, fl
         "follow_redirects": True,
         "timeout": 1.0,
     }
-    http: Any = httpx.Client(**options) if flavour.name == "sync" else httpx.AsyncClient(**options)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    face = Face(kind(fake.admin_key, http_client=http))
+    http = flavour.http(**options)
+    face = flavour.open(fake.admin_key, http_client=http)
     assert (await face.call("get_balance")).can_consume
     await face.close()
     assert not http.is_closed
     assert http.headers["authorization"] == "Basic old"
-    assert (http.timeout, http.follow_redirects) == (httpx.Timeout(1.0), True)
+    assert (http.timeout, http.follow_redirects) == (flavour.package.Timeout(1.0), True)
     assert fake.requests[0].key == "admin"
     assert fake.requests[0].headers["x-mine"] == "kept"
 
@@ -186,7 +192,7 @@ async def test_an_http_client_of_the_user_is_left_unchanged(fake: FakeVenice, fl
 async def test_key_and_base_url_come_from_the_environment(
     fake: FakeVenice, flavour: Flavour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    kind: Any = flavour.kind
     monkeypatch.setenv("VENICE_API_KEY", "key-from-the-environment")
     monkeypatch.delenv("VENICE_BASE_URL", raising=False)
     assert repr(kind()) == f"<{kind.__name__} of https://api.venice.ai/api/v1>"
@@ -265,37 +271,30 @@ async def test_an_unreadable_error_body_keeps_its_status(fake: FakeVenice, flavo
 async def test_event_hooks_may_read_the_response(fake: FakeVenice, flavour: Flavour) -> None:
     seen: list[int] = []
 
-    def read(response: httpx.Response) -> None:
+    def read(response: Any) -> None:
         response.read()
         seen.append(response.status_code)
 
-    async def aread(response: httpx.Response) -> None:
+    async def aread(response: Any) -> None:
         await response.aread()
         seen.append(response.status_code)
 
     fake.quirks.gzip = True
-    http: Any = (
-        httpx.Client(transport=fake.transport(), event_hooks={"response": [read]})
-        if flavour.name == "sync"
-        else httpx.AsyncClient(transport=fake.transport(), event_hooks={"response": [aread]})
-    )
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    assert (await Face(kind(fake.admin_key, http_client=http)).call("get_balance")).can_consume
+    hooks = {"response": [read if flavour.name == "sync" else aread]}
+    http = flavour.http(transport=fake.transport(), event_hooks=hooks)
+    assert (await flavour.open(fake.admin_key, http_client=http).call("get_balance")).can_consume
     assert seen == [200]
 
 
-@pytest.mark.parametrize(
-    "fault", [OSError("bare"), httpx.UnsupportedProtocol("odd"), httpx.InvalidURL("odd"), httpx.StreamClosed()]
-)
-async def test_an_exception_of_a_transport_is_a_connection_error(flavour: Flavour, fault: Exception) -> None:
-    def handle(request: httpx.Request) -> httpx.Response:
-        raise fault
+@pytest.mark.parametrize("fault", ["OSError", "UnsupportedProtocol", "InvalidURL", "StreamClosed"])
+async def test_an_exception_of_a_transport_is_a_connection_error(flavour: Flavour, fault: str) -> None:
+    def handle(request: Any) -> NoReturn:
+        kind = getattr(flavour.package, fault, OSError)
+        raise kind() if fault == "StreamClosed" else kind("odd")
 
-    transport = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    http = flavour.http(transport=flavour.package.MockTransport(handle))
     with pytest.raises(APIConnectionError) as caught:
-        await Face(kind("a-key", http_client=http, max_retries=0)).call("get_balance")
+        await flavour.open("a-key", http_client=http, max_retries=0).call("get_balance")
     assert caught.value.__cause__ is None
 
 

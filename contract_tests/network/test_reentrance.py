@@ -144,7 +144,7 @@ def test_an_exception_that_closing_causes_in_httpcore_is_not_raised(monkeypatch:
 def test_a_connection_can_be_ended_by_the_thread_that_holds_its_lock(method: str) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        stream = _BoundStream(_Stream(ours), BoundBackend(httpcore.SyncBackend()))
+        stream = _BoundStream(_Stream(ours), BoundBackend(httpcore.SyncBackend(), httpcore))
 
         def end_within() -> str:
             with stream._lock:

@@ -10,7 +10,7 @@ import trustme
 from certifi import where
 
 from contract_tests.support.certificates import server_context
-from contract_tests.support.flavours import Face, Flavour
+from contract_tests.support.flavours import ON_EACH_LIBRARY, Face, Flavour
 from contract_tests.support.scripted_server import BALANCE_ANSWER, ScriptedServer, say, then_close
 from venice_billing import (
     APIConnectionError,
@@ -49,6 +49,7 @@ async def test_tls_connections_are_kept_alive(flavour: Flavour, authority: trust
         assert set(chosen) == {"http/1.1"}
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("reason", ["another name", "another authority", "plain http"])
 async def test_a_server_with_an_invalid_certificate_gets_no_request(
@@ -110,6 +111,7 @@ async def test_plain_http_uses_no_proxy(
     assert scripted.connections == 0
 
 
+@ON_EACH_LIBRARY
 async def test_plain_http_through_a_proxy_of_the_users_client_is_refused(
     flavour: Flavour, scripted: ScriptedServer
 ) -> None:

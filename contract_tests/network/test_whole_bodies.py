@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from contract_tests.support.flavours import Flavour
+from contract_tests.support.flavours import ON_EACH_LIBRARY, Flavour
 from contract_tests.support.scripted_server import ScriptedServer, then_close
 from venice_billing import APIConnectionError, ResponseValidationError, ServerError
 from venice_billing._exchange import BODY_LIMIT
@@ -30,6 +30,7 @@ _CSV_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n"
 _GZIP = b"Content-Encoding: gzip\r\n"
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("version", [b"1.1", b"1.0", b"2.0", b"2.7"])
 async def test_csv_without_a_length_is_refused(flavour: Flavour, version: bytes) -> None:
     """If the connection closes at the end of a record, nothing else shows that records are missing.
@@ -68,6 +69,7 @@ async def test_csv_over_http2_needs_no_length(flavour: Flavour) -> None:
     assert await face.call("get_usage_history", format="csv") == _CSV
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("version", [b"1.1", b"2.0"])
 async def test_an_export_of_truncated_pages_fails(flavour: Flavour, tmp_path: Path, version: bytes) -> None:
     head = _CSV_HEAD.replace(b"1.1", version)
@@ -79,6 +81,7 @@ async def test_an_export_of_truncated_pages_fails(flavour: Flavour, tmp_path: Pa
     assert not (tmp_path / "usage.csv").exists()
 
 
+@ON_EACH_LIBRARY
 async def test_gzip_without_a_length_is_accepted_only_if_complete(flavour: Flavour) -> None:
     packed = gzip.compress(_CSV)
     with ScriptedServer(then_close(_CSV_HEAD + _GZIP + b"\r\n" + packed)) as server:
@@ -90,6 +93,7 @@ async def test_gzip_without_a_length_is_accepted_only_if_complete(flavour: Flavo
         await face.close()
 
 
+@ON_EACH_LIBRARY
 async def test_json_without_a_length_is_accepted_only_if_complete(flavour: Flavour) -> None:
     with ScriptedServer(then_close(_JSON_HEAD + b"\r\n" + _BALANCE)) as server:
         face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
@@ -101,6 +105,7 @@ async def test_json_without_a_length_is_accepted_only_if_complete(flavour: Flavo
         await face.close()
 
 
+@ON_EACH_LIBRARY
 @pytest.mark.parametrize("framing", [b"Content-Length: 200\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n68\r\n"])
 async def test_a_body_shorter_than_its_framing_is_a_broken_connection(flavour: Flavour, framing: bytes) -> None:
     with ScriptedServer(then_close(_JSON_HEAD + framing + _BALANCE)) as server:
@@ -110,6 +115,7 @@ async def test_a_body_shorter_than_its_framing_is_a_broken_connection(flavour: F
         await face.close()
 
 
+@ON_EACH_LIBRARY
 async def test_an_error_keeps_the_beginning_of_its_body(flavour: Flavour) -> None:
     body = b"x" * (3 * _BODY_LIMIT)
     head = b"HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)

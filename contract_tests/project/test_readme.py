@@ -1,8 +1,7 @@
-"""The README is correct: its tour runs as written, and its table of errors is complete."""
+"""The README is correct: its tour runs as written, and its links lead to files."""
 
 from __future__ import annotations
 
-import inspect
 import re
 import subprocess
 import sys
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import venice_billing
 from contract_tests.support.paths import ROOT
 from tour import main, tour
-from venice_billing import VeniceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +64,9 @@ def test_a_readme_without_a_tour_is_a_failure(tmp_path: Path, capsys: pytest.Cap
     assert "usage" in capsys.readouterr().err
 
 
-def test_the_table_of_errors_is_complete() -> None:
-    table = re.findall(r"^\| `(\w+Error)` \|", TEXT, re.MULTILINE)
-    errors = {
-        name
-        for name in dir(venice_billing)
-        if inspect.isclass(kind := getattr(venice_billing, name)) and issubclass(kind, VeniceError)
-    }
-    assert sorted([*table, "VeniceError"]) == sorted(errors)
+def test_readme_is_short_enough_to_be_read() -> None:
+    """What does not fit is on a page of `docs/`."""
+    assert len(TEXT.splitlines()) < 200
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", TEXT))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import pytest
 from attrs import frozen
 
 from venice_billing import AsyncVeniceBilling, UsageEntry, UsageWalk, VeniceBilling
@@ -24,30 +25,59 @@ HISTORY, ORIGINAL = "/api/v1/billing/usage-history", "/api/v1/billing/usage"
 
 @frozen
 class Flavour:
-    """The kind of client under test: sync or async."""
+    """The kind of client under test: sync or async, on a client of its own or on one of httpx2 that is given to it."""
 
     name: str
+    library: str = "httpx"
+
+    def __str__(self) -> str:
+        return self.name if self.library == "httpx" else f"{self.name}-{self.library}"
 
     def connect(self, fake: FakeVenice, **options: Any) -> Face:
         """Return a client of the fake, on its transport and clock."""
+        if self.library != "httpx":
+            http = self.http(transport=fake.transport())
+            return Face(self.kind(http_client=http, **fake._client_options(options)), http)
         return Face(fake.client(**options) if self.name == "sync" else fake.async_client(**options))
 
     def open(self, api_key: str, **options: Any) -> Face:
         """Return a client for any server."""
-        return Face(
-            VeniceBilling(api_key, **options) if self.name == "sync" else AsyncVeniceBilling(api_key, **options)
-        )
+        http = None if self.library == "httpx" or "http_client" in options else self.http()
+        return Face(self.kind(api_key, **({"http_client": http} if http else {}), **options), http)
+
+    @property
+    def kind(self) -> type[VeniceBilling | AsyncVeniceBilling]:
+        """The class of the client."""
+        return VeniceBilling if self.name == "sync" else AsyncVeniceBilling
+
+    @property
+    def package(self) -> Any:
+        """The HTTP library."""
+        return importlib.import_module(self.library)
 
     def http(self, **options: Any) -> Any:
-        """Return an httpx client."""
-        return httpx.Client(**options) if self.name == "sync" else httpx.AsyncClient(**options)
+        """Return a client of the HTTP library."""
+        return (self.package.Client if self.name == "sync" else self.package.AsyncClient)(**options)
+
+
+NAMES = ("sync", "async")
+WITHOUT_HTTPX2 = pytest.mark.skipif(importlib.util.find_spec("httpx2") is None, reason="httpx2 is not installed")
+FLAVOURS = [Flavour(name) for name in NAMES]
+FLAVOURS_ON_EACH_LIBRARY = [
+    *FLAVOURS,
+    *(pytest.param(Flavour(name, "httpx2"), marks=WITHOUT_HTTPX2) for name in NAMES),
+]
+"""Parameters of the fixture `flavour` where the HTTP library matters."""
+ON_EACH_LIBRARY = pytest.mark.parametrize("flavour", FLAVOURS_ON_EACH_LIBRARY, ids=str)
+"""Marks a single test of those."""
 
 
 @frozen
 class Face:
-    """A sync or async client whose calls are all awaited."""
+    """A sync or async client whose calls are all awaited; and the HTTP client that was made for it, if any."""
 
     client: Any
+    http: Any = None
 
     async def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method, and await the result of an async client."""
@@ -55,8 +85,11 @@ class Face:
         return await result if inspect.isawaitable(result) else result
 
     async def close(self) -> None:
-        """Close the client."""
-        await self.call("close" if hasattr(self.client, "close") else "aclose")
+        """Close the client, and the HTTP client that was made for it."""
+        for client in filter(None, (self.client, self.http)):
+            result = (client.close if hasattr(client, "close") else client.aclose)()
+            if inspect.isawaitable(result):
+                await result
 
 
 async def receive(

@@ -1,13 +1,18 @@
-"""Make the connections of an httpx client obey a `Deadline`, end their requests, or prevent their reuse."""
+"""Make the connections of an httpx client obey a `Deadline`, end their requests, or prevent their reuse.
+
+All of it serves clients of httpx2 as well.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
+from venice_billing._runtime.http_libraries import http_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from venice_billing._runtime.network import BoundBackend, TidyBackend
 
@@ -18,7 +23,7 @@ def bound_sync(client: httpx.Client) -> None:
     Other transports than `httpx.HTTPTransport` (a mock, a WSGI application) are left as they are.
     """
     for transport in _transports(client):
-        if isinstance(transport, httpx.HTTPTransport):
+        if isinstance(transport, http_of(transport).HTTPTransport):
             from venice_billing._runtime.network import bound_pool  # noqa: PLC0415 - httpx loads httpcore this late too
 
             bound_pool(transport._pool)  # noqa: SLF001 - httpx has no public way to the pool of a transport
@@ -27,7 +32,7 @@ def bound_sync(client: httpx.Client) -> None:
 def bound_async(client: httpx.AsyncClient) -> None:
     """Make a client close a connection whose TLS handshake is cancelled; httpcore leaves it to garbage collection."""
     for transport in _transports(client):
-        if isinstance(transport, httpx.AsyncHTTPTransport):
+        if isinstance(transport, http_of(transport).AsyncHTTPTransport):
             from venice_billing._runtime.network import tidy_pool  # noqa: PLC0415 - as above
 
             tidy_pool(transport._pool)  # noqa: SLF001 - as above
@@ -61,11 +66,12 @@ def _backends(client: httpx.Client | httpx.AsyncClient) -> Iterator[BoundBackend
     from venice_billing._runtime.network import BoundBackend, TidyBackend  # noqa: PLC0415 - as above
 
     for transport in _transports(client):
-        if isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+        http = http_of(transport)
+        if isinstance(transport, http.HTTPTransport | http.AsyncHTTPTransport):
             backend = transport._pool._network_backend  # noqa: SLF001 - httpcore has no public way to this
             if isinstance(backend, BoundBackend | TidyBackend):
                 yield backend
 
 
-def _transports(client: httpx.Client | httpx.AsyncClient) -> tuple[object, ...]:
+def _transports(client: httpx.Client | httpx.AsyncClient) -> tuple[Any, ...]:
     return (client._transport, *client._mounts.values())  # noqa: SLF001 - httpx has no public way to these

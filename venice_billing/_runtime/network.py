@@ -16,6 +16,7 @@ import httpcore
 from anyio import CancelScope
 
 from venice_billing._runtime.deadline import Deadline, addresses, time_left
+from venice_billing._runtime.http_libraries import core_of
 
 if TYPE_CHECKING:
     import ssl
@@ -30,7 +31,7 @@ def bound_pool(pool: httpcore.ConnectionPool) -> None:
     """Make the connections that a pool opens from now on obey the deadline; a second call does nothing."""
     backend = pool._network_backend  # noqa: SLF001 - httpcore takes a backend only when a pool is made, by httpx
     if not isinstance(backend, BoundBackend):
-        pool._network_backend = BoundBackend(backend)  # noqa: SLF001 - as above
+        pool._network_backend = BoundBackend(backend, core_of(pool))  # noqa: SLF001 - as above
         # A lock that is acquired and released in compiled code: a signal in between cannot leave it held.
         lock: Any = threading.RLock()
         pool._optional_thread_lock = lock  # noqa: SLF001 - as above
@@ -40,14 +41,19 @@ def tidy_pool(pool: httpcore.AsyncConnectionPool) -> None:
     """Make a pool close a connection whose TLS handshake is cancelled; a second call does nothing."""
     backend = pool._network_backend  # noqa: SLF001 - as above
     if not isinstance(backend, TidyBackend):
-        pool._network_backend = TidyBackend(backend)  # noqa: SLF001 - as above
+        pool._network_backend = TidyBackend(backend, core_of(pool))  # noqa: SLF001 - as above
 
 
 class BoundBackend(httpcore.NetworkBackend):
-    """A network backend that gives each operation no more than the time left."""
+    """A network backend that gives each operation no more than the time left.
 
-    def __init__(self, backend: httpcore.NetworkBackend) -> None:
+    Attributes:
+        core: The module whose pool this is for, `httpcore` or `httpcore2`: a pool knows its own exceptions only.
+    """
+
+    def __init__(self, backend: httpcore.NetworkBackend, core: Any) -> None:
         self._backend = backend
+        self.core = core
         self._is_shut = False
         self._streams: WeakKeyDictionary[_BoundStream, None] = WeakKeyDictionary()
 
@@ -60,27 +66,27 @@ class BoundBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         connect = self._backend.connect_tcp
-        if not isinstance(self._backend, httpcore.SyncBackend):  # the user's own backend stays in charge
-            left = time_left(timeout, httpcore.ConnectTimeout)
+        if not isinstance(self._backend, self.core.SyncBackend):  # the user's own backend stays in charge
+            left = time_left(timeout, self.core.ConnectTimeout)
             return self._bound(connect(host, port, left, local_address, socket_options))
         # A name may have many addresses, and each connect would get the full timeout.
-        problem: Exception = httpcore.ConnectError(f"{host} has no address")
+        problem: Exception = self.core.ConnectError(f"{host} has no address")
         try:
             for address, share in addresses(host, port, timeout, lambda: self._is_shut):
                 try:
                     return self._bound(connect(address, port, share, local_address, socket_options))
-                except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                except (self.core.ConnectError, self.core.ConnectTimeout) as error:
                     problem = error
         except TimeoutError as error:
-            raise httpcore.ConnectTimeout(str(error)) from error
+            raise self.core.ConnectTimeout(str(error)) from error
         except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+            raise self.core.ConnectError(str(error)) from error
         raise problem
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
-        left = time_left(timeout, httpcore.ConnectTimeout)
+        left = time_left(timeout, self.core.ConnectTimeout)
         return self._bound(self._backend.connect_unix_socket(path, left, socket_options))
 
     def sleep(self, seconds: float) -> None:
@@ -102,7 +108,7 @@ class BoundBackend(httpcore.NetworkBackend):
         self._streams[stream] = None
         if self._is_shut:
             stream.close()
-            raise httpcore.ConnectError("the client is closed")
+            raise self.core.ConnectError("the client is closed")
         return stream
 
     def _bound(self, stream: httpcore.NetworkStream) -> _BoundStream:
@@ -134,9 +140,9 @@ class _BoundStream(httpcore.NetworkStream):
         finalize(self, _close_quietly, stream).atexit = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._begin(timeout, httpcore.ReadError)
+        self._begin(timeout, self._backend.core.ReadError)
         try:
-            received = self._stream.read(max_bytes, time_left(timeout, httpcore.ReadTimeout))
+            received = self._stream.read(max_bytes, time_left(timeout, self._backend.core.ReadTimeout))
         finally:
             self._end(timeout)
         if received:
@@ -148,11 +154,11 @@ class _BoundStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if isinstance(timeout, Deadline):
             timeout.is_reused, timeout.is_answered = self._is_used, False
-        self._begin(timeout, httpcore.WriteError)
+        self._begin(timeout, self._backend.core.WriteError)
         try:
             for start in range(0, len(buffer), _LONGEST_WRITE):
                 part = buffer[start : start + _LONGEST_WRITE]
-                self._stream.write(part, time_left(timeout, httpcore.WriteTimeout))
+                self._stream.write(part, time_left(timeout, self._backend.core.WriteTimeout))
         finally:
             self._end(timeout)
 
@@ -174,16 +180,16 @@ class _BoundStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        self._begin(timeout, httpcore.ConnectError)
+        self._begin(timeout, self._backend.core.ConnectError)
         plain = self._socket
         try:
             if plain is not None:
                 # The handshake takes over the socket: with a duplicate of it, it can still be ended from outside.
                 self._socket = plain.dup()
-            left = time_left(timeout, httpcore.ConnectTimeout)
+            left = time_left(timeout, self._backend.core.ConnectTimeout)
             secured = self._stream.start_tls(ssl_context, server_hostname, left)
         except ValueError as error:  # from `ssl`, if the socket was ended before the handshake
-            raise httpcore.ConnectError(str(error)) from None
+            raise self._backend.core.ConnectError(str(error)) from None
         except BaseException:
             if plain is not None:
                 plain.close()
@@ -195,7 +201,7 @@ class _BoundStream(httpcore.NetworkStream):
             self._end(timeout)
         if secured.get_extra_info("ssl_object") is None:  # the connection was gone before the handshake could begin
             secured.close()
-            raise httpcore.ConnectError("the connection ended before it was encrypted")
+            raise self._backend.core.ConnectError("the connection ended before it was encrypted")
         return self._backend.adopt(_BoundStream(secured, self._backend))
 
     def get_extra_info(self, info: str) -> Any:
@@ -255,8 +261,9 @@ def _close_quietly(stream: httpcore.NetworkStream) -> None:
 class TidyBackend(httpcore.AsyncNetworkBackend):
     """A network backend that leaves no connection behind when a handshake is cancelled."""
 
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, core: Any) -> None:
         self._backend = backend
+        self._core = core
         self._is_shut = False
         self._streams: WeakKeyDictionary[_TidyStream, None] = WeakKeyDictionary()
 
@@ -294,7 +301,7 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         self._streams[stream] = None
         if self._is_shut:
             await _close_at_any_rate(stream)
-            raise httpcore.ConnectError("the client is closed")
+            raise self._core.ConnectError("the client is closed")
         return stream
 
 

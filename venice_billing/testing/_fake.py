@@ -23,7 +23,7 @@ from venice_billing.testing._router import ORIGINAL_LEDGER, PREFIX, Router, Serv
 from venice_billing.testing._seed import seeded_charge, seeded_rows
 from venice_billing.testing._server import FakeServer
 from venice_billing.testing._text import Row, format_instant
-from venice_billing.testing._transport import mock_transport
+from venice_billing.testing._transport import FakeTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -155,8 +155,11 @@ class FakeVenice:
         self._router.balance = document
 
     def transport(self) -> httpx.MockTransport:
-        """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits move `clock` and take no real time."""
-        return mock_transport(self._respond, self.clock)
+        """Return a transport for `httpx.Client` or `httpx.AsyncClient`; waits move `clock` and take no real time.
+
+        The clients of httpx2 take it too.
+        """
+        return FakeTransport(self._respond, self.clock)
 
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> FakeServer:
         """Return a context manager that serves the account over real sockets, at its `base_url`.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 
+from venice_billing._runtime.http_libraries import http_of
 from venice_billing.testing._responses import header_fields
 
 if TYPE_CHECKING:
@@ -20,12 +22,26 @@ _FOREVER = 3_600.0
 """How long, in seconds, an endless wait without a timeout takes."""
 
 
-def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualClock) -> httpx.MockTransport:
-    """Return a transport for either httpx client; its waits move the clock and take no real time."""
+class FakeTransport(httpx.MockTransport):
+    """A transport for either client of httpx or httpx2; its waits move the clock and take no real time."""
 
-    def handle(request: httpx.Request) -> httpx.Response:
-        timeouts = _Timeouts(request)
-        response = respond(request)
+    def __init__(self, respond: Callable[[httpx.Request], Response], clock: VirtualClock) -> None:
+        super().__init__(self._handle)
+        self._respond = respond
+        self._clock = clock
+
+    # Not those of the base class, which accept no responses of httpx2.
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of a synchronous client."""
+        return self._handle(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request of an asynchronous client."""
+        return self._handle(request)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        timeouts, clock = _Timeouts(request), self._clock
+        response = self._respond(request)
         delivery = response.delivery
         timeouts.wait(clock, delivery.connect_wait, "connect")
         timeouts.wait(clock, delivery.headers_wait, "read")
@@ -36,10 +52,10 @@ def mock_transport(respond: Callable[[httpx.Request], Response], clock: VirtualC
             timeouts.wait(clock, size / delivery.headers_rate, "read")
         if delivery.cut_at is not None and delivery.cut_at < 0:
             _break(request, delivery)
-        stream = _Body(response, request, timeouts, clock)
-        return httpx.Response(response.status, headers=header_fields(response), stream=stream)
-
-    return httpx.MockTransport(handle)
+        http = http_of(request)
+        stream = _stream_class(http)(response, request, timeouts, clock)
+        answer: httpx.Response = http.Response(response.status, headers=header_fields(response), stream=stream)
+        return answer
 
 
 class _Timeouts:
@@ -60,12 +76,19 @@ class _Timeouts:
         clock.advance(seconds)
 
     def _expire(self, phase: str) -> NoReturn:
-        error = httpx.ConnectTimeout if phase == "connect" else httpx.ReadTimeout
+        http = http_of(self._request)
+        error = http.ConnectTimeout if phase == "connect" else http.ReadTimeout
         raise error("timed out", request=self._request)
 
 
-class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that arrives in time or times out, for either httpx client."""
+@cache
+def _stream_class(http: Any) -> Any:
+    """Return the class of bodies that the clients of a library accept: it derives from classes of that library."""
+    return type("Body", (_Body, http.SyncByteStream, http.AsyncByteStream), {})
+
+
+class _Body:
+    """A body that arrives in time or times out, for either client."""
 
     def __init__(self, response: Response, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
         self._body = response.body
@@ -116,6 +139,7 @@ class _AsyncChunks:
 
 
 def _break(request: httpx.Request, delivery: Delivery) -> NoReturn:
+    http = http_of(request)
     if delivery.reset:
-        raise httpx.ReadError("[Errno 104] Connection reset by peer", request=request)
-    raise httpx.RemoteProtocolError("peer closed connection without sending complete message body", request=request)
+        raise http.ReadError("[Errno 104] Connection reset by peer", request=request)
+    raise http.RemoteProtocolError("peer closed connection without sending complete message body", request=request)
