@@ -234,6 +234,8 @@ def _port_is_usual(url: str) -> bool:
 def _url(name: str, value: str) -> httpx.URL:
     try:
         url = httpx.URL(value.strip())
+        if "%" in url.host and ":" not in url.host:  # httpx escapes what no name can hold, such as a single bracket
+            raise InvalidParameterError(name, value, "an https URL")
         # httpx and every look-up do this later, and raise a bare ValueError for a label that is no name.
         url.host.encode("idna")
         url.raw_host.decode("ascii").encode("idna")

@@ -35,6 +35,7 @@ from venice_billing._files import (
 from venice_billing._progress import Progress, read_progress
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
+from venice_billing._walk.tracker import PagesOutOfOrderError
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
@@ -212,7 +213,7 @@ class CsvFile:
         try:
             yield
         except VeniceError as error:
-            if self.source.is_doubtful:
+            if self.source.is_doubtful or isinstance(error, PagesOutOfOrderError):
                 self._rows = 0
             if self._rows:
                 error.checkpoint = str(self._partial)

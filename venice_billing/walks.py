@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, closing
+from itertools import chain
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -15,6 +17,7 @@ from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+    from typing import NoReturn, Self
 
     from venice_billing._drivers import AsyncDriver, Driver
     from venice_billing._walk.start import WalkStart
@@ -50,6 +53,11 @@ class EntryPage(Sequence[UsageEntry]):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def __eq__(self, other: object) -> bool:
+        return self.data == other.data if isinstance(other, EntryPage) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # `data` may be changed
 
     def __repr__(self) -> str:
         return f"<EntryPage of {len(self.data)} entries>"
@@ -95,6 +103,7 @@ class _Progress:
         self._left = start.max_items
         self._latest: Position | _Received = start.position
         self.is_cut_short = False
+        self._completed = False
 
     @property
     def checkpoint(self) -> str:
@@ -130,8 +139,23 @@ class _Progress:
 
     def cut_short(self) -> None:
         """Note that the iteration ends here; it is not cut short if the consumer has all `max_items` entries."""
+        self.is_cut_short = not self.is_complete
+
+    def complete(self) -> None:
+        """Note that the walk came to its end, or that its consumer left it."""
+        self._completed = True
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing more for the consumer to ask for."""
         has_all = self.finished and not (isinstance(self._latest, _Received) and self._latest.left)
-        self.is_cut_short = not has_all
+        return self._completed or has_all
+
+    def refusal(self, cause: str) -> VeniceError:
+        """Return the error for asking an iteration for more that was cut short."""
+        error = VeniceError(f"this iteration of the walk was cut short, by {cause}; the walk goes on from .checkpoint")
+        error.checkpoint = self.checkpoint
+        return error
 
     def _rows(self, batch: Batch[UsageEntry]) -> list[UsageEntry]:
         rows = list(batch.rows if self._left is None else batch.rows[: self._left])
@@ -163,13 +187,26 @@ class _BaseWalk:
         self._latest = _Progress(self._start)
         return self._latest
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a walk holds its client."""
+        raise TypeError(f"{type(self).__name__} cannot be pickled, since it holds a client; pickle its .checkpoint")
+
+    def __copy__(self) -> Self:
+        """Return a walk from the same start."""
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __repr__(self) -> str:
         filters = self._start.filters
         return f"<{type(self).__name__} {filters.order} from {filters.bounds.start} to {filters.bounds.end}>"
 
 
 class UsageWalk(_BaseWalk):
-    """A walk through the ledger: iterate over it for entries; each `iter()` starts a new walk from the same start."""
+    """A walk through the ledger: iterate over it for entries; each `iter()` starts a new walk from the same start.
+
+    One iteration belongs to one thread at a time, as a generator does; threads may each start their own.
+    """
 
     def __init__(self, start: WalkStart, driver: Driver) -> None:
         super().__init__(start)
@@ -178,12 +215,12 @@ class UsageWalk(_BaseWalk):
     def __iter__(self) -> Iterator[UsageEntry]:
         """Iterate over the entries."""
         progress = self._progress()
-        return self._items(progress, progress.entries)
+        return _Iteration(self._items(progress, progress.entries), progress)
 
     def pages(self) -> Iterator[EntryPage]:
         """Iterate over the entries page by page; a page counts as received once it is handed out."""
         progress = self._progress()
-        return self._items(progress, progress.page)
+        return _Iteration(self._items(progress, progress.page), progress)
 
     def rows(self) -> Iterator[Row]:
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`.
@@ -195,12 +232,15 @@ class UsageWalk(_BaseWalk):
             ['timestamp', 'sku', 'model', 'service', 'units']
         """
         progress = self._progress()
-        return self._items(progress, progress.rows)
+        return _Iteration(self._items(progress, progress.rows), progress)
 
-    def _items(self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]) -> Iterator[Item]:
+    def _items(
+        self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
+    ) -> Generator[Item, None, None]:
         with closing(self._batches(progress, begin)) as batches:
             for waiting in batches:
                 yield from waiting
+        progress.complete()
 
     def _batches(
         self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
@@ -218,10 +258,62 @@ class UsageWalk(_BaseWalk):
         except VeniceError as error:
             error.checkpoint = progress.checkpoint
             raise
+        except Exception:
+            if not sys.is_finalizing():
+                raise
+            raise progress.refusal("the exit of the interpreter") from None  # httpx cannot import what it needs
+
+
+class _Iteration(chain[Item]):
+    """One iteration of a synchronous walk; if it was cut short, asking for more raises an error.
+
+    An exception ends the generator it comes through. A consumer that catches it and asks that generator for more would
+    take the walk to be complete. So another iterator is chained behind the generator, by compiled code, which costs
+    next to nothing for each entry, and leaves no moment at which an interrupt would lose one.
+    """
+
+    _items: Generator[Item, None, None]
+    _progress: _Progress
+
+    def __new__(cls, items: Generator[Item, None, None], progress: _Progress) -> Self:
+        """Chain the end of the walk behind its items."""
+        iteration = super().__new__(cls, items, _End(progress))
+        iteration._items = items
+        iteration._progress = progress
+        return iteration
+
+    def close(self) -> None:
+        """Leave the walk here; iterating further then ends at once, without an error."""
+        try:
+            self._items.close()
+        finally:
+            self._progress.complete()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, as a generator does."""
+        raise TypeError("an iteration of a walk cannot be pickled; pickle the walk's .checkpoint")
+
+
+class _End:
+    """Follows the items of a synchronous iteration: ends it, or raises an error if it was cut short."""
+
+    def __init__(self, progress: _Progress) -> None:
+        self._progress = progress
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> NoReturn:
+        if self._progress.is_complete:
+            raise StopIteration
+        raise self._progress.refusal("an error or an interrupt")
 
 
 class AsyncUsageWalk(_BaseWalk):
-    """A walk through the ledger: use `async for` for entries; each iteration starts a new walk from the same start."""
+    """A walk through the ledger: use `async for` for entries; each iteration starts a new walk from the same start.
+
+    One iteration belongs to one task at a time, and to the event loop that it began in.
+    """
 
     def __init__(self, start: WalkStart, driver: AsyncDriver) -> None:
         super().__init__(start)
@@ -291,12 +383,7 @@ class _AsyncIteration(Generic[Item]):
             VeniceError: The iteration was cut short.
         """
         if self._progress.is_cut_short:
-            error = VeniceError(
-                "this iteration of the walk was cut short, by an error, a cancellation or the end of its event loop; "
-                "the walk goes on from .checkpoint"
-            )
-            error.checkpoint = self._progress.checkpoint
-            raise error
+            raise self._progress.refusal("an error, a cancellation or the end of its event loop")
         return self._items.__anext__()
 
     async def aclose(self) -> None:

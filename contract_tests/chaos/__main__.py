@@ -1,10 +1,10 @@
 # ruff: noqa: T201 - a program that prints
 """Run many seeds or repeat one, and report injected faults and rows that were lost, repeated or unknown to the ledger.
 
-There are four kinds of scenarios: walks and exports under faults and stops, over a transport on a virtual clock; the
-same over real sockets; servers that make no progress; processes that fork during a walk. Finally, processes are killed
-while they export. Each kind has its own seeds, and a seed always gives the same scenario: --seed N repeats one of the
-first kind.
+There are five kinds of scenarios: walks and exports under faults and stops, over a transport on a virtual clock; the
+same over real sockets; servers that make no progress; servers whose pages are out of order or shift; processes that
+fork during a walk. Finally, processes are killed while they export. Each kind has its own seeds, and a seed always
+gives the same scenario: --seed N repeats one of the first kind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from contract_tests.chaos import crash, forks, scenarios, sockets, stuck
+from contract_tests.chaos import crash, disorder, forks, scenarios, sockets, stuck
 from contract_tests.chaos.cases import report
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ KINDS = (
     Kind("scenarios", 2_500, "seed", "over a transport, on a virtual clock", scenarios.run),
     Kind("sockets", 48, "socket-seed", "over real sockets", sockets.run),
     Kind("stuck", 200, "stuck-seed", "into servers that make no progress", stuck.run),
+    Kind("disorder", 200, "disorder-seed", "into servers whose pages are out of order or shift", disorder.run),
     Kind("forks", 30, "fork-seed", "of processes that fork during a walk", forks.run),
 )
 

@@ -34,7 +34,7 @@ class Case:
     ledger: str
     method: Method
     flavour: Flavour
-    reading: Reading | Literal["forks", "without progress"]
+    reading: Reading | Literal["forks", "without progress", "out of order"]
     order: Order
     options: dict[str, Any]
     timeout: float

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract_tests.chaos import cases, forks, oracle, scenarios, sockets, stuck
+from contract_tests.chaos import cases, disorder, forks, oracle, scenarios, sockets, stuck
 from contract_tests.chaos.__main__ import REPLAY
 from contract_tests.chaos.cases import Result, report
 from venice_billing import UsageEntry
@@ -45,6 +45,13 @@ def test_a_server_without_progress_soon_causes_an_error(first: int) -> None:
     assert not failed, "\n".join(
         f"{result}\n  to repeat: {REPLAY} --stuck-seed {result.case.seed}" for result in failed
     )
+
+
+@pytest.mark.parametrize("first", range(0, 60, 20))
+def test_pages_out_of_order_are_read_whole_or_refused(first: int) -> None:
+    """Pages that only shift are read whole."""
+    failed = [result for seed in range(first, first + 20) if not (result := disorder.run(seed)).passed]
+    assert not failed, _told(failed, "disorder-seed")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

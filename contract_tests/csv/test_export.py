@@ -107,12 +107,12 @@ async def test_header_that_changes_between_pages_is_an_error(fake: FakeVenice, f
     usual, other = CsvLayout(), CsvLayout(header=names.replace("units", "quantity"))
     fake.quirks.csv_layouts = [usual, usual, usual, other]  # the first layout was used by the request above
     with pytest.raises(ResponseValidationError, match="columns changed") as caught:
-        await face.call("export_usage_csv", target, page_size=50)
+        await face.call("export_usage_csv", target, page_size=40)
     assert caught.value.field == "header row"
     assert caught.value.checkpoint == str(partial(target.parent))
     fake.quirks.csv_layouts = [usual]
-    result = await face.call("export_usage_csv", target, page_size=50)
-    assert result.resumed_rows == 100
+    result = await face.call("export_usage_csv", target, page_size=40)
+    assert result.resumed_rows == 80
     assert target.read_bytes() == as_one_page(fake)
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from venice_billing._walk.sequential import sequential
 from venice_billing._walk.start import newest_first
@@ -79,7 +79,8 @@ class MemoryLedger:
         self.requests += 1
         self.rows_sent += end - start
         following = f"cursor-{end}" if end < len(chosen) else None
-        return self.spoil(self.requests, Page(chosen[start:end], following, (chosen, end, size)))
+        page = self.spoil(self.requests, Page(chosen[start:end], following, (chosen, end, size)))
+        return evolve(page, again=lambda: page.rows)
 
 
 def ledger_rows(*seconds: float) -> list[Row]:

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.anyio
 
 CROWD = 10 * STALLED_PAGES + 105
 """More charges than a walk by pages of ten gets past."""
+CHECKS = 1
+"""At a crowded instant a walk is reopened once, to settle whether equal rows at a page border are several charges."""
 MOST_REQUESTS = STALLED_PAGES + 20
 ORDERS = pytest.mark.parametrize("order", ["asc", "desc"])
 AT_ONCE = pytest.mark.parametrize("concurrency", [1, 4])
@@ -79,7 +81,8 @@ async def test_an_export_resumes_within_a_crowded_instant(flavour: Flavour, fake
         await face.call("export_usage_csv", path, page_size=10)
     fake.quirks.faults = ()
     export = await face.call("export_usage_csv", path, page_size=10)
-    assert (export.rows, export.resumed_rows) == (len(fake.ledger), 10 * (STALLED_PAGES - 10))
+    assert export.rows == len(fake.ledger)
+    assert 10 * (STALLED_PAGES - 10 - 2 * CHECKS) <= export.resumed_rows <= 10 * (STALLED_PAGES - 10)
 
 
 @ORDERS
@@ -135,7 +138,7 @@ def test_a_walk_keeps_the_largest_pages_after_a_crowded_instant(order: Order) ->
     ledger = MemoryLedger(rows)
     walked = received(sequential(ledger, EVERYTHING, order, Position(), 10))
     assert walked == (ledger.rows if order == "asc" else ledger.rows[::-1])
-    assert ledger.sizes == [10, 1000]
+    assert ledger.sizes == [10] * (1 + CHECKS) + [1000]
 
 
 def test_pages_of_only_known_rows_switch_to_the_largest_page_size() -> None:
@@ -164,8 +167,8 @@ def test_an_instant_beyond_200_of_the_largest_pages_is_an_error(page_size: int |
     capped = page_size and min(page_size, 20)
     with pytest.raises(ServerError, match="does not end"):
         received(sequential(ledger, EVERYTHING, "asc", Position(), capped))
-    assert ledger.sizes == ([10, 20] if page_size == 10 else [capped])
-    assert ledger.requests <= 2 * STALLED_PAGES + 2
+    assert ledger.sizes == [capped] * (1 + CHECKS) + ([20] if page_size == 10 else [])
+    assert ledger.requests <= 2 * STALLED_PAGES + 2 + 2 * CHECKS
 
 
 class HangsUnlessOpen(MemoryLedger):
@@ -182,7 +185,7 @@ def test_wider_queries_are_not_repeated_with_larger_pages() -> None:
     ledger = HangsUnlessOpen(crowd(CROWD), 10)
     with pytest.raises(ServerError, match="does not end"):
         received(sequential(ledger, Bounds(START, START + timedelta(days=2)), "asc", Position(), 10))
-    assert ledger.requests == STALLED_PAGES + 1
+    assert ledger.requests == STALLED_PAGES + 1 + 2 * CHECKS
 
 
 def test_empty_pages_do_not_count_as_a_crowded_instant() -> None:
@@ -200,7 +203,7 @@ def test_empty_pages_within_one_instant_do_not_prolong_a_walk() -> None:
     ledger.largest_page = 20
     with pytest.raises(ServerError, match="does not end"):
         received(sequential(ledger, EVERYTHING, "asc", Position(), 10))
-    assert ledger.requests <= 2 * STALLED_PAGES + 4
+    assert ledger.requests <= 2 * STALLED_PAGES + 4 + 4 * CHECKS
 
 
 def test_dead_cursors_in_a_received_crowded_instant_are_an_error() -> None:
@@ -215,7 +218,7 @@ def test_dead_cursors_in_a_received_crowded_instant_are_an_error() -> None:
     position = Position(START, {"same": 1000 * STALLED_PAGES})
     with pytest.raises(ServerError, match="reopenings"):
         received(sequential(ledger, EVERYTHING, "asc", position, 10))
-    assert ledger.sizes == [10, 1000, 993, 986, 979]
+    assert ledger.sizes == [10, 1000, 993, 1000, 993, 986, 979]
 
 
 @pytest.mark.parametrize(

@@ -127,3 +127,35 @@ def test_an_event_loop_ends_without_warnings_while_a_walk_is_open(
         del iterator
         gc.collect()
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@CONCURRENCY
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_an_iterator_continued_in_another_event_loop_never_waits_for_the_first(
+    fake: FakeVenice, concurrency: int, *, is_closed: bool
+) -> None:
+    """The first has stopped, so the tasks that read the ledger there do not run."""
+    client = client_of(fake)
+    iterator = opened(client.iter_usage_history(page_size=50, concurrency=concurrency), pages=False)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    received = first.run_until_complete(take(iterator, 3))
+    if is_closed:
+        first.run_until_complete(first.shutdown_asyncgens())
+        first.close()
+    try:
+        try:
+            while True:
+                received += second.run_until_complete(take(iterator, 1))
+        except StopAsyncIteration:
+            rest = []
+        except VeniceError as error:
+            walk = client.iter_usage_history(checkpoint=error.checkpoint)
+            rest = second.run_until_complete(take_all(walk))
+        assert as_wire([*received, *rest]) == fake.ledger
+        if not is_closed:  # there the tasks of the walk are cancelled
+            first.run_until_complete(asyncio.sleep(0))
+            first.run_until_complete(asyncio.sleep(0))
+            assert asyncio.all_tasks(first) == set()
+    finally:
+        first.close()
+        second.close()

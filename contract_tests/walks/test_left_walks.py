@@ -18,6 +18,7 @@ from venice_billing import AsyncVeniceBilling, VeniceBilling
 from venice_billing._budget import FAILURES, PERIOD, FailureBudget, Ticket
 from venice_billing._call import Broken, Operation, Outcome, Policy, Reply, Request, Send, Wait, call
 from venice_billing._clock import Interruption, SystemClock
+from venice_billing._walk import workers
 from venice_billing._walk.windows import Windows
 from venice_billing._walk.workers import work_in_tasks, work_in_threads
 from venice_billing.testing import FakeVenice, Quirks
@@ -212,7 +213,41 @@ def test_an_exception_in_a_worker_is_raised_in_the_consumer(
     wait_for(worker_threads())
 
 
-def test_a_failed_thread_start_is_raised_and_ends_the_other_threads(
+@pytest.mark.parametrize("limit", [0, 1, 2])
+@pytest.mark.parametrize("leader", [True, False])
+def test_a_walk_goes_on_with_the_threads_that_could_be_started(
+    windows: Windows[Row], monkeypatch: pytest.MonkeyPatch, limit: int, *, leader: bool
+) -> None:
+    """At the system's limit of threads; without any, the consumer's thread does the work."""
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def start_some(thread: threading.Thread) -> None:
+        if len(started) == limit:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    def start_none(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    if not leader:
+        monkeypatch.setattr(workers, "start_new_thread", start_none)
+    performers: set[int] = set()
+
+    def perform(step: Send | Wait, _: Interruption) -> Outcome | None:
+        performers.add(threading.get_ident())
+        return OK if isinstance(step, Send) else None
+
+    assert sum(len(batch.rows) for batch in work_in_threads(windows, perform)) == 1000
+    alone = not leader or limit == 0
+    assert (performers == {threading.get_ident()}) if alone else threading.get_ident() not in performers
+    assert len(started) == (limit if leader else 0)
+    wait_for(started)
+
+
+def test_another_error_of_a_thread_start_is_raised_and_ends_the_other_threads(
     windows: Windows[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = threading.Thread.start
@@ -220,7 +255,7 @@ def test_a_failed_thread_start_is_raised_and_ends_the_other_threads(
 
     def start_two(thread: threading.Thread) -> None:
         if len(started) == 2:
-            raise RuntimeError("can't start new thread")
+            raise MemoryError
         started.append(thread)
         start(thread)
 
@@ -229,7 +264,7 @@ def test_a_failed_thread_start_is_raised_and_ends_the_other_threads(
         return None
 
     monkeypatch.setattr(threading.Thread, "start", start_two)
-    with pytest.raises(RuntimeError, match="can't start new thread"):
+    with pytest.raises(MemoryError):
         next(work_in_threads(windows, wait))
     assert len(started) == 2
     wait_for(started)

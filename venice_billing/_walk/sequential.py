@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from venice_billing._walk.tracker import CrowdedInstantError, PageTracker, PaginationLostError
+from venice_billing._walk.tracker import Checks, CrowdedInstantError, Delivered, PageTracker, PaginationLostError
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
@@ -58,6 +58,7 @@ def sequential(
     first: Page[Row] | None = None,
     widen: bool = True,
     silence: Silence | None = None,
+    checks: Checks | None = None,
 ) -> Walk[Row]:
     """Walk a range in the order of its pages; where pagination fails, reopen the range at the position.
 
@@ -70,17 +71,20 @@ def sequential(
         first: The first page of the walk, if it was fetched already.
         widen: Whether to send wider requests when the ledger hangs on the range; if not, the hang is raised.
         silence: Receives what the walk learns about the time after the range.
+        checks: Limits how often equal rows at page borders are settled, if that is shared with other ranges.
 
     Raises:
         BillingTimeoutError: The ledger hung on the range, and on wider requests too.
         ServerError: The range cannot be read past the position, although it was reopened, or its pages do not end.
+        ResponseValidationError: The pages are out of order, so that rows may be missing.
     """
     fruitless = 0
+    delivered = Delivered(source, position, order, checks)
     sought: datetime | None = None  # how far the walk has read in a wider range, before it reaches the range itself
     while True:
         before, widened = (position, sought), False
         size = _varied(page_size, fruitless, source)
-        thread = PageTracker(source, bounds, order, position)
+        thread = PageTracker(source, bounds, order, position, delivered)
         try:
             page = first or (
                 yield from open_range(source, _rest(bounds, order, position, sought), order, size, widen=widen)
@@ -88,12 +92,13 @@ def sequential(
             first, widen = None, True
             widened = page.widened  # pages of a wider range have the largest size, not `page_size`
             while True:
-                if rows := thread.take(page):
+                if rows := thread.take(page, position):
                     more = page.following is not None and not thread.done
                     batch = Batch(rows, position, position.after(rows, source), source, more)
                     position = batch.after
                     yield batch
                     del batch
+                    delivered.add(page)
                 if page.following is None or thread.done:
                     thread.check_all_seen()
                     if silence is not None and widened:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -16,6 +18,7 @@ from venice_billing._call import call
 from venice_billing._csv import CsvDocument, TimeColumn, check_order, take_apart, without_newline
 from venice_billing._csv_columns import check_header, check_values
 from venice_billing._drift import note
+from venice_billing._runtime.codec import read_with_notice
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
 from venice_billing._walk.tracker import PaginationLostError
 from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
@@ -24,11 +27,13 @@ from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from venice_billing._call import Operation, Policy, Steps
+    from venice_billing._call import Operation, Policy, Reply, Steps
     from venice_billing._walk.types import Order
     from venice_billing.errors import BillingTimeoutError
+
+T = TypeVar("T")
 
 # Not the caller's decimal context: it could round, and digests of one charge would differ between processes.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
@@ -93,13 +98,13 @@ class HistorySource(EntrySource):
         return self._page(_first_request(question, page_size, self.currency), question)
 
     def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[UsageEntry]]:
-        answer = yield from call(operation, self.policy)
+        answer, again = yield from _call_and_keep(operation, self.policy)
         if not isinstance(answer, UsageHistoryPage):
             return _never()
         _check_order(answer.data)
         entries = within_range(answer.data, self.timestamp, question.bounds, ordered=True)
         first, last = (answer.data[0].timestamp, entries[-1].timestamp) if entries else (None, None)
-        page = Page(entries, answer.next_cursor, question, first=first, last=last)
+        page = Page(entries, answer.next_cursor, question, first=first, last=last, again=lambda: _entries(again()))
         if question.any_currency:
             page = evolve(page, rows=[entry for entry in entries if entry.currency == self.currency])
         else:
@@ -202,7 +207,8 @@ class CsvSource:
         document = take_apart(answer)
         if self._ends is None and document.records and not document.ended:
             yield from self._learn_ending(question)
-        return self.page_of(document, answer.next_cursor, question)
+        page = self.page_of(document, answer.next_cursor, question)
+        return evolve(page, again=lambda: take_apart(answer).records)
 
     def _learn_ending(self, question: Question) -> Steps[None]:
         """Fetch a small page too, to see how pages end: one without a final line break may have been cut short.
@@ -291,7 +297,7 @@ class OriginalSource(EntrySource):
             page=wanted.number,
             sort_order=wanted.order,
         )
-        answer = yield from call(operation, self.policy)
+        answer, again = yield from _call_and_keep(operation, self.policy)
         if not isinstance(answer, UsagePage):
             return _never()
         check_number(answer, wanted.number)
@@ -310,7 +316,8 @@ class OriginalSource(EntrySource):
             reached = evolve(reached, question=evolve(question, bounds=Bounds(question.bounds.start, newest)))
         entries = original_entries(answer, question, self.currency)
         last = answer.data[-1].timestamp if answer.data else None
-        return Page(entries, str(wanted.number + 1) if more else None, reached, last=last)
+        following = str(wanted.number + 1) if more else None
+        return Page(entries, following, reached, last=last, again=lambda: _entries(again()))
 
 
 @frozen
@@ -361,6 +368,27 @@ def _first_request(
         end=question.bounds.end,
         page_size=page_size,
     )
+
+
+def _call_and_keep(operation: Operation[T], policy: Policy) -> Steps[tuple[T, Callable[[], T]]]:
+    """Make one call; return its value, and a function that reads the same answer again."""
+    replies: deque[Reply] = deque(maxlen=1)
+
+    def read(reply: Reply) -> T:
+        replies.append(reply)
+        return operation.read(reply)
+
+    value = yield from call(evolve(operation, read=read), policy)
+    return value, partial(_read_silently, operation.read, replies[-1])
+
+
+def _read_silently(read: Callable[[Reply], T], reply: Reply) -> T:
+    """Read an answer that was read before, so that whatever is new in it has been logged."""
+    return read_with_notice(lambda _kind, _name: None, read, reply)
+
+
+def _entries(answer: object) -> Sequence[UsageEntry]:
+    return answer.data if isinstance(answer, UsageHistoryPage | UsagePage) else ()
 
 
 def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:

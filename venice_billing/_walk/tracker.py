@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing.errors import ResponseValidationError, ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from venice_billing._walk.types import Bounds, Order, Page, PageSource, Position
@@ -23,6 +23,11 @@ the largest pages, so that it reads at least 200,000 charges at one instant (100
 """
 
 
+_REMEMBERED_PAGES = 2
+_FREE_CHECKS = 3
+_PAGES_PER_CHECK = 10
+
+
 class PaginationLostError(Exception):
     """The next page cannot be relied on: a cursor came twice, or pages shifted. The position is still valid."""
 
@@ -31,11 +36,110 @@ class CrowdedInstantError(PaginationLostError):
     """Too many pages in a row brought rows, but none later than one instant. Larger pages may get past it."""
 
 
+class RepeatedRowError(PaginationLostError):
+    """A page begins with a row that the page before ended with: two equal charges, or one that came twice."""
+
+
+class PagesOutOfOrderError(ResponseValidationError):
+    """A page went back in time with rows that were not handed on: nothing tells which other rows are missing."""
+
+
+class Checks:
+    """Limits how often a walk settles whether equal rows at a page border are several charges.
+
+    It may do so three times, and once more for each ten pages: a ledger full of equal charges costs few requests more.
+    The windows of a walk share their limit.
+    """
+
+    def __init__(self) -> None:
+        self._pages = 0
+        self._made = 0
+
+    def count_page(self) -> None:
+        """Note that a page was handed on."""
+        self._pages += 1
+
+    def allow_another(self) -> bool:
+        """Tell whether there may be another check, and count it."""
+        allowed = self._made < _FREE_CHECKS + self._pages // _PAGES_PER_CHECK
+        self._made += allowed
+        return allowed
+
+
+class Delivered(Generic[Row]):
+    """What a walk remembers of the rows it has handed on, besides its position, across all openings of its range.
+
+    The last pages are kept as the bytes they came in, and decoded only if a page goes back in time.
+    """
+
+    def __init__(self, source: PageSource[Row], position: Position, order: Order, checks: Checks | None = None) -> None:
+        self._source = source
+        self._checks = checks or Checks()
+        self._begin = position.at
+        self._ahead = 1 if order == "asc" else -1
+        self._latest: deque[Callable[[], Sequence[Row]]] = deque(maxlen=_REMEMBERED_PAGES)
+        self._checked_at: datetime | None = None
+
+    def add(self, page: Page[Row]) -> None:
+        """Remember a page whose rows were handed on."""
+        self._checks.count_page()
+        if page.again is not None:
+            self._latest.append(page.again)
+
+    def check_order(self, page: Page[Row], bounds: Bounds, position: Position) -> None:
+        """Refuse a page that has rows before the position which were not handed on.
+
+        Rows from the position on come again when the range is reopened there; rows before it never would.
+
+        Raises:
+            PagesOutOfOrderError: There are such rows.
+        """
+        behind = Counter(self._source.fingerprint(row) for row in page.rows if self._is_behind(row, bounds, position))
+        if behind:
+            behind -= Counter(self._source.fingerprint(row) for again in self._latest for row in again())
+        if behind:
+            raise PagesOutOfOrderError(
+                f"{behind.total()} entries from before {position.at}, which were not on the pages before: the pages "
+                "are out of order, and entries may be missing; start anew, without the checkpoint",
+                field="data",
+            )
+
+    def check_repetition(self, page: Page[Row], position: Position) -> None:
+        """Refuse a page whose first row equals one received at the position, where counting may settle the matter.
+
+        The range is then reopened at the position, where rows are counted: once at each instant, as `Checks` allow.
+
+        Raises:
+            RepeatedRowError: The range is to be reopened.
+        """
+        if not page.rows or page.timeless or self._source.timestamp(page.rows[0]) != position.at:
+            return
+        is_settled = self._checked_at == position.at
+        is_equal = not is_settled and self._source.fingerprint(page.rows[0]) in position.seen
+        if is_equal and self._checks.allow_another():
+            self._checked_at = position.at
+            raise RepeatedRowError("a page begins with the row that the page before ended with")
+
+    def _is_behind(self, row: Row, bounds: Bounds, position: Position) -> bool:
+        moment = self._source.timestamp(row)
+        if position.at is None or not bounds.contain(moment) or not is_ahead(position.at, moment, self._ahead):
+            return False
+        return self._begin is None or is_ahead(moment, self._begin, self._ahead)
+
+
 class PageTracker(Generic[Row]):
     """Follows the pages from one opening of a range: which rows are new, and whether the pages make progress."""
 
-    def __init__(self, source: PageSource[Row], bounds: Bounds, order: Order, position: Position) -> None:
+    def __init__(
+        self,
+        source: PageSource[Row],
+        bounds: Bounds,
+        order: Order,
+        position: Position,
+        delivered: Delivered[Row] | None = None,
+    ) -> None:
         self._source = source
+        self._delivered = delivered or Delivered(source, position, order)
         self._bounds = bounds
         self._ahead = 1 if order == "asc" else -1
         self._position = position
@@ -61,11 +165,16 @@ class PageTracker(Generic[Row]):
         is_farther = sought is None or self._is_ahead(self._reached, sought)
         return self._reached if is_short and is_farther else sought
 
-    def take(self, page: Page[Row]) -> Sequence[Row]:
+    def take(self, page: Page[Row], position: Position) -> Sequence[Row]:
         """Return the rows of a page that were not received before and lie in the bounds.
 
+        Args:
+            page: The page.
+            position: The position of the walk before the page.
+
         Raises:
-            PaginationLostError: The page lies before the one that led to it.
+            PaginationLostError: The page overlaps with the pages before it, or may do so.
+            PagesOutOfOrderError: The page lies before the one that led to it, and has rows that no page had.
             CrowdedInstantError: Too many pages in a row have brought no later row, though some have brought rows.
             ServerError: Too many pages in a row have been empty.
         """
@@ -74,8 +183,12 @@ class PageTracker(Generic[Row]):
             self._note_stall(page)
             return page.rows
         first = page.first or (self._source.timestamp(page.rows[0]) if page.rows else last)
-        if self._reached is not None and self._is_ahead(self._reached, first):
-            raise PaginationLostError("a page went back in time")
+        if self._reached is not None:
+            if self._is_ahead(self._reached, first):
+                self._delivered.check_order(page, self._bounds, position)
+                raise PaginationLostError("a page went back in time")
+            if self._reached == position.at:
+                self._delivered.check_repetition(page, position)
         if self._reached != last:
             self._used = {self._latest}  # the cursor of this very page, which the page may name again
             self._stalled = 0
@@ -137,7 +250,12 @@ class PageTracker(Generic[Row]):
         return self._position.at is None or self._is_ahead(moment, self._position.at)
 
     def _is_ahead(self, moment: datetime, other: datetime) -> bool:
-        return moment > other if self._ahead > 0 else moment < other
+        return is_ahead(moment, other, self._ahead)
+
+
+def is_ahead(moment: datetime, other: datetime, sign: int) -> bool:
+    """Tell whether a moment comes after another in a walk; the sign is that of the walk's direction."""
+    return moment > other if sign > 0 else moment < other
 
 
 def check_all_seen(unseen_again: Counter[str], position: Position) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeAlias, TypeVar
 
@@ -48,6 +48,8 @@ class Page(Generic[Row]):
         first: The timestamp of the first row, counting rows that were left out; None means that of `rows[0]`.
         last: The timestamp of the last row, counting rows that were left out; None means that of `rows[-1]`.
         timeless: Whether the rows have no timestamps, so that these cannot show any progress.
+        again: Decodes the rows of the page once more, including any that were left out. It holds the answer's bytes,
+            so that a page can be remembered without its rows; None if the source cannot.
     """
 
     rows: Sequence[Row]
@@ -57,6 +59,7 @@ class Page(Generic[Row]):
     first: datetime | None = None
     last: datetime | None = None
     timeless: bool = False
+    again: Callable[[], Sequence[Row]] | None = field(default=None, eq=False, repr=False)
 
     def emptied(self) -> Page[Row]:
         """Return the page without its rows: enough to follow it."""
@@ -198,6 +201,7 @@ class Window(Generic[Row]):
         error: The error, if the window has failed.
         hung: Whether a request for the window was not answered in time.
         silent: `silent` of the gap that the window was cut from.
+        is_cut: Whether the window was ended at a row, since more rows came than were expected.
     """
 
     start: datetime | None
@@ -213,6 +217,7 @@ class Window(Generic[Row]):
     error: VeniceError | None = None
     hung: bool = False
     silent: timedelta = timedelta(0)
+    is_cut: bool = False
 
 
 def down_to(moment: datetime) -> datetime:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Expired
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.tracker import check_all_seen
+from venice_billing._walk.tracker import Checks, check_all_seen
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
@@ -79,9 +79,10 @@ class Windows(Generic[Row]):
         self._now = now
         self._page_size = page_size
         self._forwards = order == "asc"
+        self._checks = Checks()
         self._widths = Widths(self._forwards, now, page_size or source.largest_page)
-        # Backwards, the first window is held until it is read to its end: with many workers, leave room for that.
-        self._room = 2 * concurrency - 1 - (0 if self._forwards else concurrency // 8)
+        # Backwards, windows are held until they are read to their end: leave room for that.
+        self._room = 2 * concurrency - 1 - (0 if self._forwards else 2 * (concurrency // 8))
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -229,6 +230,7 @@ class Windows(Generic[Row]):
             self._page_size,
             widen=self._forwards or wide,
             silence=silence,
+            checks=self._checks,
         )
         return Window(start, stop, position, wide, steps, silence)
 
@@ -244,9 +246,9 @@ class Windows(Generic[Row]):
             window.pages.append(rows)
             window.count += len(rows)
             self._held += 1
-        if over:
-            self._finish(window)
-        elif batch.more:
+        if over and not (rows and batch.more):
+            self._finish(window)  # no sooner: the next page shows whether the pages are in order
+        elif batch.more and not over:
             self._perhaps_cut(window, batch, last)
 
     def _recover(self) -> None:
@@ -269,12 +271,13 @@ class Windows(Generic[Row]):
             rest.reach = max(self._widths.of_window(rate), self._widths.past(window.silent, rest))
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
-        window.stop = last
-        self._close(window)
+        window.stop, window.is_cut = last, True
 
     def _finish(self, window: Window[Row]) -> None:
         """End a window, and pass its density to the next stretch."""
         self._close(window)
+        if window.is_cut:
+            return
         gap = next((part for part in self._parts[self._parts.index(window) :] if isinstance(part, Gap)), None)
         if gap is None:
             return

@@ -22,24 +22,26 @@ in `_Workers._done` as the last thing that they do.
 from __future__ import annotations
 
 import os
+import sys
 from _thread import start_new_thread
-from contextlib import suppress
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
 from time import sleep
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from venice_billing._call import Wait
+from venice_billing._call import Send, Wait
 from venice_billing._clock import Interruption
-from venice_billing._walk.windows import advance
+from venice_billing._walk.types import Batch
+from venice_billing._walk.windows import advance, work_alone
+from venice_billing.errors import VeniceError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
-    from venice_billing._call import Outcome, Send
-    from venice_billing._walk.types import Batch, Window, WindowPlan
-    from venice_billing.errors import VeniceError
+    from venice_billing._call import Outcome
+    from venice_billing._walk.types import Window, WindowPlan
 
 Row = TypeVar("Row")
 
@@ -53,16 +55,43 @@ def work_in_threads(
     """Yield the batches of a plan, in order, while threads work on it.
 
     A child process forked meanwhile has none of the threads: there the plan starts again after the rows handed on.
+    Where no thread can be started, at a limit of the system or at the interpreter's exit, the consumer's thread works.
     """
     workers = _Workers(windows, perform)
+    is_alone = False
     try:
         try:
             while (batch := workers.next_ready()) is not None:
                 yield batch
+        except _NoThreadsError:
+            is_alone = True
         finally:
             workers.end()
     finally:
         workers.stop()  # if an interrupt kept `end` from doing so
+    if is_alone:
+        yield from _work_in_this_thread(windows, perform)
+
+
+class _NoThreadsError(Exception):
+    """No thread could be started."""
+
+
+def _work_in_this_thread(
+    windows: WindowPlan[Row], perform: Callable[[Send | Wait, Interruption], Outcome | None]
+) -> Generator[Batch[Row], None, None]:
+    interruption, outcome = Interruption(), None
+    with closing(work_alone(windows)) as steps:
+        while True:
+            try:
+                step = steps.send(outcome)
+            except StopIteration:
+                return
+            outcome = None
+            if isinstance(step, Send | Wait):
+                outcome = perform(step, interruption)
+            elif isinstance(step, Batch):
+                yield step
 
 
 class _Workers(Generic[Row]):
@@ -88,6 +117,7 @@ class _Workers(Generic[Row]):
         self._consumer_waits = False
         self._idle = 0
         self._failures: list[BaseException] = []
+        self._has_no_workers = False
         self._interruption = Interruption()
 
     @property
@@ -100,18 +130,36 @@ class _Workers(Generic[Row]):
         if self._are_the_parents:
             self._begin_anew()
             self._windows.begin_anew()
-        if self._leader is None:
-            self._leader = start_new_thread(self._lead, ())
+        self._start()
         while True:
             with self._lock:
                 if self._failures:
                     raise self._failures[0]
+                if self._has_no_workers:
+                    raise _NoThreadsError
                 batch = self._windows.ready()
                 self._wake_idle()  # a batch taken makes room, and a finished window makes the next one the first
                 if batch is not None or self._windows.finished:
                     return batch
                 self._consumer_waits = True
             self._news.get()
+
+    def _start(self) -> None:
+        """Start the leader.
+
+        Raises:
+            _NoThreadsError: No thread can be started.
+            VeniceError: The interpreter exits, and has ended the threads already.
+        """
+        if sys.is_finalizing():
+            if self._leader is not None:
+                raise VeniceError("the interpreter exits; the walk goes on from .checkpoint")
+            raise _NoThreadsError
+        if self._leader is None:
+            try:
+                self._leader = start_new_thread(self._lead, ())
+            except RuntimeError:
+                raise _NoThreadsError from None
 
     def stop(self) -> None:
         """Tell the threads to end; a second call does no harm."""
@@ -123,7 +171,7 @@ class _Workers(Generic[Row]):
     def end(self) -> None:
         """Stop the threads; one that cannot be interrupted is left running, and changes nothing any more."""
         self.stop()
-        if not self._are_the_parents and self._leader is not None:
+        if not self._are_the_parents and self._leader is not None and not sys.is_finalizing():
             with suppress(Empty):
                 self._ended.get(timeout=_PATIENCE)
 
@@ -135,6 +183,10 @@ class _Workers(Generic[Row]):
                 thread = Thread(target=self._work, name=f"venice-billing-{number}", daemon=True)
                 thread.start()
                 started.append(thread)
+        except RuntimeError:  # at a limit of the system: fewer workers do
+            if not started:
+                self._tell_of_no_workers()
+                return  # and leave the plan to the consumer
         except BaseException as failure:  # noqa: BLE001 - re-raised in the consumer's thread
             self._fail(failure)
         self._leave.get()
@@ -194,6 +246,12 @@ class _Workers(Generic[Row]):
             self._failures.append(failure)
             self._tell_all()
 
+    def _tell_of_no_workers(self) -> None:
+        with self._lock:
+            self._has_no_workers = True
+            self._tell_all()
+        self._ended.put(None)
+
     def _tell_all(self) -> None:
         """Announce a change of the plan; the caller holds the lock."""
         if self._consumer_waits:
@@ -213,9 +271,13 @@ async def work_in_tasks(
     """Yield the batches of a plan, in order, while tasks work on it.
 
     Plain tasks, no task group: an abandoned `async for` is finalised by another task, which cannot close a group.
+
+    Raises:
+        VeniceError: The consumer asks for a batch in another event loop, where the tasks do not run.
     """
     import asyncio  # noqa: PLC0415 - a synchronous program does not need it
 
+    loop = asyncio.get_running_loop()
     changes = _Changes(asyncio.Event)
 
     async def work() -> None:
@@ -237,16 +299,30 @@ async def work_in_tasks(
             tasks[-1].add_done_callback(note_end)
         while (batch := await _next_ready_async(windows, changes, tasks)) is not None:
             yield batch
+            if asyncio.get_running_loop() is not loop:
+                raise VeniceError("the walk was begun in another event loop; it goes on from .checkpoint")
     finally:
-        for task in tasks:
-            task.cancel()
         try:
-            # An event loop that ends has cancelled all tasks, and closes this generator and the generators around
-            # it concurrently: this works as long as none of them waits.
-            if not all(task.done() for task in tasks):
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await _end_all(tasks, loop)
         finally:
             windows.close()
+
+
+async def _end_all(tasks: Sequence[asyncio.Task[None]], loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel tasks and wait for their end; those of another event loop are only told."""
+    import asyncio  # noqa: PLC0415 - as in `work_in_tasks`
+
+    if asyncio.get_running_loop() is not loop:
+        if not loop.is_closed():
+            for task in tasks:
+                loop.call_soon_threadsafe(task.cancel)
+        return
+    for task in tasks:
+        task.cancel()
+    # An event loop that ends has cancelled all tasks, and closes this generator and the generators around it
+    # concurrently: this works as long as none of them waits.
+    if not all(task.done() for task in tasks):
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Changes:
