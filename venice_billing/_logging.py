@@ -26,8 +26,7 @@ def heed_environment() -> None:
     if named.lower() not in _LEVELS:
         raise InvalidParameterError(f"the environment variable {_VARIABLE}", named, "'info' or 'debug', or left out")
     _log.setLevel(_LEVELS[named.lower()])
-    if _stderr not in _log.handlers:
-        _log.addHandler(_stderr)
+    _log.addHandler(_stderr)
 
 
 class _Fallback(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable at run time

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contract_tests.support.flavours import FLAVOURS_ON_EACH_LIBRARY, Flavour
-from contract_tests.support.scripted_server import ScriptedServer, never_accepting, stall_after
+from contract_tests.support.scripted_server import ScriptedServer, never_accepting, say, stall_after
 from venice_billing import AsyncVeniceBilling, BillingTimeoutError, VeniceBilling
 from venice_billing.testing import FakeVenice, Quirks, faults
 
@@ -95,6 +95,14 @@ async def test_a_connection_cut_by_the_deadline_is_closed(flavour: Flavour) -> N
         async with connected(flavour, server.url) as timed:
             await timed.is_cut("get_balance")
             assert server.closed_by_peer.wait(2)
+
+
+async def test_the_deadline_cuts_headers_that_trickle_for_minutes(flavour: Flavour) -> None:
+    """Each byte comes in time for a timeout of single reads, so only a bound of the whole can end the request."""
+    endless = say(b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 6000, slowly_from=0)
+    with ScriptedServer(endless) as server:
+        async with connected(flavour, server.url) as timed:
+            await timed.is_cut("get_balance")
 
 
 async def test_the_deadline_cuts_a_hanging_tls_handshake(flavour: Flavour) -> None:
