@@ -97,7 +97,7 @@ def _empty_success(case: Case, page: int) -> MockResponse:
     if case.call.media_type == CSV or response is None:
         rest = ((f"x-pagination-{name}", "1") for name in _PAGINATION)
         headers = [("content-type", CSV), ("x-pagination-page", str(page)), *rest]
-        return MockResponse(200, headers, b"timestamp,amount\n")
+        return MockResponse(200, headers, b"timestamp,amount,currency\n")
     body = Values(promised.reader).corners(response.bodies[JSON].schema)[0]
     if isinstance(body, dict) and "data" in body:
         body = {**body, "data": []}

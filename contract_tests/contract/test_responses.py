@@ -26,9 +26,9 @@ _CSV_NEEDS = {
 }
 _AS_PROSE_SAYS: dict[str, Callable[[str], str]] = {HISTORY: ascending, ORIGINAL: numbered}
 _CSV_PAGES = (
-    b"timestamp,amount\n2026-06-15T19:05:10.504Z,-0.10\n",
+    b"timestamp,amount,currency\n2026-06-15T19:05:10.504Z,-0.10,USD\n",
     b'timestamp,notes\r\n2026-06-15T19:05:10.504Z,"two\r\nlines, and a ""quote"""\r\n',
-    b"timestamp,amount\n",
+    b"timestamp,amount,currency\n",
     "timestamp,notes\n2026-06-15T19:05:10.504Z,naïve 🙂".encode(),
 )
 _JSON_CALLS = [call for call in CALLS if call.media_type == JSON]

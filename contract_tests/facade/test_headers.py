@@ -126,7 +126,7 @@ def test_no_suggested_name_leaves_its_folder(text: str) -> None:
 async def test_csv_page_filename_has_no_folder(flavour: Flavour) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         headers = {"content-type": "text/csv", "content-disposition": 'attachment; filename="../../.bashrc"'}
-        return httpx.Response(200, headers=headers, content=b"timestamp,amount\n")
+        return httpx.Response(200, headers=headers, content=b"timestamp,amount,currency\n")
 
     page: UsageCsv
     transport = httpx.MockTransport(answer)

@@ -208,6 +208,7 @@ class CsvSource:
         if self._ends is None and document.records and not document.ended:
             yield from self._learn_ending(question)
         if self.header is None and not (document.records or document.ended or answer.next_cursor):
+            check_header(document)
             yield from self._prove_empty(question)
         page = self.page_of(document, answer.next_cursor, question)
         return evolve(page, again=lambda: take_apart(answer).records)
