@@ -23,14 +23,14 @@ import pytest
 
 import venice_billing
 from contract_tests.support.flavours import row, timestamps
-from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, sku, spend
+from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, ledger, sku, spend
 from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice
 
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 TWINS = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 METHODS = [name for name in vars(VeniceBilling) if not name.startswith("_")]
-MODULES = [sku, spend]
+MODULES = [ledger, sku, spend]
 CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"))]
 
 
