@@ -94,8 +94,20 @@ def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
 
 
 def _is_plain(entry: UsageEntry) -> bool:
+    """Tell whether an entry has no unknown fields, and no integers of more than 64 bits."""
     details = entry.inference_details
-    return not entry.additional_properties and (details is None or not details.additional_properties)
+    if entry.additional_properties:
+        return False
+    return details is None or not (
+        details.additional_properties
+        or _is_large(details.prompt_tokens)
+        or _is_large(details.completion_tokens)
+        or _is_large(details.inference_execution_time)
+    )
+
+
+def _is_large(number: int | None) -> bool:
+    return number is not None and not -_LARGEST <= number < _LARGEST
 
 
 @cache
@@ -112,9 +124,8 @@ def _item(entry: UsageEntry) -> bytes:
     tokens = {} if details is None else {name: getattr(details, name) for name in _DETAILS}
     item: dict[str, Any] = {name: getattr(entry, name) for name in _ENTRY}
     texts = [value for value in (*item.values(), *tokens.values()) if isinstance(value, str)]
-    fits = all(not isinstance(value, int) or -_LARGEST <= value < _LARGEST for value in tokens.values())
     is_unicode = all(map(_is_unicode, texts))
-    if _columns_are_known() and _is_plain(entry) and fits and is_unicode:
+    if _columns_are_known() and _is_plain(entry) and is_unicode:
         return _encode(entry)
     item["inference_details"] = None if details is None else {name: _held(value) for name, value in tokens.items()}
     item = {name: _held(value) for name, value in item.items()}
@@ -145,9 +156,7 @@ def _held(value: Any) -> Any:
     """Return a value as a column can hold it."""
     if isinstance(value, str):
         return value if _is_unicode(value) else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-        return None
-    return value
+    return None if isinstance(value, int) and _is_large(value) else value
 
 
 def _is_unicode(text: str) -> bool:

@@ -52,8 +52,8 @@ _TABLES = (
 _VIEWS = (
     """CREATE VIEW entries AS
         SELECT timestamp, rows.sku, model, service, kind, units, price_per_unit_usd, amount, currency,
-            notes, api_key_id, request_id, prompt_tokens, completion_tokens, inference_execution_time, additional_properties, amount_text,
-            units_text, price_per_unit_usd_text
+            notes, api_key_id, request_id, prompt_tokens, completion_tokens, inference_execution_time,
+            additional_properties, amount_text, units_text, price_per_unit_usd_text
         FROM usage_rows AS rows LEFT JOIN skus ON skus.sku = rows.sku""",
     """CREATE VIEW adjustments AS
         SELECT change, seen_at, changes.sync, coalesce(a.timestamp, b.timestamp) AS timestamp,
@@ -91,6 +91,14 @@ _COMMENTS: Mapping[str, str] = {
     "vanished.",
     "COLUMN adjustments.change": "late, altered or vanished.",
     "COLUMN adjustments.seen_at": "When the sync that saw it began.",
+    "COLUMN adjustments.sync": "The number of that sync, as in the table syncs.",
+    "COLUMN adjustments.timestamp": "When the charge was booked.",
+    "COLUMN adjustments.sku": "What was sold, as sent.",
+    "COLUMN adjustments.currency": "The currency of both amounts.",
+    "COLUMN adjustments.request_id": "The id of the request.",
+    "COLUMN adjustments.api_key_id": "The key that was used.",
+    "COLUMN adjustments.amount_before_text": "The amount before, to the digit.",
+    "COLUMN adjustments.amount_after_text": "The amount since, to the digit.",
     "COLUMN adjustments.amount_before": "The amount in the ledger before; NULL: late, or the number does not fit.",
     "COLUMN adjustments.amount_after": "The amount since; NULL: vanished, or the number does not fit.",
     "TABLE syncs": "Every sync that ended, and the stretch of time that it read: from covered_from (NULL: the "

@@ -109,11 +109,11 @@ class Staging:
                 yield _joined(contents)
 
     def discard(self) -> None:
-        """Drop the pass: the ledger has it, or must not have it."""
-        with self._transaction() as cursor:
+        """Drop the pass: the ledger has it, or must not have it. If that fails, its number says that it is over."""
+        self.stretch, self.checkpoint, self.rows = None, None, 0
+        with suppress(LedgerError), self._transaction() as cursor:
             cursor.execute("DELETE FROM pass")
             cursor.execute("DELETE FROM pages")
-        self.stretch, self.checkpoint, self.rows = None, None, 0
 
     def close(self) -> None:
         """Close the file; remove it if no pass is under way."""
