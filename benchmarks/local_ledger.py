@@ -33,7 +33,8 @@ SELECT range AS seq, make_timestamptz(1735689600000000 + range * (34560000000000
     'bench-model-' || (range * 7919 % 20 + 1) || 'b-llm-' || ['input', 'output', 'cache-read'][range * 104729 % 3 + 1]
         || '-mtoken' AS sku,
     ['USD', 'DIEM'][range % 2 + 1] AS currency,
-    CAST(-(range * 15485863 % 1000000000) / 1000000000 AS DECIMAL(38, 28)) AS amount, CAST(amount AS VARCHAR) AS amount_text,
+    CAST(-(range * 15485863 % 1000000000) / 1000000000 AS DECIMAL(38, 28)) AS amount,
+    CAST(amount AS VARCHAR) AS amount_text,
     'debit' AS kind, '0.15' AS units_text, '1' AS price_per_unit_usd_text, 'API Inference' AS notes,
     true AS api_key_id_is_null, false AS has_inference_details, true AS is_exact
 FROM range({rows})

@@ -128,7 +128,7 @@ def check_round_trip(path: Path, entries: Sequence[UsageEntry]) -> None:
     entries = sorted(entries, key=lambda entry: entry.timestamp)
     with Ledger(path) as ledger:
         with ledger._database.transaction() as cursor:
-            document = "[" + _entries.page(entries).decode() + "]"
+            document = "[" + _entries.page(entries, 0).decode() + "]"
             swap(cursor, Stretch(None, NOW, is_full=True, owner="", sync=1), [document], None)
         found = list(ledger.entries())
         assert found == entries

@@ -1,8 +1,8 @@
 """Entries of a walk -> pages as JSON text -> rows of the ledger -> the same entries again. To the digit, and pure.
 
-msgspec writes a page in one call: each attribute by its name, numbers as texts. Where such a page, or the
-columns of the ledger, cannot hold an entry exactly, the whole entry is beside it, as the API sends it: with unknown
-fields, integers of more than 64 bits, and texts that are no Unicode.
+msgspec writes the columns of a page in one call, numbers as texts. Where the columns cannot hold an entry exactly, the
+whole entry is beside them, as the API sends it: with unknown fields, integers of more than 64 bits, and texts that are
+no Unicode.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,30 +23,32 @@ from venice_billing.models import Currency, InferenceDetails, UsageEntry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_TEXT, _INTEGER = "VARCHAR", "BIGINT"
-_DETAILS = {
-    "completion_tokens": _INTEGER,
-    "inference_execution_time": _INTEGER,
-    "prompt_tokens": _INTEGER,
-    "request_id": _TEXT,
-}
+_TEXTS, _INTEGERS, _FLAGS = ["VARCHAR"], ["BIGINT"], ["BOOLEAN"]
 _ENTRY = {
-    "amount": _TEXT,
-    "currency": _TEXT,
-    "inference_details": _DETAILS,
-    "notes": _TEXT,
-    "price_per_unit_usd": _TEXT,
-    "sku": _TEXT,
-    "timestamp": _TEXT,
-    "units": _TEXT,
-    "api_key_id": _TEXT,
-    "explicit_nulls": [_TEXT],
+    "amount": _TEXTS,
+    "currency": _TEXTS,
+    "notes": _TEXTS,
+    "price_per_unit_usd": _TEXTS,
+    "sku": _TEXTS,
+    "timestamp": _TEXTS,
+    "units": _TEXTS,
+    "api_key_id": _TEXTS,
 }
-_WHOLE = {"entry_json": _TEXT, "unknown": _TEXT, "is_text_exact": "BOOLEAN"}
-SHAPE = json.dumps([_ENTRY | _WHOLE])
-"""The entries of a page, as DuckDB's `from_json` is told them."""
+_DETAILS = {
+    "request_id": _TEXTS,
+    "prompt_tokens": _INTEGERS,
+    "completion_tokens": _INTEGERS,
+    "inference_execution_time": _INTEGERS,
+}
+_TOLD = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
+_WHOLE = {"entry_json": _TEXTS, "unknown": _TEXTS, "is_text_exact": _FLAGS}
+LISTS = (*_ENTRY, *_DETAILS, *_TOLD, *_WHOLE)
+"""The lists of a page, one value an entry; a list that has no value for any of them is left out."""
 
-_KEPT_APART = {"additional_properties"}
+SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_TOLD, **_WHOLE}])
+"""Pages, as DuckDB's `from_json` is told them."""
+
+_NOT_STORED_AS_SUCH = {"additional_properties", "explicit_nulls", "inference_details"}
 _NULLABLE = frozenset({"apiKeyId"})
 _LARGEST = 2**63
 _encode = msgspec.json.Encoder().encode
@@ -58,14 +61,31 @@ COLUMNS = (
 """What `entries` reads."""
 
 
-def page(entries: Sequence[UsageEntry]) -> bytes:
-    """Return entries as the items of a JSON array, without its brackets."""
+def page(entries: Sequence[UsageEntry], first: int) -> bytes:
+    """Return entries as a JSON object of columns, which DuckDB reads at three times the pace of an array of objects.
+
+    Args:
+        entries: The entries.
+        first: How many entries there were before.
+    """
+    columns = _columns(entries)
     if _columns_are_known() and all(map(_is_plain, entries)):
         try:
-            return _encode(entries)[1:-1]
-        except (UnicodeEncodeError, OverflowError, ValueError):
+            return _encode({"first": first, **columns})
+        except UnicodeEncodeError:
             pass
-    return b",".join(map(_item, entries))
+    held = {name: list(map(_held, values)) for name, values in columns.items()}
+    return _encode({"first": first, **held, **_whole(entries)})
+
+
+def _columns(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
+    details = [entry.inference_details for entry in entries]
+    return {
+        **{name: list(map(attrgetter(name), entries)) for name in _ENTRY},
+        **{name: [None if found is None else getattr(found, name) for found in details] for name in _DETAILS},
+        "has_inference_details": [found is not None for found in details],
+        "api_key_id_is_null": ["apiKeyId" in entry.explicit_nulls for entry in entries],
+    }
 
 
 def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
@@ -113,26 +133,28 @@ def _is_large(number: int | None) -> bool:
 @cache
 def _columns_are_known() -> bool:
     """Tell whether the contract names no field that the ledger has no column for; a newer one may."""
-    fields = {field.name for field in attrs.fields(UsageEntry)} - _KEPT_APART
-    details = {field.name for field in attrs.fields(InferenceDetails)} - _KEPT_APART
+    fields = {field.name for field in attrs.fields(UsageEntry)} - _NOT_STORED_AS_SUCH
+    details = {field.name for field in attrs.fields(InferenceDetails)} - _NOT_STORED_AS_SUCH
     return fields == _ENTRY.keys() and details == _DETAILS.keys()
 
 
-def _item(entry: UsageEntry) -> bytes:
-    """Return an entry as JSON, with the whole of it as the API sends it where the columns cannot hold it."""
-    details = entry.inference_details
-    tokens = {} if details is None else {name: getattr(details, name) for name in _DETAILS}
-    item: dict[str, Any] = {name: getattr(entry, name) for name in _ENTRY}
-    texts = [value for value in (*item.values(), *tokens.values()) if isinstance(value, str)]
-    is_unicode = all(map(_is_unicode, texts))
-    if _columns_are_known() and _is_plain(entry) and is_unicode:
-        return _encode(entry)
-    item["inference_details"] = None if details is None else {name: _held(value) for name, value in tokens.items()}
-    item = {name: _held(value) for name, value in item.items()}
-    item["entry_json"] = _json(entry.to_dict())
-    item["unknown"] = _unknown(entry)
-    item["is_text_exact"] = is_unicode
-    return _encode(item)
+def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
+    """Return the whole of the entries that the columns cannot hold, as the API sends them; None for the others."""
+    exact = [all(map(_is_unicode, _texts(entry))) for entry in entries]
+    is_held = [
+        _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
+    ]
+    return {
+        "entry_json": [None if held else _json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)],
+        "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
+        "is_text_exact": exact,
+    }
+
+
+def _texts(entry: UsageEntry) -> list[str]:
+    request_id = entry.inference_details.request_id if entry.inference_details is not None else None
+    texts = [entry.sku, entry.currency, entry.notes, entry.api_key_id, request_id]
+    return [text for text in texts if text is not None]
 
 
 def _unknown(entry: UsageEntry) -> str | None:

@@ -95,7 +95,7 @@ class Staging:
         self.rows += rows
 
     def documents(self) -> Iterator[str]:
-        """Yield all pages as JSON arrays of entries, several pages in one."""
+        """Yield all pages, several in one JSON array."""
         with self._errors():
             contents: list[bytes] = []
             count = 0

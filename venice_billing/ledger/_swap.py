@@ -37,7 +37,6 @@ def _decimal(text: str) -> str:
     return f"CASE WHEN {digits} <= {_MOST_DIGITS} THEN TRY_CAST({text} AS DECIMAL(38, 28)) END"
 
 
-_DETAILS = "entry.inference_details"
 _ZERO = "NOT regexp_matches(split_part(entry.amount, 'E', 1), '[1-9]')"
 _VALUES = {
     "timestamp": "make_timestamptz(epoch_us(CAST(entry.timestamp AS TIMESTAMP)))",
@@ -52,22 +51,24 @@ _VALUES = {
     "notes": "entry.notes",
     # As `spend.kind_of`, which tells a purchase from a credit in `_tell_gains`: Python's patterns are not DuckDB's.
     "kind": f"CASE WHEN starts_with(entry.amount, '-') OR {_ZERO} THEN 'debit' "
-    f"WHEN {_DETAILS}.request_id <> '' THEN 'refund' END",
+    "WHEN entry.request_id <> '' THEN 'refund' END",
     "api_key_id": "entry.api_key_id",
-    "api_key_id_is_null": "list_contains(entry.explicit_nulls, 'apiKeyId')",
-    "has_inference_details": f"{_DETAILS} IS NOT NULL",
-    "request_id": f"{_DETAILS}.request_id",
-    "prompt_tokens": f"{_DETAILS}.prompt_tokens",
-    "completion_tokens": f"{_DETAILS}.completion_tokens",
-    "inference_execution_time": f"{_DETAILS}.inference_execution_time",
+    "api_key_id_is_null": "entry.api_key_id_is_null",
+    "has_inference_details": "entry.has_inference_details",
+    "request_id": "entry.request_id",
+    "prompt_tokens": "entry.prompt_tokens",
+    "completion_tokens": "entry.completion_tokens",
+    "inference_execution_time": "entry.inference_execution_time",
     "additional_properties": "TRY_CAST(entry.unknown AS JSON)",
     "entry_json": "entry.entry_json",
     "is_exact": f"{_decimal('entry.amount')} IS NOT NULL AND coalesce(entry.is_text_exact, true) "
     f"AND entry.timestamp >= '{_NO_SUM_BEFORE}' AND entry.timestamp < '{_NO_SUM_AFTER}'",
 }
-_PAGE = f"""SELECT seq + number AS seq, {", ".join(f"{value} AS {name}" for name, value in _VALUES.items())}
-    FROM (SELECT seq, unnest(items) AS entry, generate_subscripts(items, 1) AS number
-        FROM (SELECT from_json(CAST($document AS VARCHAR), '{_entries.SHAPE}') AS items, $seq AS seq))"""
+_PAGES = f"""SELECT entry.first + entry.number AS seq,
+        {", ".join(f"{value} AS {name}" for name, value in _VALUES.items())}
+    FROM (SELECT page.first AS first, unnest(range(len(page.sku))) AS number,
+            {", ".join(f"unnest(page.{name}) AS {name}" for name in _entries.LISTS)}
+        FROM (SELECT unnest(from_json(CAST($document AS VARCHAR), '{_entries.SHAPE}')) AS page)) AS entry"""
 
 
 @frozen
@@ -167,7 +168,7 @@ def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str
     """Put the entries of pages into a table, and return how many."""
     count = 0
     for document in documents:
-        cursor.execute(f"INSERT INTO {table} {_PAGE}", {"document": document, "seq": count})
+        cursor.execute(f"INSERT INTO {table} {_PAGES}", {"document": document})
         count += cursor.fetchall()[0][0]
     _tell_gains(cursor, table)
     return count

@@ -146,7 +146,7 @@ class Sync:
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
         if page:
-            staging.append(_entries.page(page.data), len(page), checkpoint)
+            staging.append(_entries.page(page.data, staging.rows), len(page), checkpoint)
 
     def _tell(self, staging: Staging, page: EntryPage) -> None:
         stretch = staging.stretch
