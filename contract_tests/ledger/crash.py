@@ -63,7 +63,7 @@ def sync(base_url: str, key: str, path: Path, flavour: str) -> int:
     """Sync in the current process, with small pages, and return how many rows were there already."""
     if flavour == "sync":
         with VeniceBilling(key, base_url=base_url) as client, Ledger(path) as ledger:
-            return ledger.sync(_with_small_pages(client)).resumed_rows
+            return int(ledger.sync(_with_small_pages(client)).resumed_rows)
 
     async def run() -> int:
         async with AsyncVeniceBilling(key, base_url=base_url) as client:

@@ -15,7 +15,7 @@ import pytest
 from contract_tests.ledger.account import texts, walked
 from contract_tests.support.flavours import NOW, files
 from venice_billing import InvalidParameterError, LedgerError
-from venice_billing.ledger import Ledger, _database, _schema
+from venice_billing.ledger import Ledger, _schema
 from venice_billing.testing import FakeVenice
 
 VERSIONS = sorted(Path(__file__).parent.glob("version_*.sql"))
@@ -36,7 +36,7 @@ def refused(path: Any, match: str) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="needs the modes of Unix")
 def test_all_files_are_private_at_any_moment(path: Path, fake: FakeVenice) -> None:
-    seen = set()
+    seen: set[tuple[str, int]] = set()
 
     def look(_: object) -> None:
         seen.update((name, stat.S_IMODE((path.parent / name).stat().st_mode)) for name in files(path.parent))
@@ -114,7 +114,7 @@ def test_read_only_file_can_be_read_but_not_synced(
     """Root may write any file, so the answer of the system is what the test sets."""
     with Ledger(path) as ledger, fake.client() as client:
         ledger.sync(client)
-    monkeypatch.setattr(_database.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     before = path.read_bytes()
     with Ledger(path) as ledger, fake.client() as client:
         assert len(ledger) == 600
@@ -137,7 +137,7 @@ def test_closed_ledger_says_so(path: Path, fake: FakeVenice) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 def test_child_after_a_fork_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Ledger(path) as ledger:
-        monkeypatch.setattr(_database.os, "getpid", lambda: -1)
+        monkeypatch.setattr(os, "getpid", lambda: -1)
         with pytest.raises(LedgerError, match="before a fork"):
             ledger.spend()
         monkeypatch.undo()

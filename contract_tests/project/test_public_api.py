@@ -169,7 +169,7 @@ def account_of_the_examples() -> FakeVenice:
 
 def examples() -> list[Any]:
     finder = doctest.DocTestFinder(exclude_empty=True, recurse=True)
-    documented = (VeniceBilling, AsyncVeniceBilling, split_sku, spend)
+    documented = (VeniceBilling, AsyncVeniceBilling, split_sku, spend, ledger.Ledger)
     found = [test for value in documented for test in finder.find(value, value.__name__)]
     return [pytest.param(test, id=test.name) for test in found if test.examples]
 
