@@ -77,6 +77,13 @@ def test_sums_touch_what_does_not_fit_to_the_digit(ledger: Ledger) -> None:
     assert str(row.net) == "-0.1265432109876543210987654321118765432110"
 
 
+def test_sums_have_no_zeros_that_only_fill_up_a_column(ledger: Ledger) -> None:
+    fake = booked(["-0.0006356", "-0.000339"])
+    with fake.client() as client:
+        ledger.sync(client)
+    assert [str(row.debits) for row in ledger.spend("month")] == ["0.0009746"]
+
+
 def test_sum_that_outgrows_a_decimal_is_exact(ledger: Ledger) -> None:
     """Each amount fits, but their sum has eleven digits before the point."""
     fake = booked(["-9000000000.25"] * 3)

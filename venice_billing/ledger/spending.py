@@ -7,10 +7,11 @@ functions that `spend` uses too. Rows that DuckDB cannot add up exactly are adde
 from __future__ import annotations
 
 from datetime import UTC, date, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from venice_billing import spend
+from venice_billing import _exact, spend
 from venice_billing._arguments import window
 from venice_billing._periods import PERIODS
 from venice_billing._runtime.sku import split_sku
@@ -163,5 +164,5 @@ def _merge(summary: spend.Summary, grouped: Iterable[tuple[Any, ...]]) -> None:
             local = _FIRST_DAY + (day if isinstance(day, timedelta) else day * _DAY)
             values |= {name: text(local) for name, text in PERIODS.items()}
         sums = summary.groups.of(tuple([values[name] for name in summary.by]))
-        sums.add(kind, amount)
+        sums.add(kind, Decimal(_exact.text(amount)))  # without the zeros that fill up the column
         sums.count += count
