@@ -142,7 +142,7 @@ def chaos(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def crash(session: nox.Session) -> None:
     """Kill fifty processes that sync a ledger, and compare what the next sync makes of it (arguments: kills, seed)."""
-    _run(session, "-m", "contract_tests.ledger.crash", *session.posargs)
+    _run(session, "-m", "contract_tests.ledger", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -1,6 +1,6 @@
 """Kill syncing processes at random moments, and let another one finish: the ledger must be that of an undisturbed sync.
 
-`python -m contract_tests.ledger.crash [KILLS] [SEED]` kills fifty, as `nox -s crash` does.
+`python -m contract_tests.ledger [KILLS] [SEED]` kills fifty, as `nox -s crash` does.
 """
 
 from __future__ import annotations
@@ -8,10 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-import sys
-import tempfile
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -23,6 +20,7 @@ from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
 _ROWS = 3000
 _PAGE_SIZE = 100
@@ -117,16 +115,3 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
     process.close()
     killed.kills += 1
     killed.with_pages += staged.exists() and staged.stat().st_size > 0
-
-
-def main(arguments: list[str]) -> int:
-    """Print the counts; 1 if a ledger differs."""
-    kills, seed = [*map(int, arguments), *(50, 1)[len(arguments) :]]
-    with tempfile.TemporaryDirectory() as folder:
-        killed = kill_and_finish(Path(folder), kills, seed=seed)
-    print(killed)  # noqa: T201 - its output
-    return int(killed.different > 0 or killed.kills < kills)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
