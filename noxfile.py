@@ -140,6 +140,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def crash(session: nox.Session) -> None:
+    """Kill fifty processes that sync a ledger, and compare what the next sync makes of it (arguments: kills, seed)."""
+    _run(session, "-m", "contract_tests.ledger", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def regenerate(session: nox.Session) -> None:
     """Regenerate contract and client (arguments: scripts/regenerate.py --help), test them, print what changed."""
     # Not session.create_tmp(): it redirects all temporary files into .nox, where ruff formats nothing.

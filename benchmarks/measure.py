@@ -45,11 +45,11 @@ class Server:
 
     port: int
 
-    def run(self, job: str, delay: float) -> Run:
-        """Run a job once, with `delay` seconds before each answer."""
+    def run(self, job: str, delay: float, *, program: Path = _HERE / "jobs.py", folder: Path | None = None) -> Run:
+        """Run a job of a program once, with `delay` seconds before each answer; by default in a folder of its own."""
         self._control(delay)
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, str(_HERE / "jobs.py"), job, f"http://127.0.0.1:{self.port}/api/v1", folder]
+        with tempfile.TemporaryDirectory() as own:
+            command = [sys.executable, str(program), job, f"http://127.0.0.1:{self.port}/api/v1", str(folder or own)]
             report, cpu = _finished(command)
         counts = self._control(0)
         return Run(cpu, counts["requests"], counts["narrow"], json.loads(report))

@@ -28,6 +28,7 @@ __all__ = [
     "InsufficientBalanceError",
     "InvalidParameterError",
     "InvalidRequestError",
+    "LedgerError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -200,6 +201,10 @@ class ResponseValidationError(VeniceError):
         self.field = field
         self.problem = bounded(problem, _MESSAGE_LIMIT)
         super().__init__(f"{field or 'the answer'}: {self.problem}")
+
+
+class LedgerError(VeniceError):
+    """The file of a ledger cannot be used, or a sync would spoil it; the message says what to do."""
 
 
 class ExportError(VeniceError):

@@ -199,7 +199,7 @@ class SpendTable:
         for name in fewer:
             if name not in self.by:
                 raise InvalidParameterError("by", name, "one or more of " + ", ".join(map(repr, self.by)))
-        groups = _Groups(fewer)
+        groups = Groups(fewer)
         for row in self._rows:
             sums = groups.of(_group(row, fewer))
             sums.add("debit", row.debits.copy_negate())  # unary minus would round
@@ -282,7 +282,7 @@ def summarize(
         >>> [row.net for row in table if row.currency == "USD"]
         [Decimal('-0.0009746')]
     """
-    summary = _Summary(by, timezone, kinds)
+    summary = Summary(by, timezone, kinds)
     if isinstance(entries, AsyncIterable):
         return _add_all(entries, summary)
     if not isinstance(entries, Iterable):
@@ -297,7 +297,7 @@ def summarize(
     return summary.table()
 
 
-async def _add_all(entries: AsyncIterable[UsageEntry], summary: _Summary) -> SpendTable:
+async def _add_all(entries: AsyncIterable[UsageEntry], summary: Summary) -> SpendTable:
     iterator = aiter(entries)
     try:
         async for entry in iterator:
@@ -332,7 +332,7 @@ class _Sums:
         )
 
 
-class _Groups:
+class Groups:
     """Sums by group, which grow entry by entry, or row by row of another table."""
 
     def __init__(self, by: tuple[Dimension, ...]) -> None:
@@ -352,20 +352,27 @@ class _Groups:
         return SpendTable(rows, by=self._by, timezone=timezone)
 
 
-class _Summary:
-    """The groups of entries: which group and which kind an entry is of."""
+class Summary:
+    """The groups of entries: which group and which kind an entry is of.
 
-    def __init__(self, by: object, timezone: object, kinds: object) -> None:
+    Attributes:
+        by: The names that groups are made by.
+        zone: The time zone of days, weeks and months.
+        groups: The sums so far.
+    """
+
+    def __init__(self, by: object, timezone: object, kinds: object = kind_of) -> None:
         if not callable(kinds):
             raise InvalidParameterError("kinds", kinds, f"a function of an entry that returns {_ALLOWED_KINDS}")
-        names = _dimensions(by)
-        self._timezone, zone = time_zone("timezone", timezone)
-        readers = _readers(zone)
-        self._readers = [readers[name] for name in names]
-        self._groups = _Groups(names)
+        self.by = _dimensions(by)
+        self._timezone, self.zone = time_zone("timezone", timezone)
+        readers = _readers(self.zone)
+        self._readers = [readers[name] for name in self.by]
+        self.groups = Groups(self.by)
         self._kinds = kinds
 
     def add(self, entry: UsageEntry) -> None:
+        """Add an entry to its group."""
         amount = getattr(entry, "amount", None)
         if not isinstance(amount, Decimal):
             raise InvalidParameterError("entries", type(entry), _ENTRIES + ", with amounts that are Decimal")
@@ -374,12 +381,13 @@ class _Summary:
         kind = self._kinds(entry)
         if kind not in _KINDS:
             raise InvalidParameterError("kinds", kind, f"a function of an entry that returns {_ALLOWED_KINDS}")
-        sums = self._groups.of(tuple([read(entry) for read in self._readers]))
+        sums = self.groups.of(tuple([read(entry) for read in self._readers]))
         sums.add(kind, amount)
         sums.count += 1
 
     def table(self) -> SpendTable:
-        return self._groups.table(self._timezone)
+        """Return the sums so far, ordered by group."""
+        return self.groups.table(self._timezone)
 
 
 def _readers(zone: tzinfo) -> dict[Dimension, Callable[[UsageEntry], str | None]]:

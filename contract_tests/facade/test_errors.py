@@ -27,6 +27,7 @@ from venice_billing import (
     InsufficientBalanceError,
     InvalidParameterError,
     InvalidRequestError,
+    LedgerError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -266,6 +267,7 @@ SAMPLES: list[VeniceError] = [
     ClientClosedError("the client is closed"),
     ResponseValidationError("missing", field="data[3].amount"),
     ExportError("usage.csv: No space left on device"),
+    LedgerError("venice.duckdb: in use by another process"),
 ]
 
 

@@ -23,7 +23,7 @@ import pytest
 
 import venice_billing
 from contract_tests.support.flavours import row, timestamps
-from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, sku, spend, testing
+from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, ledger, sku, spend, testing
 from venice_billing.compat import venice_ai, venice_ai_v1
 from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice
@@ -31,7 +31,7 @@ from venice_billing.testing import FakeVenice
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 TWINS = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 METHODS = [name for name in vars(VeniceBilling) if not name.startswith("_")]
-MODULES = [sku, spend]
+MODULES = [ledger, sku, spend]
 FACES = [testing, venice_ai, venice_ai_v1]
 CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"))]
 
@@ -172,7 +172,7 @@ def account_of_the_examples() -> FakeVenice:
 
 def examples() -> list[Any]:
     finder = doctest.DocTestFinder(exclude_empty=True, recurse=True)
-    documented = (VeniceBilling, AsyncVeniceBilling, split_sku, spend)
+    documented = (VeniceBilling, AsyncVeniceBilling, split_sku, spend, ledger.Ledger)
     found = [test for value in documented for test in finder.find(value, value.__name__)]
     return [pytest.param(test, id=test.name) for test in found if test.examples]
 

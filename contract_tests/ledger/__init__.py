@@ -1,0 +1,1 @@
+"""The public clients: arguments, results and errors of their methods, without a network."""

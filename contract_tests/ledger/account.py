@@ -1,0 +1,34 @@
+"""What the tests of the ledger share: a sync of either flavour, and what an account says itself."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from contract_tests.support.flavours import Face
+    from venice_billing import UsageEntry
+    from venice_billing.ledger import Ledger, SyncReport
+    from venice_billing.testing import FakeVenice
+
+
+async def synced(ledger: Ledger, face: Face, **options: Any) -> SyncReport:
+    """Sync with a client of either flavour."""
+    result: Any = ledger.sync(face.client, **options)
+    report: SyncReport = await result if inspect.isawaitable(result) else result
+    return report
+
+
+def walked(fake: FakeVenice) -> list[UsageEntry]:
+    """Return the entries of a walk through the whole account, on which no fault falls."""
+    kept, fake.quirks.faults = fake.quirks.faults, ()
+    try:
+        with fake.client() as client:
+            return list(client.iter_usage_history())
+    finally:
+        fake.quirks.faults = kept
+
+
+def texts(entries: Any) -> list[str]:
+    """Return entries as JSON, in which 1.50 and 1.5 differ, and null and nothing."""
+    return [entry.to_json() for entry in entries]

@@ -1,0 +1,236 @@
+"""Every number, text and field comes back to the digit, and sums are those of a walk, also where no column holds it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from contract_tests.ledger.account import texts, walked
+from contract_tests.support.flavours import NOW
+from venice_billing import UsageEntry, spend
+from venice_billing.ledger import Ledger, _entries
+from venice_billing.ledger._staging import Stretch
+from venice_billing.ledger._swap import swap
+from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+AWKWARD = [
+    "1e-30",
+    "-1e-30",
+    "-3.0799999999999996e-05",
+    "1234567890123456789012345678.901234567890",
+    "-0.1234567890123456789012345678901234567890",
+    "12345678901.5",
+    "9999999999.9999999999999999999999999999",
+    "-9999999999.9999999999999999999999999999",
+    "0.0000000000000000000000000001",
+    "1.50",
+    "0E-40",
+    "-0.0",
+    "1E+5",
+    "-1.5E+9",
+    "1e10",
+]
+
+
+def booked(amounts: Sequence[str], **fields: Any) -> FakeVenice:
+    """Return an account of one row an amount, a minute apart."""
+    rows = [
+        {"timestamp": NOW - timedelta(minutes=number), "amount": Decimal(amount), "currency": "USD", **fields}
+        for number, amount in enumerate(amounts, 1)
+    ]
+    return FakeVenice(rows, now=NOW)
+
+
+@pytest.mark.parametrize("amount", AWKWARD)
+def test_number_comes_back_to_the_digit_and_is_never_rounded(ledger: Ledger, amount: str) -> None:
+    """DuckDB rounds what does not fit a decimal without a word: then the column is NULL, and the text is there."""
+    fake = booked([amount, "-0.25"], units=Decimal(amount), pricePerUnitUsd=Decimal(amount))
+    with fake.client() as client:
+        ledger.sync(client)
+    assert texts(ledger.entries()) == texts(walked(fake))
+    columns = "amount, amount_text, units, units_text, price_per_unit_usd, price_per_unit_usd_text"
+    rows = ledger.relation().select(columns).fetchall()
+    for decimal, text in [pair for row in rows for pair in zip(row[::2], row[1::2], strict=True)]:
+        assert decimal is None or decimal == Decimal(text)
+    fits = Decimal(amount) == 0 or (abs(Decimal(amount)) < 10**10 and int(Decimal(amount).as_tuple().exponent) >= -28)
+    assert fits is False or amount == "0E-40" or rows[0][0] is not None
+    assert ledger.spend("day").to_json() == spend.summarize(walked(fake), "day").to_json()
+
+
+def test_sums_touch_what_does_not_fit_to_the_digit(ledger: Ledger) -> None:
+    fake = booked(["-1e-30", "-0.25", "-1e-30", "0.1234567890123456789012345678901234567890"], sku="m-llm-input-mtoken")
+    with fake.client() as client:
+        ledger.sync(client)
+    (row,) = ledger.spend(by="model")
+    assert str(row.debits) == "0.250000000000000000000000000002"
+    assert str(row.net) == "-0.1265432109876543210987654321118765432110"
+
+
+def test_sums_have_no_zeros_that_only_fill_up_a_column(ledger: Ledger) -> None:
+    fake = booked(["-0.0006356", "-0.000339"])
+    with fake.client() as client:
+        ledger.sync(client)
+    assert [str(row.debits) for row in ledger.spend("month")] == ["0.0009746"]
+
+
+def test_sum_that_outgrows_a_decimal_is_exact(ledger: Ledger) -> None:
+    """Each amount fits, but their sum has eleven digits before the point."""
+    fake = booked(["-9000000000.25"] * 3)
+    with fake.client() as client:
+        ledger.sync(client)
+    (row,) = ledger.spend(by=())
+    assert str(row.net) == "-27000000000.75"
+
+
+_FIELDS = {
+    "timestamp": "2026-10-01T10:00:00.123456Z",
+    "sku": "gpt-llm-input-mtoken",
+    "amount": Decimal("-0.5"),
+    "currency": "USD",
+    "notes": "",
+    "pricePerUnitUsd": Decimal("1.10"),
+    "units": 3,
+    "inferenceDetails": None,
+}
+_TOKENS = {"requestId": "r", "promptTokens": 1, "completionTokens": None, "inferenceExecutionTime": 10}
+ODD: dict[str, dict[str, Any]] = {
+    "explicit null key": {"apiKeyId": None},
+    "key": {"apiKeyId": "key"},
+    "unknown fields": {"region": "eu", "price": Decimal("1.10"), "deep": {"a": [None, Decimal("1E-7"), "ż"]}},
+    "unknown field of the request": {"inferenceDetails": {**_TOKENS, "cached": Decimal("2.50")}},
+    "empty request id": {"inferenceDetails": {**_TOKENS, "requestId": ""}, "amount": 5},
+    "null request id": {"inferenceDetails": {**_TOKENS, "requestId": None}, "amount": 5},
+    "more than 64 bits": {"inferenceDetails": {**_TOKENS, "promptTokens": 2**63, "completionTokens": -(2**63)}},
+    "unknown currency": {"currency": "EURO ✓"},
+    "lone surrogate": {"sku": "a\ud800b", "notes": "\udfff", "amount": 5},
+    "unknown field with a lone surrogate": {"x\ud800": "\ud800"},
+    "NUL, quotes and line breaks": {"sku": 'a\x00b"c\\', "notes": "two\nlines\t\u2028"},
+    "purchase": {"sku": "credit-Purchase", "amount": 5},
+    "purchase, by its notes, in letters that only Python folds": {"notes": "top-up\u00a0purcha\u017fe", "amount": 5},
+    "edge of the calendar": {"timestamp": "0001-01-01T00:00:00.000001Z"},
+    "end of the calendar": {"timestamp": "9999-12-31T23:59:59.999999Z"},
+    "before 1970": {"timestamp": "1969-12-31T23:59:59.999999Z"},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_entry_comes_back_equal(tmp_path: Path, name: str) -> None:
+    odd, plain = UsageEntry.from_dict({**_FIELDS, **ODD[name]}), UsageEntry.from_dict(_FIELDS)
+    check_round_trip(tmp_path / "venice.duckdb", [plain, odd, odd, plain])
+
+
+def check_round_trip(path: Path, entries: Sequence[UsageEntry]) -> None:
+    """Load entries as a sync does, and compare what comes back, and the sums in two time zones."""
+    entries = sorted(entries, key=lambda entry: entry.timestamp)
+    with Ledger(path) as ledger:
+        with ledger._database.transaction() as cursor:
+            document = "[" + _entries.page(entries, 0).decode() + "]"
+            swap(cursor, Stretch(None, NOW, is_full=True, owner="", sync=1), [document], None)
+        found = list(ledger.entries())
+        assert found == entries
+        assert [repr(entry) for entry in found] == [repr(entry) for entry in entries]
+        assert [entry.explicit_nulls for entry in found] == [entry.explicit_nulls for entry in entries]
+        if not has_surrogates(entries):  # `row()` refuses them
+            assert list(ledger.rows()) == [entry.row() for entry in entries]
+        for by in (("month", "model"), ("day", "service"), ("week", "key"), ("sku",), ()):
+            for zone in ("UTC", "Europe/Berlin", "Pacific/Kiritimati"):
+                assert ledger.spend(by, timezone=zone) == spend.summarize(entries, by, zone)
+
+
+def has_surrogates(entries: Sequence[UsageEntry]) -> bool:
+    return "\\ud" in json.dumps([repr(entry) for entry in entries])
+
+
+NUMBERS = st.one_of(
+    st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-1000, max_value=1000),
+    st.sampled_from([Decimal(text) for text in AWKWARD]),
+    st.builds(lambda digits, power: Decimal(digits).scaleb(power), st.integers(-(10**20), 10**20), st.integers(-40, 5)),
+)
+TEXTS = st.text(max_size=6)
+SKUS = st.one_of(st.sampled_from(["m-llm-input-mtoken", "flux-image-unit", "top-up"]), TEXTS)
+TIMES = st.one_of(
+    st.datetimes(datetime(2026, 3, 1), datetime(2026, 4, 2), timezones=st.just(UTC)),  # noqa: DTZ001 - of naive bounds
+    st.sampled_from([datetime(2026, 3, 29, 0, 59, 59, 999999, UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)]),
+)
+COUNTS = st.one_of(st.none(), st.integers(0, 10**6), st.integers(-(10**25), 10**25))
+DETAILS = st.one_of(
+    st.none(),
+    st.fixed_dictionaries(
+        {
+            "requestId": st.one_of(st.none(), TEXTS),
+            "promptTokens": COUNTS,
+            "completionTokens": COUNTS,
+            "inferenceExecutionTime": COUNTS,
+        },
+        optional={"x": NUMBERS},
+    ),
+)
+ENTRIES = st.builds(
+    UsageEntry.from_dict,
+    st.fixed_dictionaries(
+        {
+            "timestamp": TIMES.map(lambda moment: moment.isoformat()),
+            "sku": SKUS,
+            "amount": NUMBERS,
+            "currency": st.sampled_from(["USD", "DIEM", "EARNED_CREDITS", "new"]),
+            "notes": SKUS,
+            "pricePerUnitUsd": NUMBERS,
+            "units": NUMBERS,
+            "inferenceDetails": DETAILS,
+        },
+        optional={"apiKeyId": st.one_of(st.none(), TEXTS), "unknown": st.one_of(TEXTS, NUMBERS, st.none())},
+    ),
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(ENTRIES, max_size=12))
+@example([])
+def test_ledger_equals_the_walk_to_the_digit(entries: list[UsageEntry]) -> None:
+    """Rows, and the sums of each currency and month, of any account: identical rows count one by one."""
+    with tempfile.TemporaryDirectory() as folder:
+        check_round_trip(Path(folder, "venice.duckdb"), [*entries, *entries[:2]])
+
+
+def test_range_takes_the_start_and_leaves_out_the_end(ledger: Ledger) -> None:
+    fake = FakeVenice(300, days=40, now=NOW)
+    with fake.client() as client:
+        ledger.sync(client)
+    start, end = walked(fake)[100].timestamp, walked(fake)[200].timestamp
+    chosen = [entry for entry in walked(fake) if start <= entry.timestamp < end]
+    assert list(ledger.entries(start, end)) == chosen
+    assert ledger.spend("day", start=start, end=end) == spend.summarize(chosen, "day")
+    assert ledger.spend("day", end="2026-10-05") == spend.summarize(
+        [entry for entry in walked(fake) if entry.timestamp < datetime(2026, 10, 5, tzinfo=UTC)], "day"
+    )
+
+
+def test_every_zone_change_of_a_year_is_where_python_has_it(ledger: Ledger) -> None:
+    """Rows at and around each change of an offset, in zones whose changes are at odd hours."""
+    moments = list(hours(datetime(2026, 1, 1, tzinfo=UTC), 365 * 4))
+    with FakeVenice(
+        [{"timestamp": moment, "currency": "USD"} for moment in moments], now=NOW + timedelta(90)
+    ).client() as c:
+        ledger.sync(c)
+    entries = list(ledger.entries())
+    for zone in ("America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "America/Santiago"):
+        for by in ("day", "week", "month"):
+            assert ledger.spend(by, timezone=zone) == spend.summarize(entries, by, zone), zone
+
+
+def hours(start: datetime, count: int) -> Iterator[datetime]:
+    for number in range(count):
+        moment = start + number * timedelta(hours=6)
+        yield moment - timedelta(milliseconds=1)
+        yield moment

@@ -1,0 +1,13 @@
+"""The local ledger: every charge of an account once, on your own disk, in one DuckDB file. Needs the extra `ledger`."""
+
+from venice_billing.ledger.results import (
+    Adjustment,
+    Change,
+    Coverage,
+    CoveredStretch,
+    SyncProgress,
+    SyncReport,
+)
+from venice_billing.ledger.store import Ledger
+
+__all__ = ["Adjustment", "Change", "Coverage", "CoveredStretch", "Ledger", "SyncProgress", "SyncReport"]

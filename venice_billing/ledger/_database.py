@@ -1,0 +1,232 @@
+"""The DuckDB file of a ledger: made, opened, locked; what can go wrong with it, in one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from venice_billing.errors import InvalidParameterError, LedgerError
+from venice_billing.ledger import _schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+_MODE = 0o600  # a bill is private
+_PRIVATE_FOLDER = 0o700
+_MEMORY = "128MB"
+_THREADS = "2"  # each has buffers of its own
+_HOLDER = re.compile(r"\(PID \d+\)")
+_IN_USE = re.compile(r"being used by another process|Could not set lock", re.IGNORECASE)
+_LONGEST_MESSAGE = 300
+
+
+class Database:
+    """A ledger file that is open. Safe in threads: each operation has a cursor of its own.
+
+    Attributes:
+        path: The absolute path of the file.
+        is_read_only: Whether this user may not write the file.
+    """
+
+    def __init__(self, path: object) -> None:
+        self.path = _checked(path)
+        self._module = _duckdb()
+        if not self.path.exists():
+            with self.errors():
+                self._create()
+        self.is_read_only = not os.access(self.path, os.W_OK)
+        self._spill = self.path.with_name(f"{self.path.name}.tmp")
+        self._process = os.getpid()
+        self._connection: Any = None
+        with self.errors():
+            self._connection = self._connect()
+        try:
+            with self.errors():
+                self._check_version()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def overflow(self) -> type[Exception]:
+        """What DuckDB raises where a sum does not fit."""
+        error: type[Exception] = self._module.OutOfRangeException
+        return error
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor, with transactions of its own.
+
+        Raises:
+            LedgerError: The ledger was closed, or opened by the parent of this process.
+        """
+        if self._connection is None:
+            raise LedgerError(f"{self.path}: the ledger was closed; open it again with Ledger(path)")
+        if os.getpid() != self._process:
+            raise LedgerError(f"{self.path}: opened before a fork; open the ledger in the process that uses it")
+        cursor: duckdb.DuckDBPyConnection = self._connection.cursor()
+        return cursor
+
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor, and explain what goes wrong with it."""
+        with self.errors(), self.cursor() as cursor:
+            yield cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor for one transaction: all of it is in the file at the end, or nothing."""
+        if self.is_read_only:
+            raise LedgerError(f"{self.path}: this file is read-only; make it writable, or copy it")
+        self._keep_log_private()
+        with self.reading() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                with suppress(self._module.Error):
+                    cursor.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn an error of DuckDB or of the file system into a `LedgerError`."""
+        try:
+            yield
+        except self._module.Error as error:
+            raise LedgerError(f"{self.path}: {_explained(str(error))}") from error
+        except OSError as error:
+            raise LedgerError(f"{self.path}: {_explained(error.strerror or str(error))}") from error
+
+    def close(self) -> None:
+        """Close the file. In a child after a fork, leave it to the parent."""
+        connection, self._connection = self._connection, None
+        if connection is not None and os.getpid() == self._process:
+            with self.errors():
+                connection.close()
+            with suppress(OSError):
+                self._spill.rmdir()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        if not self.is_read_only:
+            self._spill.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+        try:
+            connection: duckdb.DuckDBPyConnection = self._module.connect(
+                str(self.path), read_only=self.is_read_only, config={"memory_limit": _MEMORY, "threads": _THREADS}
+            )
+        except BaseException:
+            with suppress(OSError):
+                self._spill.rmdir()
+            raise
+        connection.execute("SET preserve_insertion_order = false")  # would hold more in memory
+        if not self.is_read_only:
+            connection.execute(f"SET temp_directory = '{_quoted(self._spill)}'")
+        return connection
+
+    def _create(self) -> None:
+        """Make an empty ledger in a private folder, then give it its name: no other process sees half of it."""
+        folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name[:100]}.", dir=self.path.parent))
+        try:
+            made = folder / "new.duckdb"
+            with self._module.connect(str(made)) as connection:
+                connection.execute("BEGIN")
+                for statement in _schema.creation():
+                    connection.execute(statement)
+                connection.execute("COMMIT")
+            made.chmod(_MODE)
+            try:
+                os.link(made, self.path)  # unlike a rename, replaces no file
+            except FileExistsError:  # made by another process meanwhile
+                return
+            except OSError:  # a file system without hard links
+                made.rename(self.path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _check_version(self) -> None:
+        version = self._version()
+        if version is None:
+            raise LedgerError(f"{self.path}: a DuckDB file, but no ledger; choose another path")
+        if version > _schema.VERSION:
+            raise LedgerError(
+                f"{self.path}: a ledger of version {version}, but this venice-billing knows versions up to "
+                f"{_schema.VERSION}; upgrade it: pip install --upgrade 'venice-billing[ledger]'"
+            )
+        if version < _schema.VERSION:
+            if self.is_read_only:
+                raise LedgerError(f"{self.path}: a read-only ledger of an earlier version; make it writable once")
+            with self.transaction() as cursor:
+                for statement in _schema.migration(version):
+                    cursor.execute(statement)
+
+    def _version(self) -> int | None:
+        with self.reading() as cursor:
+            try:
+                found = cursor.execute("SELECT schema_version FROM venice_ledger").fetchall()
+            except (self._module.CatalogException, self._module.BinderException):
+                return None
+        return found[0][0] if len(found) == 1 and isinstance(found[0][0], int) else None
+
+    def _keep_log_private(self) -> None:
+        """Make the file of DuckDB's log before DuckDB does, which would let others read it."""
+        with suppress(FileExistsError):
+            os.close(os.open(f"{self.path}.wal", os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE))
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, and a quarter of a second
+    except ImportError:
+        raise LedgerError("a ledger needs DuckDB: pip install 'venice-billing[ledger]'") from None
+    return duckdb
+
+
+def _checked(path: object) -> Path:
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(name, str) or not name.strip() or "\0" in name or name == ":memory:":
+        raise InvalidParameterError("path", path, "the path of a ledger file")
+    found = Path(name).absolute()
+    if found.is_dir():
+        raise LedgerError(f"{found}: a folder; name a file in it, like {found / 'venice.duckdb'}")
+    if not found.parent.is_dir():
+        raise LedgerError(f"{found}: there is no folder {found.parent}; make it first")
+    return found
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+_EXPLANATIONS = (
+    (
+        re.compile(r"not a valid DuckDB database|does not have a valid"),
+        "no DuckDB file; choose another path",
+    ),
+    (
+        re.compile(r"No space left|disk is full|File too large|quota|not enough space", re.IGNORECASE),
+        "the disk is full; make room, and the next sync goes on where this one stopped",
+    ),
+    (re.compile(r"version number"), "of another version of DuckDB; upgrade that: pip install --upgrade duckdb"),
+    (
+        re.compile(r"Out of Memory"),
+        "too little memory for DuckDB, and no room on the disk for the rest; make room there",
+    ),
+    (re.compile(r"Permission denied|Read-only file system"), "check the rights of the file and its folder"),
+)
+
+
+def _explained(message: str) -> str:
+    """Return what is wrong and what to do, as one line."""
+    if _IN_USE.search(message):
+        holder = _HOLDER.search(message)
+        return f"in use by another process{f' {holder[0]}' if holder else ''}; try again when it has ended"
+    line = " ".join(message.split())[:_LONGEST_MESSAGE]
+    advice = next((advice for pattern, advice in _EXPLANATIONS if pattern.search(message)), None)
+    return line if advice is None else f"{advice} ({line})"

@@ -1,0 +1,131 @@
+"""The tables and views of a ledger file, and how a file of an earlier version becomes one of this version.
+
+A version is never changed once it is released: a change is a new version, with the statements that lead to it. The kind
+of a row is stored as `spend.kind_of` told it, so another rule there is a new version here, which tells it anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VERSION = 1
+
+ROW_COLUMNS: Mapping[str, str] = {
+    "timestamp": "TIMESTAMPTZ",
+    "sku": "VARCHAR",
+    "currency": "VARCHAR",
+    "amount": "DECIMAL(38, 28)",
+    "amount_text": "VARCHAR",
+    "units": "DECIMAL(38, 28)",
+    "units_text": "VARCHAR",
+    "price_per_unit_usd": "DECIMAL(38, 28)",
+    "price_per_unit_usd_text": "VARCHAR",
+    "notes": "VARCHAR",
+    "kind": "VARCHAR",
+    "api_key_id": "VARCHAR",
+    "api_key_id_is_null": "BOOLEAN",
+    "has_inference_details": "BOOLEAN",
+    "request_id": "VARCHAR",
+    "prompt_tokens": "BIGINT",
+    "completion_tokens": "BIGINT",
+    "inference_execution_time": "BIGINT",
+    "additional_properties": "JSON",
+    "entry_json": "VARCHAR",
+    "is_exact": "BOOLEAN",
+}
+"""The columns of a row. `entry_json` is the whole entry where the others do not hold all of it; `is_exact` tells
+whether DuckDB may group and sum the row by its columns."""
+
+_COLUMNS = ", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items())
+
+_TABLES = (
+    f"CREATE TABLE usage_rows (seq BIGINT, {_COLUMNS})",
+    "CREATE TABLE skus (sku VARCHAR PRIMARY KEY, model VARCHAR, service VARCHAR)",
+    """CREATE TABLE syncs (sync BIGINT PRIMARY KEY, covered_from TIMESTAMPTZ, covered_until TIMESTAMPTZ,
+        synced_at TIMESTAMPTZ, is_full BOOLEAN, rows_read BIGINT, late BIGINT, altered BIGINT, vanished BIGINT)""",
+    """CREATE TABLE changes (adjustment BIGINT PRIMARY KEY, sync BIGINT, seen_at TIMESTAMPTZ, change VARCHAR)""",
+    f"CREATE TABLE changed_rows (adjustment BIGINT, side VARCHAR, {_COLUMNS})",
+)
+_VIEWS = (
+    """CREATE VIEW entries AS
+        SELECT timestamp, rows.sku, model, service, kind, units, price_per_unit_usd, amount, currency,
+            notes, api_key_id, request_id, prompt_tokens, completion_tokens, inference_execution_time,
+            additional_properties, amount_text, units_text, price_per_unit_usd_text
+        FROM usage_rows AS rows LEFT JOIN skus ON skus.sku = rows.sku""",
+    """CREATE VIEW adjustments AS
+        SELECT change, seen_at, changes.sync, coalesce(a.timestamp, b.timestamp) AS timestamp,
+            coalesce(a.sku, b.sku) AS sku, coalesce(a.currency, b.currency) AS currency,
+            b.amount AS amount_before, a.amount AS amount_after,
+            b.amount_text AS amount_before_text, a.amount_text AS amount_after_text,
+            coalesce(a.request_id, b.request_id) AS request_id, coalesce(a.api_key_id, b.api_key_id) AS api_key_id
+        FROM changes
+        LEFT JOIN changed_rows AS b ON b.adjustment = changes.adjustment AND b.side = 'before'
+        LEFT JOIN changed_rows AS a ON a.adjustment = changes.adjustment AND a.side = 'after'""",
+)
+_COMMENTS: Mapping[str, str] = {
+    "VIEW entries": "Every charge of the account, one row each: identical rows are several charges. "
+    "Never add up two currencies.",
+    "COLUMN entries.timestamp": "When it was booked.",
+    "COLUMN entries.sku": "What was sold, as sent.",
+    "COLUMN entries.model": "The id of the model; the whole SKU where it does not name one by habit.",
+    "COLUMN entries.service": "llm, image, tts, asr or video; NULL where the SKU names none.",
+    "COLUMN entries.kind": "debit, refund, purchase or credit.",
+    "COLUMN entries.units": "How many units; millions of tokens for language models. NULL where it does not fit.",
+    "COLUMN entries.price_per_unit_usd": "The price of a unit in US dollars. NULL where it does not fit.",
+    "COLUMN entries.amount": "Negative: a debit. NULL where the number does not fit: amount_text has every digit.",
+    "COLUMN entries.currency": "The currency of the amount.",
+    "COLUMN entries.notes": "A remark of the service.",
+    "COLUMN entries.api_key_id": "The key that was used; NULL for the web app and for rows that are no usage.",
+    "COLUMN entries.request_id": "The id of the request: one request books several rows.",
+    "COLUMN entries.prompt_tokens": "Tokens read.",
+    "COLUMN entries.completion_tokens": "Tokens generated.",
+    "COLUMN entries.inference_execution_time": "Milliseconds of computing.",
+    "COLUMN entries.additional_properties": "JSON of the fields that the API does not document; NULL: there is none.",
+    "COLUMN entries.amount_text": "The amount to the digit.",
+    "COLUMN entries.units_text": "The units to the digit.",
+    "COLUMN entries.price_per_unit_usd_text": "The price to the digit.",
+    "VIEW adjustments": "What syncs changed in time that was covered before: charges that came late, were altered, or "
+    "vanished.",
+    "COLUMN adjustments.change": "late, altered or vanished.",
+    "COLUMN adjustments.seen_at": "When the sync that saw it began.",
+    "COLUMN adjustments.sync": "The number of that sync, as in the table syncs.",
+    "COLUMN adjustments.timestamp": "When the charge was booked.",
+    "COLUMN adjustments.sku": "What was sold, as sent.",
+    "COLUMN adjustments.currency": "The currency of both amounts.",
+    "COLUMN adjustments.request_id": "The id of the request.",
+    "COLUMN adjustments.api_key_id": "The key that was used.",
+    "COLUMN adjustments.amount_before_text": "The amount before, to the digit.",
+    "COLUMN adjustments.amount_after_text": "The amount since, to the digit.",
+    "COLUMN adjustments.amount_before": "The amount in the ledger before; NULL: late, or the number does not fit.",
+    "COLUMN adjustments.amount_after": "The amount since; NULL: vanished, or the number does not fit.",
+    "TABLE syncs": "Every sync that ended, and the stretch of time that it read: from covered_from (NULL: the "
+    "beginning) to covered_until.",
+    "TABLE usage_rows": "What the view entries shows, as stored; seq orders rows of one instant.",
+    "TABLE skus": "What a SKU says, by habit.",
+    "TABLE changes": "What the view adjustments shows, as stored.",
+    "TABLE changed_rows": "The rows before and after each change.",
+}
+
+
+def creation() -> Sequence[str]:
+    """Return the statements that make an empty ledger of this version."""
+    comments = [f"COMMENT ON {what} IS '{text}'" for what, text in _COMMENTS.items()]
+    mark = (
+        "CREATE TABLE venice_ledger (schema_version INTEGER)",
+        "COMMENT ON TABLE venice_ledger IS 'A ledger of the Python package venice-billing: the version of its tables.'",
+        f"INSERT INTO venice_ledger VALUES ({VERSION})",
+    )
+    return [*_TABLES, *_VIEWS, *comments, *mark]
+
+
+MIGRATIONS: Mapping[int, Sequence[str]] = {}
+"""For each version, the statements that make it the next one."""
+
+
+def migration(version: int) -> Sequence[str]:
+    """Return the statements that bring a ledger of an earlier version to this one, for one transaction."""
+    statements = [statement for step in range(version, VERSION) for statement in MIGRATIONS[step]]
+    return [*statements, f"UPDATE venice_ledger SET schema_version = {VERSION}"]

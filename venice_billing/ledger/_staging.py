@@ -1,0 +1,188 @@
+"""Where a sync keeps the pages that it has, until it has all: a small SQLite file beside the ledger.
+
+A page and the checkpoint of the walk after it are written in one transaction, so that a sync that is killed at any
+moment goes on where it stopped. The ledger itself is not touched before the end, and does not keep the room that pages
+took.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from venice_billing.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_MODE = 0o600
+_FORMAT = 1
+_ENDINGS = ("", "-journal", "-wal", "-shm")
+_ROWS_AT_ONCE = 20_000
+"""Rows that the ledger takes over at once: enough for DuckDB's pace, and a few megabytes."""
+
+
+@frozen
+class Stretch:
+    """What a pass of a sync reads.
+
+    Attributes:
+        start: From this time on; None: from the beginning.
+        began_at: When the pass began; it reads everything up to then, and what is booked while it runs.
+        is_full: Whether all was asked for.
+        owner: A digest of the key and the address: a pass goes on with these alone.
+        sync: The number that the sync will have in the ledger.
+    """
+
+    start: datetime | None
+    began_at: datetime
+    is_full: bool
+    owner: str
+    sync: int
+
+
+class Staging:
+    """The pages of one pass. Blocking; one thread at a time uses it.
+
+    Attributes:
+        stretch: What the pass reads; None: no pass was begun.
+        checkpoint: Where the walk stands; None: at the beginning.
+        rows: How many rows are here.
+    """
+
+    def __init__(self, ledger: Path) -> None:
+        self._path = ledger.with_name(f"{ledger.name}.sync")
+        with self._errors():
+            self._connection = self._open()
+        self.stretch: Stretch | None = None
+        self.checkpoint: str | None = None
+        self.rows = 0
+        try:
+            self._read()
+        except (sqlite3.DatabaseError, ValueError, TypeError):  # cut or altered: fetched again
+            self._start_over()
+
+    def begin(self, stretch: Stretch) -> None:
+        """Drop what is here, and begin a pass."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM pages")
+            cursor.execute("DELETE FROM pass")
+            cursor.execute(
+                "INSERT INTO pass VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                (
+                    _FORMAT,
+                    None if stretch.start is None else stretch.start.isoformat(),
+                    stretch.began_at.isoformat(),
+                    stretch.is_full,
+                    stretch.owner,
+                    stretch.sync,
+                ),
+            )
+        self.stretch, self.checkpoint, self.rows = stretch, None, 0
+
+    def append(self, content: bytes, rows: int, checkpoint: str) -> None:
+        """Keep a page, and where the walk stands after it."""
+        with self._transaction() as cursor:
+            cursor.execute("INSERT INTO pages (rows, content) VALUES (?, ?)", (rows, content))
+            cursor.execute("UPDATE pass SET checkpoint = ?", (checkpoint,))
+        self.checkpoint = checkpoint
+        self.rows += rows
+
+    def documents(self) -> Iterator[str]:
+        """Yield all pages, several in one JSON array."""
+        with self._errors():
+            contents: list[bytes] = []
+            count = 0
+            for rows, content in self._connection.execute("SELECT rows, content FROM pages ORDER BY number"):
+                contents.append(content)
+                count += rows
+                if count >= _ROWS_AT_ONCE:
+                    yield _joined(contents)
+                    contents, count = [], 0
+            if contents:
+                yield _joined(contents)
+
+    def discard(self) -> None:
+        """Drop the pass: the ledger has it, or must not have it. If that fails, its number says that it is over."""
+        self.stretch, self.checkpoint, self.rows = None, None, 0
+        with suppress(LedgerError), self._transaction() as cursor:
+            cursor.execute("DELETE FROM pass")
+            cursor.execute("DELETE FROM pages")
+
+    def close(self) -> None:
+        """Close the file; remove it if no pass is under way."""
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        if self.stretch is None:
+            self._remove()
+
+    def _open(self) -> sqlite3.Connection:
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE))  # SQLite keeps its mode
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+
+    def _read(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA journal_mode = WAL")
+        execute("PRAGMA synchronous = NORMAL")  # no page is half there after a power cut; the last ones may be missing
+        execute("CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows INTEGER, content BLOB)")
+        execute(
+            "CREATE TABLE IF NOT EXISTS pass (format INTEGER, start TEXT, began_at TEXT, is_full INTEGER, owner TEXT, "
+            "sync INTEGER, checkpoint TEXT)"
+        )
+        found = execute("SELECT * FROM pass").fetchone()
+        if found is None:
+            return
+        number, start, began_at, is_full, owner, sync, checkpoint = found
+        if number != _FORMAT:
+            raise ValueError(number)
+        self.stretch = Stretch(_moment(start) if start else None, _moment(began_at), bool(is_full), owner, sync)
+        self.checkpoint = checkpoint
+        self.rows = execute("SELECT coalesce(sum(rows), 0) FROM pages").fetchone()[0]
+
+    def _start_over(self) -> None:
+        with self._errors():
+            self._connection.close()
+            self._remove()
+            self._connection = self._open()
+            self.stretch, self.checkpoint, self.rows = None, None, 0
+            self._read()
+
+    def _remove(self) -> None:
+        for ending in _ENDINGS:
+            with suppress(OSError):
+                self._path.with_name(self._path.name + ending).unlink()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            what = "make room, or check the rights of the folder"
+            raise LedgerError(f"{self._path}: {error}; {what}, and the next sync goes on") from error
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _joined(contents: list[bytes]) -> str:
+    return (b"[" + b",".join(contents) + b"]").decode()

@@ -1,0 +1,197 @@
+"""`Ledger`: every charge of an account once, on your own disk. What it does is in the other modules of this package."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, overload
+
+from venice_billing.client import AsyncVeniceBilling, VeniceBilling
+from venice_billing.errors import InvalidParameterError
+from venice_billing.ledger import _history, spending
+from venice_billing.ledger._database import Database
+from venice_billing.ledger.sync import Sync
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from datetime import tzinfo
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import duckdb
+
+    from venice_billing._arguments import Moment
+    from venice_billing.ledger.results import Adjustment, Coverage, SyncProgress, SyncReport
+    from venice_billing.models import UsageEntry
+    from venice_billing.spend import Dimension, SpendTable
+
+__all__ = ["Ledger"]
+
+_OVERLAP = timedelta(days=2)
+_IN_ORDER = "ORDER BY timestamp, seq"
+
+
+class Ledger:
+    """The ledger of an account in one DuckDB file, which only you may read. Needs the extra `ledger`.
+
+    Rows have no id, so a sync never guesses which is which: it replaces a stretch of time by what the API says of it
+    now, and notes what that changed. Numbers are kept to the digit, as text, beside decimals.
+
+    Use it as a context manager, or call `close()`. It may be shared between threads; while it is open, no other process
+    can open the file. Without it, `duckdb FILE` shows the same rows in the view `entries`.
+
+    Args:
+        path: The file; made if there is none.
+
+    Raises:
+        LedgerError: The file is no ledger, is of a newer version, is in use, or cannot be read; or DuckDB is missing.
+        InvalidParameterError: The path is none.
+
+    Example:
+        >>> from venice_billing.ledger import Ledger
+        >>> with Ledger("venice.duckdb") as ledger:
+        ...     report = ledger.sync(client)
+        ...     table = ledger.spend(by="month")
+        >>> report.rows_read, [row.net for row in table if row.currency == "USD"]
+        (345, [Decimal('-0.0009746')])
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._database = Database(path)
+
+    @property
+    def path(self) -> Path:
+        """The absolute path of the file."""
+        return self._database.path
+
+    @overload
+    def sync(
+        self,
+        client: VeniceBilling,
+        *,
+        overlap: timedelta = ...,
+        full: bool = ...,
+        concurrency: int = ...,
+        progress: Callable[[SyncProgress], object] | None = ...,
+    ) -> SyncReport: ...
+    @overload
+    def sync(
+        self,
+        client: AsyncVeniceBilling,
+        *,
+        overlap: timedelta = ...,
+        full: bool = ...,
+        concurrency: int = ...,
+        progress: Callable[[SyncProgress], object] | None = ...,
+    ) -> Awaitable[SyncReport]: ...
+    def sync(
+        self,
+        client: VeniceBilling | AsyncVeniceBilling,
+        *,
+        overlap: timedelta = _OVERLAP,
+        full: bool = False,
+        concurrency: int = 1,
+        progress: Callable[[SyncProgress], object] | None = None,
+    ) -> SyncReport | Awaitable[SyncReport]:
+        """Bring the ledger up to date: all of the account the first time, then the latest stretch.
+
+        Charges are booked hours late at times; `overlap` says how far back the latest stretch begins, and `full=True`
+        finds all. What a sync changes in time that was covered before is in `adjustments()`. If a sync is cut short, by
+        an error, an interrupt or a kill, the ledger is as it was, and the next sync goes on where it stopped.
+
+        Args:
+            client: The client to ask; of an async one, the result is to be awaited.
+            overlap: How far before the end of what is covered to begin.
+            full: Whether to read all of the account again.
+            concurrency: How many requests may be under way at once, 1 to 16.
+            progress: Is called after each page.
+
+        Raises:
+            LedgerError: The key is one of another account (then the ledger is as it was), another sync is under way, or
+                the file cannot be written.
+            InvalidParameterError: An argument is invalid; nothing was sent.
+            VeniceError: The API failed; the same call goes on. See `venice_billing.errors`.
+        """
+        if not isinstance(client, VeniceBilling | AsyncVeniceBilling):
+            raise InvalidParameterError("client", type(client), "a VeniceBilling or an AsyncVeniceBilling")
+        sync = Sync(self._database, client, overlap=overlap, full=full, concurrency=concurrency, progress=progress)
+        return sync.run() if isinstance(client, VeniceBilling) else sync.run_async()
+
+    def spend(
+        self,
+        by: Dimension | Iterable[Dimension] = ("month", "model", "currency"),
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        timezone: str | tzinfo = "UTC",
+    ) -> SpendTable:
+        """Return the totals that `spend.summarize` makes of the same entries, to the digit.
+
+        Args:
+            by: One name or several of day, week, month, model, service, sku, key, currency. The currency is always one.
+            start: From this time on, included (UTC; a date is its midnight).
+            end: Up to this time, excluded.
+            timezone: The IANA time zone of days, weeks and months.
+
+        Raises:
+            InvalidParameterError: An argument is invalid.
+        """
+        return spending.total(self._database, by, start, end, timezone)
+
+    def entries(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[UsageEntry]:
+        """Iterate over the entries, oldest first, each as the walk gave it, unknown fields included.
+
+        Args:
+            start: From this time on, included (UTC; a date is its midnight).
+            end: Up to this time, excluded.
+        """
+        where, values = spending.within(start, end)
+        return spending.read(self._database, where, values, _IN_ORDER)
+
+    def rows(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
+        return (entry.row() for entry in self.entries(start, end))
+
+    def adjustments(self) -> list[Adjustment]:
+        """Return what syncs changed in time that was covered before, in the order in which it was seen."""
+        return _history.adjustments(self._database)
+
+    def coverage(self) -> Coverage:
+        """Return what time the ledger covers, since when, and which sync read which part of it."""
+        return _history.coverage(self._database)
+
+    def relation(self) -> duckdb.DuckDBPyRelation:
+        """Return the view `entries` as a relation of DuckDB: `.filter()`, `.df()`, `.pl()`, `.arrow()`.
+
+        It reads the ledger when it is used, so the ledger must still be open then.
+        """
+        with self._database.errors():
+            return self._database.cursor().sql("FROM entries ORDER BY timestamp")
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return the entries as an Arrow stream: `polars.from_arrow(ledger)`, `pyarrow.table(ledger)`."""
+        return self.relation().__arrow_c_stream__(requested_schema)
+
+    def __len__(self) -> int:
+        with self._database.reading() as cursor:
+            found: int = cursor.execute("SELECT count(*) FROM usage_rows").fetchall()[0][0]
+        return found
+
+    def __bool__(self) -> bool:
+        return True  # also of a ledger without rows
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.path}>"

@@ -1,0 +1,256 @@
+"""A sync: which stretch to read, pages into the staging file, and the swap at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from contextlib import aclosing, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from attrs import evolve
+
+from venice_billing import _arguments as arguments
+from venice_billing._event_loops import in_thread
+from venice_billing.errors import InvalidParameterError, LedgerError
+from venice_billing.ledger import _entries
+from venice_billing.ledger._moments import moment
+from venice_billing.ledger._staging import Staging, Stretch
+from venice_billing.ledger._swap import StrangeRowsError, swap
+from venice_billing.ledger.results import SyncProgress, SyncReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from venice_billing.client import AsyncVeniceBilling, VeniceBilling
+    from venice_billing.ledger._database import Database
+    from venice_billing.ledger._swap import Swapped
+    from venice_billing.walks import AsyncUsageWalk, EntryPage, UsageWalk
+
+_NO_TIME = timedelta()
+
+_Pass = Literal["pending", "latest", "everything"]
+"""What to read next: the rest of a sync that was cut short, or else the latest stretch; that; or the whole account."""
+
+_under_way: set[tuple[int, int]] = set()
+_under_way_lock = threading.Lock()
+
+
+class Sync:
+    """One sync of a ledger with an account, pass by pass: nearly always it is one.
+
+    A pass that was cut short is taken up first, and then the latest stretch is read once more, since charges may have
+    been booked late meanwhile. A pass that finds none of the rows that were there reads everything, to find out
+    whether the key is that of another account.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        client: VeniceBilling | AsyncVeniceBilling,
+        *,
+        overlap: timedelta,
+        full: bool,
+        concurrency: int,
+        progress: Callable[[SyncProgress], object] | None,
+    ) -> None:
+        self._database = database
+        self._client: Any = client
+        self._overlap = _checked_overlap(overlap)
+        self._is_full = _checked_flag(full)
+        self._concurrency = arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
+        if progress is not None and not callable(progress):
+            raise InvalidParameterError("progress", progress, "a function of a SyncProgress, or None")
+        self._progress = progress
+        configuration = vars(client)["_configuration"]
+        self._clock = configuration.policy.clock
+        owner = f"{configuration.base_url}\n{configuration.key.digest()}"
+        self._owner = hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
+        self._report: SyncReport | None = None
+        self._next: _Pass | None = "pending"
+        self._resumed = 0
+
+    def run(self) -> SyncReport:
+        """Sync, with a client of blocking calls."""
+        with _alone(self._database), closing(Staging(self._database.path)) as staging:
+            while self._begin(staging):
+                walk: UsageWalk = self._walk(staging)
+                for page in walk.pages():
+                    self._keep(staging, page, walk.checkpoint)
+                    self._tell(staging, page)
+                self._finish(staging)
+            return self._reported()
+
+    async def run_async(self) -> SyncReport:
+        """Sync, with a client of asyncio or trio; files are written in threads."""
+        with _alone(self._database):
+            staging = await in_thread(lambda: Staging(self._database.path), undo=Staging.close)
+            with closing(staging):
+                while await in_thread(partial(self._begin, staging)):
+                    walk: AsyncUsageWalk = self._walk(staging)
+                    pages: Any = walk.pages()
+                    async with aclosing(pages):
+                        async for page in pages:
+                            await in_thread(partial(self._keep, staging, page, walk.checkpoint))
+                            self._tell(staging, page)
+                    await in_thread(partial(self._finish, staging))
+                return self._reported()
+
+    def _walk(self, staging: Staging) -> Any:
+        stretch = staging.stretch
+        walk = partial(self._client.iter_usage_history, concurrency=self._concurrency)
+        if stretch is not None and staging.checkpoint is not None:
+            try:
+                return walk(checkpoint=staging.checkpoint)
+            except InvalidParameterError:  # of a version that wrote other checkpoints
+                staging.begin(stretch)
+                self._resumed = 0
+        return walk(start_timestamp=None if stretch is None else stretch.start)
+
+    def _begin(self, staging: Staging) -> bool:
+        """Make the staging file ready for the next pass; False: there is none."""
+        if self._next is None:
+            return False
+        number, until = _latest_sync(self._database) or (0, None)
+        if self._next == "pending" and self._goes_on(staging, number):
+            self._resumed = staging.rows
+            return True
+        began_at = datetime.fromtimestamp(self._clock.time(), UTC)
+        is_full = self._is_full or self._next == "everything"
+        start = None if is_full or until is None else self._start(began_at, until)
+        staging.begin(Stretch(start, began_at, self._is_full, self._owner, number + 1))
+        self._resumed = 0
+        return True
+
+    def _goes_on(self, staging: Staging, latest: int) -> bool:
+        """Tell whether a pass that was cut short can be taken up: of this account, not ended, and of all if asked."""
+        stretch = staging.stretch
+        if stretch is None or not staging.rows:
+            return False
+        is_enough = stretch.is_full or not self._is_full
+        return stretch.owner == self._owner and stretch.sync == latest + 1 and is_enough
+
+    def _start(self, began_at: datetime, until: datetime | None) -> datetime | None:
+        """Return where to begin to read.
+
+        From the latest row on at the latest: a clock that was wrong, or a quiet time, leaves no gap then, and some rows
+        are always there to tell another account by.
+        """
+        with self._database.reading() as cursor:
+            (row,) = cursor.execute("SELECT epoch_us(max(timestamp)) FROM usage_rows").fetchall()
+        if row[0] is None or until is None:
+            return None
+        start = min(until, began_at, moment(row[0])) - self._overlap
+        return start if arguments.is_within_calendar(start) else None
+
+    def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
+        if page:
+            staging.append(_entries.page(page.data, staging.rows), len(page), checkpoint)
+
+    def _tell(self, staging: Staging, page: EntryPage) -> None:
+        stretch = staging.stretch
+        if self._progress is not None and stretch is not None and page:
+            latest = page[-1].timestamp
+            self._progress(
+                SyncProgress(
+                    rows=staging.rows, latest=latest, covered_from=stretch.start, covered_until=stretch.began_at
+                )
+            )
+
+    def _finish(self, staging: Staging) -> None:
+        """Swap the stretch in the ledger for the pages that are here, and say which pass comes next."""
+        stretch = staging.stretch
+        if stretch is None:
+            raise LedgerError("a pass ends that was not begun")
+        _, until = _latest_sync(self._database) or (0, None)
+        try:
+            with self._database.transaction() as cursor:
+                swapped = swap(cursor, stretch, staging.documents(), until)
+        except StrangeRowsError:
+            staging.discard()
+            if stretch.start is None:
+                raise self._another_account() from None
+            self._next = "everything"
+            return
+        self._add(stretch, staging.rows, swapped)
+        staging.discard()
+        is_behind = self._resumed > 0 and stretch.began_at < datetime.fromtimestamp(self._clock.time(), UTC)
+        self._next = "latest" if is_behind else None
+
+    def _another_account(self) -> LedgerError:
+        return LedgerError(
+            f"{self._database.path}: the API knows none of the rows of this ledger, so the key is another account's; "
+            "use a key of the account that the ledger is of, or another path. The ledger is as it was"
+        )
+
+    def _add(self, stretch: Stretch, rows: int, swapped: Swapped) -> None:
+        report = SyncReport(
+            covered_from=stretch.start,
+            covered_until=stretch.began_at,
+            rows_read=rows,
+            rows_added=swapped.added,
+            resumed_rows=self._resumed,
+            late=swapped.late,
+            altered=swapped.altered,
+            vanished=swapped.vanished,
+            is_full=stretch.start is None,
+        )
+        before = self._report
+        if before is not None:
+            report = evolve(
+                report,
+                covered_from=before.covered_from,
+                rows_read=before.rows_read + rows,
+                rows_added=before.rows_added + swapped.added,
+                resumed_rows=before.resumed_rows,
+                late=before.late + swapped.late,
+                altered=before.altered + swapped.altered,
+                vanished=before.vanished + swapped.vanished,
+                is_full=before.is_full,
+            )
+        self._report = report
+
+    def _reported(self) -> SyncReport:
+        if self._report is None:
+            raise LedgerError("a sync ended without a pass")
+        return self._report
+
+
+def _latest_sync(database: Database) -> tuple[int, datetime] | None:
+    """Return the number of the latest sync that ended, and where it had come to."""
+    with database.reading() as cursor:
+        query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
+        found = cursor.execute(query).fetchall()
+    return (found[0][0], moment(found[0][1])) if found else None
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """Let one sync of a file run at a time in this process; DuckDB keeps other processes out."""
+    if database.is_read_only:
+        raise LedgerError(f"{database.path}: this file is read-only; make it writable, or copy it")
+    with database.errors():
+        found = database.path.stat()
+    file = (found.st_dev, found.st_ino)
+    with _under_way_lock:
+        if file in _under_way:
+            raise LedgerError(f"{database.path}: another sync of this ledger is under way; wait until it has ended")
+        _under_way.add(file)
+    try:
+        yield
+    finally:
+        with _under_way_lock:
+            _under_way.discard(file)
+
+
+def _checked_overlap(value: object) -> timedelta:
+    if not isinstance(value, timedelta) or value < _NO_TIME:
+        raise InvalidParameterError("overlap", value, "a timedelta that is not negative")
+    return value
+
+
+def _checked_flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidParameterError("full", value, "True or False")
+    return value
