@@ -51,8 +51,8 @@ def with_cursor_pattern(pattern: str) -> Document:
     ("document", "message"),
     [
         (
-            with_properties(**{"a b": TEXT, "a-b": TEXT}),
-            "UsageEntry: the properties 'a b' and 'a-b' would all be called ab",
+            with_properties(**dict.fromkeys(["fooBar", "foo_bar", "foo-bar", "FooBar", "foo bar"], TEXT)),
+            "would all be called foobar",
         ),
         (with_properties(**{'a"b': TEXT}), "UsageEntry: it cannot read a property called 'a\"b'"),
         (with_properties(**{"😀": TEXT, "-": TEXT}), "cannot express the 200 of get_billing_usage"),

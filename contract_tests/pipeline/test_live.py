@@ -240,7 +240,7 @@ def test_key_that_is_repeated_in_part_is_not_shown(
     monkeypatch.setenv("VENICE_API_KEY", key)
     body = json.dumps({"canConsume": True, f"last_{key[8:]}": 1, f"{key[:20]}...": 2, f"key{key[:7]}": 3})
     fake.quirks.faults = on("/api/v1/billing/balance", faults.body(body.encode()))
-    locations = {location.rpartition(".json.")[2] for verdict, location, _ in check()[1] if verdict == "drift"}
+    locations = {location.partition("/json.")[2] for verdict, location, _ in check()[1] if verdict == "drift"}
     assert locations == {"last_[key]", "[key]...", "keysk_0123"}
     shown = "".join([*capsys.readouterr(), Path("drift.json").read_text()])
     assert not any(key[start : start + 8] in shown for start in range(len(key) - 7))
