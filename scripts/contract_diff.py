@@ -25,7 +25,7 @@ from contract.diff import diff, verdict
 from contract.diff_rows import Change, Severity
 from contract.document import UnreadableDocumentError
 from contract.readable import readable
-from pipeline.documents import load_document
+from pipeline.documents import load_document, named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the difference of two documents and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        old, new = (readable(load_document(source), source).document for source in (options.old, options.new))
+        old, new = (readable(load_document(source), named(source)).document for source in (options.old, options.new))
         changes = diff(old, new)
     except UnreadableDocumentError as error:
         print(f"contract_diff: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@ Needs VENICE_API_KEY (an ADMIN key; without one it says so and does nothing), he
 pauses between requests, and shows no body. Findings are printed as a table and written as JSON.
 
 Exit code: 0, also when the API has drifted from the document; 1 when it breaks a promise, when it refuses the key or
-wants an ADMIN key, and when nothing answered 2xx; 2 when the key, the base URL or the contract cannot be used.
+wants an ADMIN key, and when nothing answered 2xx; 2 when the key, the base URL or the contract cannot be used, or the
+findings cannot be written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONTRACT = Path(__file__).resolve().parent.parent / "openapi" / "venice-billing.yaml"
+_LONGEST_PAUSE = 3600.0
+_PIECE = 8
+"""Characters of the key in a row that are not shown: an API may repeat a key in part."""
 _PAUSE = 3.0
 """Seconds between requests: even if every one failed, 20 failures in 30 seconds are far away."""
 _DUE = (EndpointRetiredError, CursorRejectedError)
@@ -99,7 +105,9 @@ class Mask:
 
     def __init__(self, key: str) -> None:
         # A finding shows names with their punctuation replaced; a key spelled so must not pass either.
-        self._secrets = (Secret(key), Secret(named(key)))
+        spellings = (key, named(key))
+        self._secrets = tuple(map(Secret, spellings))
+        self._pieces = {each[start : start + _PIECE] for each in spellings for start in range(len(each) - _PIECE + 1)}
 
     def body(self, content: bytes) -> bytes:
         """Return a body with the key masked before names are cut and respelled."""
@@ -112,7 +120,15 @@ class Mask:
     def _text(self, text: str) -> str:
         for secret in self._secrets:
             text = secret.masked(text)
-        return text
+        return self._without_pieces(text)
+
+    def _without_pieces(self, text: str) -> str:
+        hidden = [False] * len(text)
+        for start in range(len(text) - _PIECE + 1):
+            if text[start : start + _PIECE] in self._pieces:
+                hidden[start : start + _PIECE] = [True] * _PIECE
+        runs = groupby(zip(hidden, text, strict=True), key=itemgetter(0))
+        return "".join("[key]" if is_hidden else "".join(map(itemgetter(1), run)) for is_hidden, run in runs)
 
 
 class Interview:
@@ -213,11 +229,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     report = _table(record)
     print(report)
-    document = _document(record, contract, now)
-    options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     _summarise(report)
     if obstacles := record.obstacles():
         print(f"live: {obstacles}", file=sys.stderr)
+    document = _document(record, contract, now)
+    try:
+        options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"live: --output {options.output}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     return 1 if record.is_red else 0
 
 
@@ -227,8 +247,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--contract", type=Path, default=CONTRACT, help="the document to hold the API against")
     parser.add_argument("--output", type=Path, default=Path("drift.json"), help="where the findings go (%(default)s)")
-    parser.add_argument("--pause", type=float, default=_PAUSE, help="seconds between requests (%(default)s)")
+    parser.add_argument("--pause", type=_seconds, default=_PAUSE, help="seconds between requests (%(default)s)")
     return parser
+
+
+def _seconds(argument: str) -> float:
+    seconds = float(argument)
+    if not 0 <= seconds <= _LONGEST_PAUSE:
+        raise argparse.ArgumentTypeError(f"{argument} is not between 0 and {_LONGEST_PAUSE:g} seconds")
+    return seconds
 
 
 def _document(record: Record, contract: Contract, now: datetime) -> dict[str, Any]:

@@ -83,9 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mutants", description="Run the contract suite on mutations of the contract.")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="random values per property (%(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
-    parser.add_argument("--slice", type=int, default=1, metavar="N", help="every N-th mutation only")
+    parser.add_argument("--slice", type=_step, default=1, metavar="N", help="every N-th mutation only")
     parser.add_argument("names", nargs="*", metavar="NAME", help="a mutation; by default all")
     options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - {each.name for each in MUTATIONS}):
+        parser.error(f"no mutation is called {unknown[0]!r}")
     started = time.monotonic()
     chosen: list[Mutation] = [each for each in MUTATIONS if not options.names or each.name in options.names]
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
@@ -96,6 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report(outcomes))
     print(f"{len(outcomes)} mutations in {time.monotonic() - started:.0f} s")
     return 0 if outcomes and all(each.is_right for each in outcomes) else 1
+
+
+def _step(argument: str) -> int:
+    step = int(argument)
+    if step < 1:
+        raise argparse.ArgumentTypeError(f"{argument} is not 1 or more")
+    return step
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from contract.document import Document, UnreadableDocumentError
 from pipeline.canonical import canonical, dump
 from pipeline.cut import cut_billing, strip_prose
 from pipeline.digests import changed_overlays, edits, sealed
-from pipeline.documents import load_document, parse_document, read_source
+from pipeline.documents import load_document, named, parse_document, read_source
 from pipeline.generator import PACKAGE, GenerationError, generate_package
 from pipeline.hoist import hoist_schemas
 from pipeline.offer import given_by_models, load_offer
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status: 0, 1 (what is here does not fit together) or 2 (not possible)."""
     options = _parser().parse_args(arguments)
     try:
+        _refuse_output(options.output)
         if options.upstream is None and (reasons := _reasons_against_the_contract()):
             print("\n".join(reasons), file=sys.stdout if options.check else sys.stderr)
             return 1
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _report_differences(made, options.output)
             _report_additions(_parsed(made.text))
             _put_in_place(made, options.output)
-    except (UnreadableDocumentError, GenerationError, OSError) as error:
+    except (UnreadableDocumentError, GenerationError, _OutputError, OSError) as error:
         print(f"regenerate: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
@@ -70,6 +71,10 @@ def contract_from(upstream: bytes, source: str) -> tuple[str, list[Outcome]]:
     described, _ = apply_overlay(corrected, descriptions)
     head = _HEAD.format(version=document["info"]["version"], digest=hashlib.sha256(upstream).hexdigest())
     return sealed(head, dump(canonical(described)), overlays), outcomes
+
+
+class _OutputError(ValueError):
+    """The folder for the output cannot be used."""
 
 
 @frozen
@@ -88,17 +93,38 @@ class _Made:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--upstream", metavar="PATH_OR_URL", help="make the contract from a full upstream document")
+    parser.add_argument(
+        "--upstream", metavar="PATH_OR_URL", type=_source, help="make the contract from a full upstream document"
+    )
     parser.add_argument("--output", metavar="DIR", type=Path, default=_ROOT, help="write below DIR, not here")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
     return parser
+
+
+def _source(argument: str) -> str:
+    """Return a source that is named at all; an empty variable of a shell is none."""
+    if not argument:
+        raise argparse.ArgumentTypeError("is empty; give a path, or an http(s) URL")
+    return argument
+
+
+def _refuse_output(output: Path) -> None:
+    """Check that a folder may hold a contract and a package.
+
+    Raises:
+        _OutputError: It is a file, or a part of what this program writes and replaces.
+    """
+    if any(place.exists() and not place.is_dir() for place in (output, *output.parents)):
+        raise _OutputError(f"--output {output}: not a folder")
+    if (_ROOT / "generated") in (place := output.resolve(), *place.parents):
+        raise _OutputError(f"--output {output}: lies in {_ROOT / 'generated'}, which holds nothing but the package")
 
 
 def _make(upstream: str | None, output: Path, scratch: Path) -> _Made:
     if upstream is None:
         contract = (_ROOT / _CONTRACT).read_bytes()
     else:
-        text, outcomes = contract_from(read_source(upstream), upstream)
+        text, outcomes = contract_from(read_source(upstream), named(upstream))
         contract = text.encode()
         _report_corrections(outcomes)
     package = scratch / PACKAGE

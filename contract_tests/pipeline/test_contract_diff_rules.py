@@ -70,6 +70,7 @@ _CONTRACT = load_document(CONTRACT)
         ("number or integer", "cosmetic"),
         ("success as a range", "compatible"),
         ("width of an integer added", "breaking"),
+        ("width of an integer halved", "breaking"),
     ],
 )
 def test_mutation_undone_has_its_severity(name: str, severity: str) -> None:

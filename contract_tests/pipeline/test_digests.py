@@ -7,12 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import regenerate
 from contract_tests.support.paths import CONTRACT, ROOT
 from pipeline.digests import changed_overlays, edits, sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OVERLAYS = {"corrections.yaml": {"actions": [{"target": "$", "update": {"a": 1}}]}}
 SMALL = sealed("A head.", "one: 1\ntwo: 2\nthree: 3\n", OVERLAYS)
@@ -178,4 +182,22 @@ def test_overlay_is_compared_by_its_content() -> None:
     reordered = {"corrections.yaml": {"actions": [{"update": {"a": 1}, "target": "$"}]}}
     assert changed_overlays(SMALL, reordered) == []
     assert changed_overlays(SMALL, {"corrections.yaml": {"actions": []}}) == ["corrections.yaml"]
-    assert changed_overlays("openapi: 3.0.0\n", OVERLAYS) == ["corrections.yaml"]
+
+
+def test_overlay_whose_digest_is_gone_is_not_said_to_have_changed(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A contract that is empty, or in another encoding, says nothing about the overlays."""
+    for content in (b"", CONTRACT.read_text().encode("utf-16")):
+        (clone / "openapi" / "venice-billing.yaml").write_bytes(content)
+        assert regenerate.main(["--check"]) == 1
+        assert capsys.readouterr().out.splitlines() == [
+            "edited by hand: openapi/venice-billing.yaml:?: the check characters at its end are gone",
+            "undo that: what openapi/venice-billing.yaml says is changed in corrections.yaml and descriptions.yaml",
+        ]
+
+
+@pytest.mark.parametrize("edit", [lambda lines: lines[:-1], lambda lines: [*lines[:-1], lines[-1][:-4] + "AAAA"]])
+def test_edited_end_is_not_taken_for_edited_lines(edit: Callable[[list[str]], list[str]]) -> None:
+    text = "\n".join([*edit(LINES), ""])
+    assert edits(text) == ["?: its lines are as they were made, and the check characters at its end are not"]

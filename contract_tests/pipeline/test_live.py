@@ -232,6 +232,38 @@ def test_echoed_key_as_media_type_is_not_shown(fake: FakeVenice, capsys: pytest.
     assert fake.admin_key not in "".join([*capsys.readouterr(), Path("drift.json").read_text()])
 
 
+def test_key_that_is_repeated_in_part_is_not_shown(
+    fake: FakeVenice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The place and the rest of a name are shown, of the key at most seven characters in a row."""
+    key = fake.admin_key = "sk_0123456789-abcdefghij:klmn"
+    monkeypatch.setenv("VENICE_API_KEY", key)
+    body = json.dumps({"canConsume": True, f"last_{key[8:]}": 1, f"{key[:20]}...": 2, f"key{key[:7]}": 3})
+    fake.quirks.faults = on("/api/v1/billing/balance", faults.body(body.encode()))
+    locations = {location.partition("/json.")[2] for verdict, location, _ in check()[1] if verdict == "drift"}
+    assert locations == {"last_[key]", "[key]...", "keysk_0123"}
+    shown = "".join([*capsys.readouterr(), Path("drift.json").read_text()])
+    assert not any(key[start : start + 8] in shown for start in range(len(key) - 7))
+
+
+@pytest.mark.parametrize("pause", ["-1", "nan", "inf", "soon"])
+def test_impossible_pause_is_refused(pause: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--pause", pause])
+    assert caught.value.code == 2
+    assert "argument --pause" in capsys.readouterr().err
+
+
+def test_findings_that_cannot_be_written_are_printed(
+    fake: FakeVenice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--pause", "0", "--output", str(tmp_path)]) == 2
+    output = capsys.readouterr()
+    assert "answered as documented" in output.out
+    assert output.err == f"live: --output {tmp_path}: cannot be written: Is a directory\n"
+    assert fake.requests
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"canConsume":true,"\\ud800":1,"consumptionCurrency":"\\ud800"}', b"[" * 200_000, b"[" * 900 + b"]" * 900],

@@ -17,7 +17,7 @@ import yaml
 from contract_tests.contract.suite import committed
 from contract_tests.support.mutations import MUTATIONS, Mutation
 from contract_tests.support.paths import ROOT
-from mutants import attempt
+from mutants import attempt, main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,17 @@ def test_table_is_large_and_has_every_severity() -> None:
     assert count["breaking"] >= 40
     assert count.total() >= 60
     assert len(BY_NAME) == count.total()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("--slice=0", "argument --slice: 0 is not 1 or more"), ("no such", "no mutation is called 'no such'")],
+)
+def test_choice_of_no_mutation_is_refused(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([argument])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS[::SLICE], ids=lambda mutation: mutation.name)

@@ -254,6 +254,28 @@ def test_a_missing_document_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize("source", ["", "--upstream="])
+def test_empty_source_is_refused(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        _run(*([source] if source else ["--upstream", source]))
+    assert caught.value.code == 2
+    assert "argument --upstream: is empty" in capsys.readouterr().err
+
+
+def test_output_that_is_no_folder_of_ones_own_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for output in (file, file / "below"):
+        assert _run("--upstream", _SMALL, "--output", output) == 2
+        assert capsys.readouterr().err.startswith(f"regenerate: --output {output}: not a folder")
+    assert file.read_text() == "mine"
+    for output in (ROOT / "generated", ROOT / "generated" / "new"):
+        assert _run("--output", output) == 2
+        assert f"--output {output}: lies in " in capsys.readouterr().err
+    assert {path.name for path in (ROOT / "generated").iterdir()} >= {"venice_billing_api"}
+    assert not (ROOT / "generated" / "openapi").exists()
+
+
 def test_a_failure_while_swapping_leaves_the_old_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _run("--upstream", _SMALL, "--output", tmp_path)
     before = _snapshot(tmp_path)

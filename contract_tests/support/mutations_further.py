@@ -64,6 +64,7 @@ _COMPATIBLE: dict[str, Edit] = {
     "links added": put(f"{_RESPONSES} 200 links", {}),
     "fractions of a page accepted": put(_PAGE, {"type": "number", "minimum": 1, "default": 1}),
     "operation no longer deprecated": drop(f"{USAGE_CALL} deprecated"),
+    "width of an integer halved": put(f"{SCHEMAS} DailySeriesPoint properties date format", "int32"),
     "response text of a format": put(f"{ENTRY} properties sku format", "uri"),
 }
 

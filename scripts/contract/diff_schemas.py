@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _BREAKING, _COMPATIBLE, _COSMETIC = Severity.BREAKING, Severity.COMPATIBLE, Severity.COSMETIC
 
+_WIDENED = frozenset({("int32", "int64"), ("float", "double")})
+"""Formats of numbers, each with one that holds all its values."""
 _OWN_RULE = frozenset({"type", "enum", "format", "properties", "required", "items", "additionalProperties"})
 # Keywords that bound one quantity together: `minimum: 1` of an integer is `exclusiveMinimum: 0`.
 _TOGETHER = (
@@ -158,7 +160,10 @@ def _enum_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Change]
 def _format_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Change]:
     old, new = before.get("format"), after.get("format")
     if old != new:
-        severity = place.severity(accepts_less=new is not None, surprises=old is not None)
+        narrower, wider = (old, new) in _WIDENED, (new, old) in _WIDENED
+        severity = place.severity(
+            accepts_less=new is not None and not narrower, surprises=old is not None and not wider
+        )
         yield place.row(described("format", old, new), severity)
 
 

@@ -59,17 +59,24 @@ def edits(text: str) -> list[str]:
     lines = text.splitlines()
     kept, checks = _without_foot(lines)
     found = list(_edited_lines(kept, checks)) if checks else ["?: the check characters at its end are gone"]
-    recorded = _recorded(lines).get(_BODY)
-    body = [line for number, line in kept if number > _length_of_head(lines)]
-    if not found and recorded != _digest(body):
-        found = ["?: its lines do not fit the digest in its head"]
+    length = _length_of_head(lines)
+    is_body_as_made = _recorded(lines).get(_BODY) == _digest([line for number, line in kept if number > length])
+    if not found and not is_body_as_made:
+        return ["?: its lines do not fit the digest in its head"]
+    if checks and is_body_as_made and checks[:length] == [_check(line) for _, line in kept[:length]] and found:
+        return ["?: its lines are as they were made, and the check characters at its end are not"]
     return found
 
 
 def changed_overlays(text: str, overlays: Mapping[str, Any]) -> list[str]:
-    """Return the names of the overlays that say something else than when the contract was made."""
+    """Return the names of the overlays that say something else than when the contract was made.
+
+    Of an overlay whose digest is not in the head nothing is known: the missing line is one of the `edits`.
+    """
     recorded = _recorded(text.splitlines())
-    return [name for name, content in overlays.items() if recorded.get(name) != content_digest(content)]
+    return [
+        name for name, content in overlays.items() if recorded.get(name, digest := content_digest(content)) != digest
+    ]
 
 
 def _digest(lines: Sequence[str]) -> str:

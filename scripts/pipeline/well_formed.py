@@ -23,6 +23,8 @@ def refuse_malformed(node: Any, kind: Kind = "document", place: str = "#") -> No
     """
     if not isinstance(node, dict) or not _is_well_formed(node, kind):
         raise UnreadableDocumentError(f"not valid OpenAPI: {place} is no {kind}")
+    if kind == "schema" and "pattern" in node and not _is_pattern(node["pattern"]):
+        raise UnreadableDocumentError(f"{place}/pattern is no regular expression that can be read: {node['pattern']!r}")
     for key, child_kind, container in parts(node, kind):
         value = node[key]
         if container == "one":
@@ -39,4 +41,13 @@ def _is_well_formed(node: Document, kind: Kind) -> bool:
         return jsonschema_rs.meta.is_valid(rebuild(node, lambda _, schema: reworded(schema), "schema"))
     if kind == "parameter" and "$ref" not in node:
         return isinstance(node.get("name"), str) and isinstance(node.get("in"), str)
+    return True
+
+
+def _is_pattern(pattern: str) -> bool:
+    """Tell whether a validator can be made of a pattern; one of enormous size cannot, though it is valid."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, validate_formats=True)
+    except jsonschema_rs.ValidationError:
+        return False
     return True
