@@ -14,6 +14,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW, Flavour
 from venice_billing import EntryPage, UsageEntry
+from venice_billing._runtime.rows import EntryModel
 from venice_billing.models import InferenceDetails
 from venice_billing.testing import FakeVenice
 
@@ -103,3 +104,16 @@ def test_rows_are_written_by_the_csv_module_and_read_back_to_the_digit() -> None
         assert Decimal(read["amount"]) == row["amount"]
         assert datetime.fromisoformat(read["timestamp"]) == row["timestamp"]
         assert read["notes"] == row["notes"]
+
+
+def test_field_of_the_contract_replaces_what_the_sku_says() -> None:
+    """A later contract may name the model and the service of a charge itself."""
+
+    @attrs.frozen(slots=True)
+    class Later(EntryModel):
+        sku: str
+        model: str
+
+    found = Later("kimi-k2-6-llm-output-mtoken", "from the API")
+    assert (found.model, found.service) == ("from the API", "llm")
+    assert found.row()["model"] == "from the API"

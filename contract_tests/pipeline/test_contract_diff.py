@@ -87,8 +87,10 @@ def test_mutations_are_valid_documents(contract: Document, severity: str) -> Non
 
 
 def without_examples(node: Any) -> Any:
+    """Return a document without examples and defaults, except those of server variables, which must be there."""
     if isinstance(node, dict):
-        return {key: without_examples(value) for key, value in node.items() if key not in {"example", "default"}}
+        left_out = {"example"} if node.keys() <= {"default", "enum", "description"} else {"example", "default"}
+        return {key: without_examples(value) for key, value in node.items() if key not in left_out}
     return [without_examples(item) for item in node] if isinstance(node, list) else node
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -90,6 +91,7 @@ def test_the_command_ends_red_with_a_line_per_promise(tmp_path: Path) -> None:
     )
     lines = [line for line in run.stdout.splitlines() if line.startswith("BROKEN")]
     assert run.returncode == 1, run.stdout
-    assert "3 failed" in run.stdout  # one test for each reader, though all find the same place
+    # One test for each reader, though all find the same place; two of the readers need httpx2.
+    assert re.search(r"\b[35] failed", run.stdout)
     assert len(lines) == 1
     assert "getBillingUsageHistory  responses.200.application/json.data[].amount  " in lines[0]

@@ -168,10 +168,10 @@ def test_fields_of_the_contract_come_before_what_the_sku_says(tmp_path: Path) ->
     (tmp_path / "new.yaml").write_text(yaml.safe_dump(document))
     assert _run("--upstream", tmp_path / "new.yaml", "--output", tmp_path / "made") == 0
     models = tmp_path / "made/generated/venice_billing_api/models"
-    assert "    model: str | Unset = UNSET\n" in (models / "sold.py").read_text("utf-8")
+    assert "    model: str | None = None\n" in (models / "sold.py").read_text("utf-8")
     for name in ("sold.py", "unsold.py"):
         assert "@property" not in (models / name).read_text("utf-8")
-    assert "def model(self) -> str:" in (models / "usage_entry.py").read_text("utf-8")
+    assert "class UsageEntry(EntryModel):" in (models / "usage_entry.py").read_text("utf-8")
     _assert_typed(tmp_path / "made" / "generated")
 
 

@@ -208,7 +208,8 @@ def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Cha
     demanded_before, demanded = before.get("required", ()), after.get("required", ())
     # A name that is only required may have any value.
     old, new = (
-        {name: {} for name in level.get("required", ())} | level.get("properties", {}) for level in (before, after)
+        {name: {} for name in level.get("required", ()) if isinstance(name, str)} | level.get("properties", {})
+        for level in (before, after)
     )
     for name in old:
         there = place.inside(f".{name}")

@@ -57,7 +57,7 @@ class EntryModel(JsonModel):
             further = getattr(value, _UNKNOWN, None)
             if further:
                 unknown[name] = further
-        found |= {name: getattr(self, name) for name in _FROM_SKU}
+        found |= {name: _flat(getattr(self, name)) for name in _FROM_SKU}
         found[_UNKNOWN] = encode_json(unknown) if unknown else None
         return found
 
