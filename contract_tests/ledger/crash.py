@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+from contextlib import suppress
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,15 @@ from venice_billing.ledger import Ledger
 from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from venice_billing.ledger import SyncProgress
+
 _ROWS = 3000
 _PAGE_SIZE = 100
+_PAGES = _ROWS // _PAGE_SIZE
 
 
 @define
@@ -43,7 +48,7 @@ def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
     """Kill `kills` syncing processes; after every few let one finish, and compare its ledger."""
     rng = random.Random(seed)
     killed = Killed()
-    fake = FakeVenice(_ROWS, seed=seed, now=NOW, quirks=Quirks(latency=0.01))
+    fake = FakeVenice(_ROWS, seed=seed, now=NOW, quirks=Quirks(latency=0.02))
     with fake.serve() as server:
         while killed.kills < kills:
             path = folder / f"{killed.kills}.duckdb"
@@ -57,16 +62,18 @@ def kill_and_finish(folder: Path, kills: int, *, seed: int) -> Killed:
     return killed
 
 
-def sync(base_url: str, key: str, path: Path, flavour: str) -> int:
+def sync(
+    base_url: str, key: str, path: Path, flavour: str, *, progress: Callable[[SyncProgress], object] | None = None
+) -> int:
     """Sync in the current process, with small pages, and return how many rows were there already."""
     if flavour == "sync":
         with VeniceBilling(key, base_url=base_url) as client, Ledger(path) as ledger:
-            return int(ledger.sync(_with_small_pages(client)).resumed_rows)
+            return int(ledger.sync(_with_small_pages(client), progress=progress).resumed_rows)
 
     async def run() -> int:
         async with AsyncVeniceBilling(key, base_url=base_url) as client:
             with Ledger(path) as ledger:
-                report = await ledger.sync(_with_small_pages(client))
+                report = await ledger.sync(_with_small_pages(client), progress=progress)
                 return int(report.resumed_rows)
 
     return asyncio.run(run())
@@ -94,8 +101,8 @@ def _truth(fake: FakeVenice) -> str:
 def _sync_after_a_word(says: Connection, *arguments: Any) -> None:
     import duckdb  # noqa: F401, PLC0415 - so that the kill hits the sync, not the import
 
-    says.send("here I go")
-    sync(*arguments)
+    says.send(0)
+    sync(*arguments, progress=lambda progress: says.send(progress.rows))
 
 
 def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Killed) -> None:
@@ -105,11 +112,11 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
     heard, says = context.Pipe(duplex=False)
     process = context.Process(target=_sync_after_a_word, args=(says, *arguments), daemon=True)
     process.start()
-    heard.recv()
-    if rng.random() < 0.8:  # most kills come during the sync, even on a slow machine
-        while process.is_alive() and not staged.exists():
-            process.join(0.002)
-    process.join(rng.uniform(0.0, 1.0))
+    says.close()
+    with suppress(EOFError):  # the sync came to its end first
+        for _ in range(1 + rng.randint(0, _PAGES // 2)):  # counted in pages, so that no machine is too slow or too fast
+            heard.recv()
+    process.join(rng.uniform(0.0, 0.05))
     process.kill()
     process.join()
     process.close()

@@ -18,4 +18,4 @@ def test_sync_after_sigkill_completes_to_the_same_ledger(tmp_path: Path) -> None
     """A handful of kills; `nox -s crash` makes fifty."""
     killed = crash.kill_and_finish(tmp_path, 5, seed=1)
     assert (killed.kills, killed.different) == (5, 0)
-    assert killed.with_pages >= 2, "the kills came too early or too late to prove anything"
+    assert killed.with_pages, "no kill hit a sync under way"
