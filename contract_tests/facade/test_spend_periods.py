@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_tests.facade.test_spend import entry
-from venice_billing import InvalidParameterError
+from venice_billing import InvalidParameterError, _periods
 from venice_billing._periods import local_date
 from venice_billing.spend import summarize
 
@@ -198,10 +198,13 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     path = zoneinfo.TZPATH
     zoneinfo.reset_tzpath(to=())
     ZoneInfo.clear_cache()
-    monkeypatch.setitem(sys.modules, "tzdata", None)  # as if it were not installed
+    _periods._zone.cache_clear()  # another test may have drawn the same zone
+    for name in ("tzdata", *(name for name in sys.modules if name.startswith("tzdata."))):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
     yield
     zoneinfo.reset_tzpath(to=path)
     ZoneInfo.clear_cache()
+    _periods._zone.cache_clear()
 
 
 @pytest.mark.usefixtures("no_database")
