@@ -60,7 +60,7 @@ def schema_rows(pair: Pair, old: Any, new: Any, location: str, sender: Sender) -
 
 @frozen
 class _Place:
-    """The place of a schema in both documents, who sends its values, and the references followed on the way to it."""
+    """Describes where a schema stands in both documents, who sends its values, and which references led there."""
 
     pair: Pair
     location: str
