@@ -11,8 +11,9 @@ from venice_billing import _operations as operations
 from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import check_currency, within_range
+from venice_billing._walk.original_source import check_number, original_entries
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvSource, HistorySource, check_number, original_entries
+from venice_billing._walk.sources import CsvSource, HistorySource
 from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
 from venice_billing._walk.widening import Question
 from venice_billing.errors import BillingTimeoutError

@@ -1,14 +1,13 @@
-"""Page sources for walks: history as JSON, history as CSV, the original pages. Pure."""
+"""Page sources for walks over the history: as JSON and as CSV. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import deque
-from datetime import datetime, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -20,14 +19,14 @@ from venice_billing._csv_columns import check_header, check_values
 from venice_billing._drift import note
 from venice_billing._runtime.codec import read_with_notice
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
-from venice_billing._walk.tracker import PaginationLostError
-from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
+from venice_billing._walk.types import Bounds, Page
 from venice_billing._walk.widening import Landmarks, Question, widened
 from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from venice_billing._call import Operation, Policy, Reply, Steps
     from venice_billing._walk.types import Order
@@ -37,6 +36,7 @@ T = TypeVar("T")
 
 # Not the caller's decimal context: it could round, and digests of one charge would differ between processes.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+_OTHER_FORMAT = "an operation gives what its format says"
 
 
 class EntrySource:
@@ -98,13 +98,13 @@ class HistorySource(EntrySource):
         return self._page(_first_request(question, page_size, self.currency), question)
 
     def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[UsageEntry]]:
-        answer, again = yield from _call_and_keep(operation, self.policy)
+        answer, again = yield from call_and_keep(operation, self.policy)
         if not isinstance(answer, UsageHistoryPage):
-            return _never()
+            raise TypeError(_OTHER_FORMAT)
         _check_order(answer.data)
         entries = within_range(answer.data, self.timestamp, question.bounds, ordered=True)
         first, last = (answer.data[0].timestamp, entries[-1].timestamp) if entries else (None, None)
-        page = Page(entries, answer.next_cursor, question, first=first, last=last, again=lambda: _entries(again()))
+        page = Page(entries, answer.next_cursor, question, first=first, last=last, again=lambda: entries_of(again()))
         if question.any_currency:
             page = evolve(page, rows=[entry for entry in entries if entry.currency == self.currency])
         else:
@@ -203,7 +203,7 @@ class CsvSource:
     def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[bytes]]:
         answer = yield from call(operation, self._policy)
         if not isinstance(answer, UsageCsv):
-            return _never()
+            raise TypeError(_OTHER_FORMAT)
         document = take_apart(answer)
         if self._ends is None and document.records and not document.ended:
             yield from self._learn_ending(question)
@@ -262,116 +262,6 @@ class CsvSource:
             )
 
 
-@frozen
-class OriginalSource(EntrySource):
-    """`/billing/usage`, page by page, where a server still has it.
-
-    Pages shift while usage is recorded. So a walk newest first takes the newest entry of the first page as the end of
-    its range, and in either order a total that changes between pages means that the pages no longer fit together. All
-    pages together have as many entries as the total says, including those outside the range and in other currencies.
-    """
-
-    policy: Policy
-    currency: str | None = None
-    largest_page: int = field(default=arguments.LIMITS[1], init=False)
-
-    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
-        """Fetch the first page of a range, in either order."""
-        size = min(page_size or self.largest_page, self.largest_page)
-        return self._page(_OriginalPage(Question(bounds), order, size, number=1))
-
-    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
-        """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
-
-        def ask(question: Question) -> Steps[Page[UsageEntry]]:
-            return self._page(_OriginalPage(question, order, self.largest_page, number=1))
-
-        return widened(
-            ask,
-            bounds,
-            hang,
-            now=self.policy.clock.time(),
-            filtered=self.currency is not None,
-            landmarks=Landmarks(),
-        )
-
-    def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
-        """Fetch the page with the next number."""
-        if not isinstance(page.state, _OriginalPage):
-            raise TypeError("a page of another ledger cannot be followed here")
-        return self._page(evolve(page.state, number=page.state.number + 1))
-
-    def _page(self, wanted: _OriginalPage) -> Steps[Page[UsageEntry]]:
-        question = wanted.question
-        operation = operations.usage(
-            currency=None if question.any_currency else self.currency,
-            start=question.bounds.start,
-            end=question.bounds.end,
-            limit=wanted.size,
-            page=wanted.number,
-            sort_order=wanted.order,
-        )
-        answer, again = yield from _call_and_keep(operation, self.policy)
-        if not isinstance(answer, UsagePage):
-            return _never()
-        check_number(answer, wanted.number)
-        total = answer.pagination.total
-        if wanted.total not in (None, total):
-            raise PaginationLostError(f"pages shifted: {wanted.total} entries became {total}")
-        more = wanted.number < answer.pagination.total_pages
-        reached = evolve(wanted, total=total, received=wanted.received + len(answer.data))
-        if not more and reached.received != total:
-            raise ResponseValidationError(
-                f"{reached.received} entries came on all pages, but their total is {total}",
-                field="pagination.total",
-            )
-        if wanted.order == "desc" and question.bounds.end is None and answer.data:
-            newest = up_to(answer.data[0].timestamp + MILLISECOND)
-            reached = evolve(reached, question=evolve(question, bounds=Bounds(question.bounds.start, newest)))
-        entries = original_entries(answer, question, self.currency)
-        last = answer.data[-1].timestamp if answer.data else None
-        following = str(wanted.number + 1) if more else None
-        return Page(entries, following, reached, last=last, again=lambda: _entries(again()))
-
-
-@frozen
-class _OriginalPage:
-    question: Question
-    order: Order
-    size: int
-    number: int
-    total: int | None = None
-    received: int = 0
-
-
-def check_number(page: UsagePage | UsageCsv, number: int) -> None:
-    """Refuse a page of the original ledger whose own number is not the requested one.
-
-    Raises:
-        ResponseValidationError: The numbers differ. A CSV page without pagination headers cannot be checked.
-    """
-    if page.pagination is not None and page.pagination.page != number:
-        raise ResponseValidationError(
-            f"page {number} was asked for, and page {page.pagination.page} came",
-            field="x-pagination-page" if isinstance(page, UsageCsv) else "pagination.page",
-        )
-
-
-def original_entries(page: UsagePage, question: Question, currency: str | None) -> Sequence[UsageEntry]:
-    """Return the entries of an original page that match the question; the original endpoint includes the range's end.
-
-    Raises:
-        ResponseValidationError: No entry lies in the range, or one is in another currency.
-    """
-    bounds, end = question.bounds, question.bounds.end
-    closed = bounds if end is None else Bounds(bounds.start, end + timedelta(microseconds=1))
-    entries = within_range(page.data, lambda entry: entry.timestamp, closed, ordered=False)
-    if question.any_currency:
-        return [entry for entry in entries if entry.currency == currency]
-    check_currency(page.data, currency)
-    return entries
-
-
 def _first_request(
     question: Question, page_size: int | None, currency: str | None, format: operations.Format = "json"
 ) -> Operation[UsageHistoryPage | UsageCsv]:
@@ -384,7 +274,7 @@ def _first_request(
     )
 
 
-def _call_and_keep(operation: Operation[T], policy: Policy) -> Steps[tuple[T, Callable[[], T]]]:
+def call_and_keep(operation: Operation[T], policy: Policy) -> Steps[tuple[T, Callable[[], T]]]:
     """Make one call; return its value, and a function that reads the same answer again."""
     replies: deque[Reply] = deque(maxlen=1)
 
@@ -401,13 +291,13 @@ def _read_silently(read: Callable[[Reply], T], reply: Reply) -> T:
     return read_with_notice(lambda _kind, _name: None, read, reply)
 
 
-def _entries(answer: object) -> Sequence[UsageEntry]:
+def entries_of(answer: object) -> Sequence[UsageEntry]:
     return answer.data if isinstance(answer, UsageHistoryPage | UsagePage) else ()
 
 
 def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:
     if not isinstance(page.state, Question):
-        raise TypeError("a page of another ledger cannot be followed here")
+        raise TypeError("a page of another source cannot be followed here")
     return page.state
 
 
@@ -423,7 +313,3 @@ def _check_order(entries: list[UsageEntry]) -> None:
 
 def _digest(text: bytes) -> str:
     return hashlib.blake2b(text, digest_size=9).hexdigest()
-
-
-def _never() -> NoReturn:
-    raise TypeError("an operation reads what it asked for")
