@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from venice_billing.spend import Dimension, Kind
     from venice_billing.testing import FakeVenice
 
-
 DIMENSIONS: tuple[Dimension, ...] = ("day", "week", "month", "model", "service", "sku", "key", "currency")
 
 

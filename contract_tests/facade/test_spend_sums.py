@@ -15,7 +15,6 @@ from venice_billing.spend import kind_of, summarize
 
 KINDS = ("debit", "refund", "purchase", "credit")
 
-
 LOSSLESS = Context(prec=10_000)
 
 

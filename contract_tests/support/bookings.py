@@ -12,7 +12,6 @@ from venice_billing import UsageEntry
 if TYPE_CHECKING:
     from venice_billing.spend import SpendRow, SpendTable
 
-
 REQUEST = {"requestId": "chatcmpl-1", "promptTokens": 1, "completionTokens": 1, "inferenceExecutionTime": 1}
 
 
