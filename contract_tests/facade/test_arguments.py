@@ -188,11 +188,8 @@ async def test_bad_paths_are_refused_before_any_request(flavour: Flavour, tmp_pa
     ],
 )
 def test_bad_options_are_refused_at_construction(options: dict[str, Any], parameter: str, flavour: Flavour) -> None:
-    from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
-
-    kind = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     with pytest.raises(InvalidParameterError) as caught:
-        kind(**{"api_key": "good-key", **options})
+        flavour.kind(**{"api_key": "good-key", **options})
     assert caught.value.parameter == parameter
 
 
@@ -214,14 +211,12 @@ def test_missing_key_error_names_the_environment_variable(
     value: str | None, monkeypatch: pytest.MonkeyPatch, flavour: Flavour
 ) -> None:
     """An unset and an empty variable are the same: there is no key."""
-    from venice_billing import AsyncVeniceBilling  # noqa: PLC0415 - beside its twin below
-
     if value is None:
         monkeypatch.delenv("VENICE_API_KEY", raising=False)
     else:
         monkeypatch.setenv("VENICE_API_KEY", value)
     with pytest.raises(AuthenticationError, match="VENICE_API_KEY"):
-        (VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling)()
+        flavour.kind()
 
 
 @pytest.mark.parametrize(

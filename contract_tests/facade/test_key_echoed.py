@@ -13,16 +13,8 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
-from contract_tests.support.flavours import Face, Flavour, receive
-from venice_billing import (
-    AsyncVeniceBilling,
-    InvalidRequestError,
-    ResponseValidationError,
-    UsageHistoryPage,
-    VeniceBilling,
-    VeniceError,
-    _drift,
-)
+from contract_tests.support.flavours import Flavour, receive
+from venice_billing import InvalidRequestError, ResponseValidationError, UsageHistoryPage, VeniceError, _drift
 from venice_billing._runtime.codec import decode_json
 from venice_billing._secret import Secret
 
@@ -109,10 +101,7 @@ async def test_response_that_repeats_the_key_does_not_expose_it(
         }
         return httpx.Response(status, headers=headers, content=body.replace("KEY", spelled(spelling)).encode())
 
-    transport = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    face = Face(kind(KEY, http_client=http, max_retries=0))
+    face = flavour.mocked(handle, KEY, max_retries=0)
     told: list[object] = []
 
     async def run(method: str, *args: Any, **kwargs: Any) -> None:
@@ -145,10 +134,7 @@ async def test_short_key_changes_no_response(flavour: Flavour, short: str) -> No
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, headers={"content-type": "application/json"}, content=PAGE.encode())
 
-    transport = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    page = await Face(kind(short, http_client=http)).call("get_usage_history")
+    page = await flavour.mocked(handle, short).call("get_usage_history")
     assert page.to_dict() == UsageHistoryPage.from_dict(decode_json(PAGE.encode())).to_dict()
 
 
@@ -165,10 +151,7 @@ async def test_short_key_is_masked_as_a_word_in_messages(
         body = f'{{"error": "refused:\\n{short} in {short}board", "details": {{"{short}": "{short}"}}}}'
         return httpx.Response(400, headers={"x-refused": short, "retry-after": "7"}, content=body.encode())
 
-    transport = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    face = Face(kind(short, http_client=http, max_retries=0))
+    face = flavour.mocked(handle, short, max_retries=0)
     with caplog.at_level(logging.DEBUG, "venice_billing"):
         await face.call("get_usage_history")
         with pytest.raises(ResponseValidationError) as mistyped:

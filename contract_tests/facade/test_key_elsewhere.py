@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from contract_tests.support.flavours import NOW, Face, Flavour, receive
-from venice_billing import AsyncVeniceBilling, VeniceBilling, VeniceError
+from venice_billing import VeniceError
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, Quirks, faults
 
@@ -33,13 +33,12 @@ async def test_no_log_shows_the_key(
     fake: FakeVenice, flavour: Flavour, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All loggers at DEBUG, including those of httpx and httpcore, on real sockets, also for failed requests."""
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     fake.quirks.faults = lambda seen: {2: faults.status(401), 3: faults.unknown_fields()}.get(seen.number)
     with caplog.at_level(logging.DEBUG), fake.serve() as server:
         theirs: Any = None
         if transport == "theirs":
-            theirs = httpx.Client() if flavour.name == "sync" else httpx.AsyncClient()
-        face = Face(kind(KEY, base_url=server.base_url, http_client=theirs))
+            theirs = flavour.http()
+        face = flavour.open(KEY, base_url=server.base_url, http_client=theirs)
         await face.call("get_balance")
         with pytest.raises(VeniceError):
             await face.call("get_balance")
@@ -96,11 +95,9 @@ async def test_key_is_not_sent_to_a_redirect_target(flavour: Flavour, location: 
         hosts.append(str(request.url))
         return httpx.Response(302, headers={"location": location})
 
-    options: Any = {"transport": httpx.MockTransport(handle), "follow_redirects": follow}
-    http: Any = httpx.Client(**options) if flavour.name == "sync" else httpx.AsyncClient(**options)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
+    http = flavour.http(transport=httpx.MockTransport(handle), follow_redirects=follow)
     with pytest.raises(VeniceError, match="not followed"):
-        await Face(kind(KEY, http_client=http)).call("get_balance")
+        await flavour.open(KEY, http_client=http).call("get_balance")
     assert hosts == ["https://api.venice.ai/api/v1/billing/balance"]
 
 
@@ -113,10 +110,7 @@ async def test_the_key_is_in_no_url_and_in_one_header(fake: FakeVenice, flavour:
         return transport.handler(request)  # type: ignore[return-value]
 
     fake.quirks = Quirks(dead_cursor_every=2)
-    mock = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=mock)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    await receive(kind(KEY, http_client=http).iter_usage_history(page_size=10))
+    await receive(flavour.mocked(handle, KEY).client.iter_usage_history(page_size=10))
     assert len(seen) >= 3
     for request in seen:
         assert KEY not in str(request.url)

@@ -9,22 +9,19 @@ import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
 from contract_tests.support.flavours import NOW, Face, Flavour, receive
-from venice_billing import (
-    AsyncVeniceBilling,
-    VeniceBilling,
-    VeniceError,
-)
+from venice_billing import VeniceError
 from venice_billing._runtime.network import _BoundStream, _TidyStream
 from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import httpx
 
 pytestmark = pytest.mark.anyio
 
@@ -109,10 +106,7 @@ async def test_a_bug_in_a_transport_shows_no_key(flavour: Flavour) -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         raise ZeroDivisionError
 
-    transport = httpx.MockTransport(handle)
-    http: Any = (httpx.Client if flavour.name == "sync" else httpx.AsyncClient)(transport=transport)
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    face = Face(kind(KEY, http_client=http))
+    face = flavour.mocked(handle, KEY)
     with pytest.raises(ZeroDivisionError) as caught:
         await face.call("get_balance")
     assert KEY not in rendered(caught.value)
@@ -122,8 +116,7 @@ async def test_refused_connection_shows_no_key(flavour: Flavour) -> None:
     """On real sockets, where h11 handles the header."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
-    face = Face(kind(KEY, base_url=f"http://127.0.0.1:{port}", max_retries=0))
+    face = flavour.open(KEY, base_url=f"http://127.0.0.1:{port}", max_retries=0)
     with pytest.raises(VeniceError) as caught:
         await face.call("get_balance")
     await face.close()
