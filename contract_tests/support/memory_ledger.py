@@ -42,7 +42,7 @@ class LedgerOfRows:
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
         return widened(
-            lambda question: self.open(question.bounds, order, None),
+            lambda query: self.open(query.bounds, order, None),
             bounds,
             hang,
             now=self.now.timestamp(),

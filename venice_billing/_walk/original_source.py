@@ -13,7 +13,7 @@ from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.sources import EntrySource, call_and_keep, entries_of
 from venice_billing._walk.tracker import PaginationLostError
 from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
-from venice_billing._walk.widening import Landmarks, Question, widened
+from venice_billing._walk.widening import Landmarks, RangeQuery, widened
 from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsagePage
 
@@ -42,13 +42,13 @@ class OriginalSource(EntrySource):
     def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range, in either order."""
         size = min(page_size or self.largest_page, self.largest_page)
-        return self._page(_OriginalPage(Question(bounds), order, size, number=1))
+        return self._page(_OriginalPage(RangeQuery(bounds), order, size, number=1))
 
     def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
 
-        def ask(question: Question) -> Steps[Page[UsageEntry]]:
-            return self._page(_OriginalPage(question, order, self.largest_page, number=1))
+        def ask(query: RangeQuery) -> Steps[Page[UsageEntry]]:
+            return self._page(_OriginalPage(query, order, self.largest_page, number=1))
 
         return widened(
             ask,
@@ -66,11 +66,11 @@ class OriginalSource(EntrySource):
         return self._page(evolve(page.state, number=page.state.number + 1))
 
     def _page(self, wanted: _OriginalPage) -> Steps[Page[UsageEntry]]:
-        question = wanted.question
+        query = wanted.query
         operation = operations.usage(
-            currency=None if question.any_currency else self.currency,
-            start=question.bounds.start,
-            end=question.bounds.end,
+            currency=None if query.any_currency else self.currency,
+            start=query.bounds.start,
+            end=query.bounds.end,
             limit=wanted.size,
             page=wanted.number,
             sort_order=wanted.order,
@@ -89,10 +89,10 @@ class OriginalSource(EntrySource):
                 f"{reached.received} entries came on all pages, but their total is {total}",
                 field="pagination.total",
             )
-        if wanted.order == "desc" and question.bounds.end is None and answer.data:
+        if wanted.order == "desc" and query.bounds.end is None and answer.data:
             newest = up_to(answer.data[0].timestamp + MILLISECOND)
-            reached = evolve(reached, question=evolve(question, bounds=Bounds(question.bounds.start, newest)))
-        entries = original_entries(answer, question, self.currency)
+            reached = evolve(reached, query=evolve(query, bounds=Bounds(query.bounds.start, newest)))
+        entries = original_entries(answer, query, self.currency)
         last = answer.data[-1].timestamp if answer.data else None
         following = str(wanted.number + 1) if more else None
         return Page(entries, following, reached, last=last, again=lambda: entries_of(again()))
@@ -100,7 +100,7 @@ class OriginalSource(EntrySource):
 
 @frozen
 class _OriginalPage:
-    question: Question
+    query: RangeQuery
     order: Order
     size: int
     number: int
@@ -121,16 +121,16 @@ def check_number(page: UsagePage | UsageCsv, number: int) -> None:
         )
 
 
-def original_entries(page: UsagePage, question: Question, currency: str | None) -> Sequence[UsageEntry]:
-    """Return the entries of an original page that match the question; the original endpoint includes the range's end.
+def original_entries(page: UsagePage, query: RangeQuery, currency: str | None) -> Sequence[UsageEntry]:
+    """Return the entries of an original page that match the query; the original endpoint includes the range's end.
 
     Raises:
         ResponseValidationError: No entry lies in the range, or one is in another currency.
     """
-    bounds, end = question.bounds, question.bounds.end
+    bounds, end = query.bounds, query.bounds.end
     closed = bounds if end is None else Bounds(bounds.start, end + timedelta(microseconds=1))
     entries = within_range(page.data, lambda entry: entry.timestamp, closed, ordered=False)
-    if question.any_currency:
+    if query.any_currency:
         return [entry for entry in entries if entry.currency == currency]
     check_currency(page.data, currency)
     return entries

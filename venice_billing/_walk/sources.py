@@ -20,7 +20,7 @@ from venice_billing._drift import note
 from venice_billing._runtime.codec import read_with_notice
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
 from venice_billing._walk.types import Bounds, Page
-from venice_billing._walk.widening import Landmarks, Question, widened
+from venice_billing._walk.widening import Landmarks, RangeQuery, widened
 from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
@@ -77,7 +77,7 @@ class HistorySource(EntrySource):
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a range in ascending order, the only one there is."""
-        return self._first_page(Question(bounds), page_size)
+        return self._first_page(RangeQuery(bounds), page_size)
 
     def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[UsageEntry]]:
         """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
@@ -92,20 +92,20 @@ class HistorySource(EntrySource):
 
     def follow(self, page: Page[UsageEntry]) -> Steps[Page[UsageEntry]]:
         """Fetch the next page by the cursor of this one, sent without filters."""
-        return self._page(operations.usage_history_continued(page.following), _question_of(page))
+        return self._page(operations.usage_history_continued(page.following), _query_of(page))
 
-    def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[UsageEntry]]:
-        return self._page(_first_request(question, page_size, self.currency), question)
+    def _first_page(self, query: RangeQuery, page_size: int | None = None) -> Steps[Page[UsageEntry]]:
+        return self._page(_first_request(query, page_size, self.currency), query)
 
-    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[UsageEntry]]:
+    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], query: RangeQuery) -> Steps[Page[UsageEntry]]:
         answer, again = yield from call_and_keep(operation, self.policy)
         if not isinstance(answer, UsageHistoryPage):
             raise TypeError(_OTHER_FORMAT)
         _check_order(answer.data)
-        entries = within_range(answer.data, self.timestamp, question.bounds, ordered=True)
+        entries = within_range(answer.data, self.timestamp, query.bounds, ordered=True)
         first, last = (answer.data[0].timestamp, entries[-1].timestamp) if entries else (None, None)
-        page = Page(entries, answer.next_cursor, question, first=first, last=last, again=lambda: entries_of(again()))
-        if question.any_currency:
+        page = Page(entries, answer.next_cursor, query, first=first, last=last, again=lambda: entries_of(again()))
+        if query.any_currency:
             page = evolve(page, rows=[entry for entry in entries if entry.currency == self.currency])
         else:
             check_currency(answer.data, self.currency)
@@ -142,7 +142,7 @@ class CsvSource:
 
     def open(self, bounds: Bounds, _order: Order, page_size: int | None) -> Steps[Page[bytes]]:
         """Fetch the first page of a range in ascending order, the only one there is."""
-        return self._first_page(Question(bounds), page_size)
+        return self._first_page(RangeQuery(bounds), page_size)
 
     def open_wider(self, bounds: Bounds, _order: Order, hang: BillingTimeoutError) -> Steps[Page[bytes]]:
         """Fetch the first page of a wider range, of the largest size: the range itself may begin many pages later."""
@@ -157,7 +157,7 @@ class CsvSource:
 
     def follow(self, page: Page[bytes]) -> Steps[Page[bytes]]:
         """Fetch the next page by the cursor of this one, sent without filters."""
-        return self._page(operations.usage_history_continued(page.following, format="csv"), _question_of(page))
+        return self._page(operations.usage_history_continued(page.following, format="csv"), _query_of(page))
 
     def timestamp(self, row: bytes) -> datetime:
         """Return the time at which the record was booked."""
@@ -170,12 +170,12 @@ class CsvSource:
         return _digest(without_newline(row))
 
     def page_of(
-        self, document: CsvDocument, following: str | None, question: Question, *, ordered: bool = True
+        self, document: CsvDocument, following: str | None, query: RangeQuery, *, ordered: bool = True
     ) -> Page[bytes]:
-        """Return the records of a document, after checking that the document answers the question.
+        """Return the records of a document, after checking that the document answers the query.
 
         Raises:
-            ResponseValidationError: The document does not answer the question.
+            ResponseValidationError: The document does not answer the query.
         """
         self._check_header(document)
         self._check_ending(document)
@@ -185,51 +185,51 @@ class CsvSource:
             check_order(records, self._column)
         timeless = self._column is None or not records or self._column.is_timeless(records[0])
         if not timeless:
-            records = within_range(records, self.timestamp, question.bounds, ordered=ordered)
+            records = within_range(records, self.timestamp, query.bounds, ordered=ordered)
         first, last = (self.timestamp(document.records[0]), self.timestamp(records[-1])) if records else (None, None)
         if self._currency is not None:
             currencies = CurrencyColumn(document.header)
-            if question.any_currency:
+            if query.any_currency:
                 records = currencies.only(records, self._currency)
             else:
                 currencies.check(records, self._currency)
         if records and not timeless:
             self._landmarks.add(self.timestamp(records[-1]))
-        return Page(records, following, question, first=first, last=last, timeless=timeless)
+        return Page(records, following, query, first=first, last=last, timeless=timeless)
 
-    def _first_page(self, question: Question, page_size: int | None = None) -> Steps[Page[bytes]]:
-        return self._page(_first_request(question, page_size, self._currency, "csv"), question)
+    def _first_page(self, query: RangeQuery, page_size: int | None = None) -> Steps[Page[bytes]]:
+        return self._page(_first_request(query, page_size, self._currency, "csv"), query)
 
-    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], question: Question) -> Steps[Page[bytes]]:
+    def _page(self, operation: Operation[UsageHistoryPage | UsageCsv], query: RangeQuery) -> Steps[Page[bytes]]:
         answer = yield from call(operation, self._policy)
         if not isinstance(answer, UsageCsv):
             raise TypeError(_OTHER_FORMAT)
         document = take_apart(answer)
         if self._ends is None and document.records and not document.ended:
-            yield from self._learn_ending(question)
+            yield from self._learn_ending(query)
         if self.header is None and not (document.records or document.ended or answer.next_cursor):
             check_header(document)
-            yield from self._prove_empty(question)
-        page = self.page_of(document, answer.next_cursor, question)
+            yield from self._prove_empty(query)
+        page = self.page_of(document, answer.next_cursor, query)
         return evolve(page, again=lambda: take_apart(answer).records)
 
-    def _learn_ending(self, question: Question) -> Steps[None]:
+    def _learn_ending(self, query: RangeQuery) -> Steps[None]:
         """Fetch a small page too, to see how pages end: one without a final line break may have been cut short.
 
         Once in a walk, and only if its pages end without a line break.
         """
-        request = _first_request(question, arguments.PAGE_SIZES[0], self._currency, "csv")
+        request = _first_request(query, arguments.PAGE_SIZES[0], self._currency, "csv")
         answer = yield from call(request, self._policy)
         if isinstance(answer, UsageCsv) and (document := take_apart(answer)).records:
             self._ends = document.ended
 
-    def _prove_empty(self, question: Question) -> Steps[None]:
+    def _prove_empty(self, query: RangeQuery) -> Steps[None]:
         """Fetch the range as JSON too: a header row without a line break may be all that is left of a page.
 
         Raises:
             ResponseValidationError: There are charges in the range.
         """
-        request = _first_request(question, arguments.PAGE_SIZES[0], self._currency, "json")
+        request = _first_request(query, arguments.PAGE_SIZES[0], self._currency, "json")
         answer = yield from call(request, self._policy)
         if isinstance(answer, UsageHistoryPage) and answer.data:
             raise ResponseValidationError("charges are missing behind the header row", field="records")
@@ -263,13 +263,13 @@ class CsvSource:
 
 
 def _first_request(
-    question: Question, page_size: int | None, currency: str | None, format: operations.Format = "json"
+    query: RangeQuery, page_size: int | None, currency: str | None, format: operations.Format = "json"
 ) -> Operation[UsageHistoryPage | UsageCsv]:
     return operations.usage_history(
         format=format,
-        currency=None if question.any_currency else currency,
-        start=question.bounds.start,
-        end=question.bounds.end,
+        currency=None if query.any_currency else currency,
+        start=query.bounds.start,
+        end=query.bounds.end,
         page_size=page_size,
     )
 
@@ -295,8 +295,8 @@ def entries_of(answer: object) -> Sequence[UsageEntry]:
     return answer.data if isinstance(answer, UsageHistoryPage | UsagePage) else ()
 
 
-def _question_of(page: Page[UsageEntry] | Page[bytes]) -> Question:
-    if not isinstance(page.state, Question):
+def _query_of(page: Page[UsageEntry] | Page[bytes]) -> RangeQuery:
+    if not isinstance(page.state, RangeQuery):
         raise TypeError("a page of another source cannot be followed here")
     return page.state
 
