@@ -120,7 +120,7 @@ def test_a_record_over_several_lines_is_not_cut() -> None:
     document = b'timestamp,notes\n1,"two\nlines"\n2,"and ""\n"" more"\n3,\n'
     for share in (0.3, 0.6, 0.9):
         answer = faults.cut_at_record(share).apply(Response(200, (("content-type", "text/csv"),), document))
-        kept = document[: answer.delivery.cut_at]
+        kept = document[: answer.transmission.cut_at]
         assert kept.count(b'"') % 2 == 0
         assert kept.endswith(b"\n")
 
