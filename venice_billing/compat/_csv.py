@@ -13,7 +13,7 @@ from venice_billing._walk.matching import CurrencyColumn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from venice_billing.compat._questions import Range
+    from venice_billing.compat._queries import Range
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Range:
 
 
 @frozen
-class PageQuestion:
+class PageQuery:
     """A page of the original ledger, by its number."""
 
     range: Range
@@ -86,20 +86,20 @@ class PageQuestion:
 class PageOfWalk:
     """Takes the entries of a whole walk; keeps those of one page, and counts all."""
 
-    question: PageQuestion
+    query: PageQuery
     _kept: list[UsageEntry] = field(factory=list)
     _total: int = 0
 
     def take(self, entries: Iterable[UsageEntry]) -> None:
         """Take the next entries of the walk."""
-        wanted = [entry for entry in entries if self.question.range.has(entry)]
-        first = (self.question.page - 1) * self.question.limit - self._total
-        self._kept += wanted[max(first, 0) : max(first + self.question.limit, 0)]
+        wanted = [entry for entry in entries if self.query.range.has(entry)]
+        first = (self.query.page - 1) * self.query.limit - self._total
+        self._kept += wanted[max(first, 0) : max(first + self.query.limit, 0)]
         self._total += len(wanted)
 
     def response(self) -> BillingUsageResponse:
         """Return the page, after the last entry of the walk."""
-        limit, page = self.question.limit, self.question.page
+        limit, page = self.query.limit, self.query.page
         pagination = Pagination(limit=limit, page=page, total=self._total, total_pages=-(-self._total // limit))
         return BillingUsageResponse(UsagePage(data=self._kept, pagination=pagination))
 
@@ -119,13 +119,13 @@ def range_of(*, startDate: Any, endDate: Any, currency: Any, sortOrder: Any) -> 
     )
 
 
-def page_question(wanted: Range, limit: Any, page: Any) -> PageQuestion:
+def page_query(wanted: Range, limit: Any, page: Any) -> PageQuery:
     """Check the numbers of a page.
 
     Raises:
         InvalidParameterError: A number is invalid.
     """
-    return PageQuestion(
+    return PageQuery(
         wanted,
         _LIMIT if limit is None else arguments.integer("limit", limit, *arguments.LIMITS),
         1 if page is None else arguments.integer("page", page, 1),
