@@ -263,18 +263,18 @@ def _log_attempt(request: Request, outcome: Outcome, policy: Policy, seconds: fl
         if isinstance(outcome, Reply):
             told = f"HTTP {outcome.status}, {len(outcome.body)} bytes"
         else:
-            told = _told(request, outcome, policy)
+            told = _described(request, outcome, policy)
         asked = policy.secret.masked(str(dict(request.params)))
         _log.debug("%s: %s %s %s: %s, %.3f s", request.operation, request.method, request.path, asked, told, seconds)
 
 
 def _log_retry(request: Request, outcome: Outcome, policy: Policy, number: int, wait: float) -> None:
     if _log.isEnabledFor(logging.INFO):
-        told = _told(request, outcome, policy)
+        told = _described(request, outcome, policy)
         _log.info("%s: retry %d of %d in %.2f s after %s", request.operation, number, policy.max_retries, wait, told)
 
 
-def _told(request: Request, outcome: Outcome, policy: Policy) -> str:
+def _described(request: Request, outcome: Outcome, policy: Policy) -> str:
     """Return the status of a failed attempt and the reason that the API gave, or what happened instead, in one line."""
     return bounded(str(_error(request, outcome, policy)), _LOGGED)
 

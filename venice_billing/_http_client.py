@@ -16,9 +16,9 @@ import httpx
 
 from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._exchange import set_location_aside, set_location_aside_async
-from venice_billing._forks import heed_forks
+from venice_billing._forks import reset_in_children
 from venice_billing._http_settings import HttpSettings
-from venice_billing._runtime.connections import bound_async, bound_sync, leave_all, shut
+from venice_billing._runtime.connections import bound_async, bound_sync, shut, stop_reuse
 from venice_billing._runtime.http_libraries import http_of
 from venice_billing.errors import InvalidParameterError, VeniceError
 
@@ -83,7 +83,7 @@ class Connections:
             bound_sync(given)
             if owned:
                 _add_hook(given, set_location_aside)
-        heed_forks(self)
+        reset_in_children(self)
 
     @property
     def is_closed(self) -> bool:
@@ -132,10 +132,10 @@ class Connections:
         self._entered.request = None
         self._clients.pop(client, None)
 
-    def distrust(self) -> None:
+    def stop_reuse(self) -> None:
         """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         for client in self._open():
-            leave_all(client)
+            stop_reuse(client)
 
     def close(self) -> None:
         """Close the connections, unless they are the user's own; requests under way end at once.
@@ -151,12 +151,12 @@ class Connections:
         if self._given is not None and self._owned:
             self._given.close()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Leave the connections to the parent process, untouched: a thread of the parent may have held a TLS lock."""
         if self._settings is not None:
             self._inherited.append(self._open())
             self._clients, self._idle = WeakKeyDictionary(), []
-            self._settings.begin_anew()
+            self._settings.reset_after_fork()
         elif self._is_used and self._has_shared_connections:
             self._is_foreign = True
 
@@ -221,7 +221,7 @@ class AsyncConnections:
             bound_async(given)
             if owned:
                 _add_hook(given, set_location_aside_async)
-        heed_forks(self)
+        reset_in_children(self)
 
     @property
     def is_closed(self) -> bool:
@@ -258,10 +258,10 @@ class AsyncConnections:
             raise ClosedError
         return client
 
-    def distrust(self) -> None:
+    def stop_reuse(self) -> None:
         """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         for client in [self._given] if self._given is not None else list(self._clients.values()):
-            leave_all(client)
+            stop_reuse(client)
 
     async def close(self) -> None:
         """Close this event loop's connections, unless they are the user's own; others end with their loops."""
@@ -273,12 +273,12 @@ class AsyncConnections:
         if here is not None:
             await here.aclose()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Leave the connections to the parent process, untouched: they belong to its event loops."""
         if self._settings is not None:
             self._inherited.append(self._clients)
             self._clients = {}
-            self._settings.begin_anew()
+            self._settings.reset_after_fork()
         elif self._given is not None and self._is_used and _has_connections(self._given):
             self._is_foreign = True
 

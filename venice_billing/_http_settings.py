@@ -52,7 +52,7 @@ class HttpSettings:
         }
         return kind(verify=verify, trust_env=False, limits=_LIMITS, cookies=_NoCookies(), mounts=mounts)
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child, leave the parent's TLS context as it is, and make another for the next client."""
         self._inherited.append(self._tls)
         self._tls = None
