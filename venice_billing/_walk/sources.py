@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
-from venice_billing._call import call
+from venice_billing._call import call, call_and_keep
 from venice_billing._csv import CsvDocument, TimeColumn, check_order, take_apart, without_newline
 from venice_billing._csv_columns import check_header, check_values
 from venice_billing._drift import note
-from venice_billing._runtime.codec import read_with_notice
 from venice_billing._walk.matching import CurrencyColumn, check_currency, within_range
 from venice_billing._walk.types import Bounds, Page
 from venice_billing._walk.widening import Landmarks, RangeQuery, widened
@@ -25,14 +22,12 @@ from venice_billing.errors import ResponseValidationError
 from venice_billing.models import UsageCsv, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from venice_billing._call import Operation, Policy, Reply, Steps
+    from venice_billing._call import Operation, Policy, Steps
     from venice_billing._walk.types import Order
     from venice_billing.errors import BillingTimeoutError
-
-T = TypeVar("T")
 
 # Not the caller's decimal context: it could round, and digests of one charge would differ between processes.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
@@ -274,24 +269,8 @@ def _first_request(
     )
 
 
-def call_and_keep(operation: Operation[T], policy: Policy) -> Steps[tuple[T, Callable[[], T]]]:
-    """Make one call; return its value, and a function that reads the same answer again."""
-    replies: deque[Reply] = deque(maxlen=1)
-
-    def read(reply: Reply) -> T:
-        replies.append(reply)
-        return operation.read(reply)
-
-    value = yield from call(evolve(operation, read=read), policy)
-    return value, partial(_read_silently, operation.read, replies[-1])
-
-
-def _read_silently(read: Callable[[Reply], T], reply: Reply) -> T:
-    """Read an answer that was read before, so that whatever is new in it has been logged."""
-    return read_with_notice(lambda _kind, _name: None, read, reply)
-
-
 def entries_of(answer: object) -> Sequence[UsageEntry]:
+    """Return the entries of a page of either ledger; none of a page of CSV."""
     return answer.data if isinstance(answer, UsageHistoryPage | UsagePage) else ()
 
 
