@@ -35,7 +35,7 @@ def diff(old: Document, new: Document) -> list[Change]:
         UnreadableDocumentError: A document is no OpenAPI 3 or refers to what it does not hold.
     """
     worst_first = list(Severity)[::-1]
-    unique = dict.fromkeys(_document_rows(old, new))  # a body used twice in an operation says all twice
+    unique = dict.fromkeys(_document_rows(old, new))  # a schema that an operation uses twice yields its rows twice
     return sorted(unique, key=lambda change: worst_first.index(change.severity))
 
 

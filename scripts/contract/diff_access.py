@@ -70,14 +70,14 @@ def _requirements(way: tuple[Credential, ...]) -> list[tuple[Document, list[str]
 
 
 def _satisfies(held: list[tuple[Document, list[str]]], asked: list[tuple[Document, list[str]]]) -> bool:
-    """Tell whether who holds the credentials of one way has those of another: the same schemes, no further scopes."""
+    """Tell whether the credentials of one way are enough for another: the same schemes, no further scopes."""
     return [scheme for scheme, _ in held] == [scheme for scheme, _ in asked] and all(
         set(wanted) <= set(scopes) for (_, scopes), (_, wanted) in zip(held, asked, strict=True)
     )
 
 
 def _plain(scheme: Document) -> Document:
-    said = ("description", "bearerFormat")  # words for people
+    said = ("description", "bearerFormat")  # prose
     return {
         key: _lower(value) if key in {"scheme", "name"} and scheme.get("in") != "query" else value
         for key, value in scheme.items()

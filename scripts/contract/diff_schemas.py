@@ -68,7 +68,7 @@ class _Place:
     location: str
     sender: Sender
     worst: Severity = _BREAKING
-    """The most that a change of an assertion can mean, as a comparison of the whole schemas has shown."""
+    """The worst severity of a changed assertion, according to a comparison of the whole schemas."""
     trails: tuple[Trail, Trail] = (frozenset(), frozenset())
 
     @property
@@ -231,7 +231,7 @@ def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Cha
 
 
 def _hidden_rows(place: _Place, schemas: tuple[Any, Any], visible: tuple[Schema, Schema]) -> Iterator[Change]:
-    """Yield a cosmetic row per property that became or ceased to be hidden, as the reason of its going or coming."""
+    """Yield a cosmetic row per property that became hidden or visible, which is why it is gone or new."""
     readers = place.pair.old, place.pair.new
     whole = [reader.facing(None).level(schema) for reader, schema in zip(readers, schemas, strict=True)]
     hidden = [

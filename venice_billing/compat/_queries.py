@@ -138,7 +138,7 @@ def is_csv(format: Any) -> bool:
 
 
 def check_whole_csv(page: Any, sortOrder: Any) -> None:  # noqa: N803 - the old SDK's name
-    """Refuse page numbers and another order with CSV: it is always the whole range, which a loop would count again."""
+    """Refuse page numbers and another order with CSV: it is always the whole range, and a loop would repeat that."""
     if page not in {None, 1}:
         raise InvalidParameterError("page", page, "left out with CSV, which is always the whole range")
     if sortOrder == "desc":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NO_TIME = timedelta()
 
 _Pass = Literal["pending", "latest", "everything"]
-"""What to read next: the rest of a sync that was cut short, or else the latest stretch; that; or the whole account."""
+"""What to read next: the rest of a sync that was cut short, if there is one; the latest stretch; the whole account."""
 
 _under_way: set[tuple[int, int]] = set()
 _under_way_lock = threading.Lock()
