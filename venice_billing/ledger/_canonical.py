@@ -1,76 +1,97 @@
-"""The canonical form of rows, and its digest. Pure; memory grows with the rows of one second alone.
+"""The canonical form of rows, and its digest. Memory grows with the rows of one second alone.
 
 A canonical row is the line that the entry has as JSON, made independent of how it was written: a JSON array of the
 timestamp and the entry, keys sorted, numbers as texts with the digits that the API sent, in ASCII, without white space.
 Rows are sorted as texts, so by time first; each ends with a line feed; the digest is SHA-256 over all of them.
+
+DuckDB writes the rows whose texts need no escaping, nearly all, at ten times the pace of Python.
 """
 
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
-from functools import lru_cache
-from json.encoder import encode_basestring_ascii
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from venice_billing._runtime.codec import format_datetime
-from venice_billing.ledger._moments import moment
+from venice_billing.ledger import _entries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import duckdb
+
+    from venice_billing.ledger._database import Database
+
+_ROWS_AT_ONCE = 4096
 _SECOND = 1_000_000
-_MOST_REMEMBERED = 4096  # SKUs, notes and keys repeat; a broken server must not fill the memory
-_text = encode_basestring_ascii
-_repeated_text = lru_cache(_MOST_REMEMBERED)(encode_basestring_ascii)
 
 
-def digest(rows: Iterable[Sequence[Any]]) -> tuple[str, int]:
-    """Return the digest of rows that were selected by `_entries.COLUMNS` in the order of time, and their count."""
+def _number(column: str) -> str:
+    return f"""coalesce('"' || {column} || '"', 'null')"""
+
+
+_TIME = "make_timestamp(epoch_us(timestamp))"
+_TIMESTAMP = (
+    f"CASE WHEN epoch_us(timestamp) % 1000 = 0 THEN strftime({_TIME}, '%Y-%m-%dT%H:%M:%S.%gZ') "
+    f"ELSE strftime({_TIME}, '%Y-%m-%dT%H:%M:%S.%fZ') END"
+)
+_TEXTS = "concat(sku, currency, notes, api_key_id, request_id)"
+_IS_PLAIN = (
+    "entry_json IS NULL AND timestamp >= '1970-01-01 00:00:00+00' "
+    rf"AND regexp_full_match({_TEXTS}, '[\x20-\x21\x23-\x5b\x5d-\x7e]*')"
+)
+_PLAIN_LINE = f"""concat('["', time_text, '",{{"amount":"', amount_text, '",',
+    CASE WHEN api_key_id IS NOT NULL THEN concat('"apiKeyId":"', api_key_id, '",')
+        WHEN api_key_id_is_null THEN '"apiKeyId":null,' END,
+    '"currency":"', currency, '","inferenceDetails":',
+    CASE WHEN has_inference_details THEN concat('{{"completionTokens":', {_number("completion_tokens")},
+        ',"inferenceExecutionTime":', {_number("inference_execution_time")},
+        ',"promptTokens":', {_number("prompt_tokens")}, ',"requestId":', {_number("request_id")}, '}}')
+        ELSE 'null' END,
+    ',"notes":"', notes, '","pricePerUnitUsd":"', price_per_unit_usd_text, '","sku":"', sku,
+    '","timestamp":"', time_text, '","units":"', units_text, '"}}]\n')"""
+
+
+def digest(database: Database, where: str, values: Mapping[str, int]) -> tuple[str, int]:
+    """Return the digest of the rows that fulfil a condition, and their count."""
+    rows = f"SELECT *, {_TIMESTAMP} AS time_text FROM usage_rows WHERE {where} AND {_IS_PLAIN}"
+    plain = f"SELECT epoch_us(timestamp) // {_SECOND}, {_PLAIN_LINE} FROM ({rows}) ORDER BY timestamp"
+    others = f"SELECT {_entries.COLUMNS} FROM usage_rows WHERE {where} AND NOT ({_IS_PLAIN}) ORDER BY timestamp"
+    with database.reading() as first, database.reading() as second:
+        lines = _fetched(first.execute(plain, dict(values)))
+        other_lines = _other_lines(_fetched(second.execute(others, dict(values))))
+        return _digest(heapq.merge(lines, other_lines, key=itemgetter(0)))
+
+
+def _digest(lines: Iterable[Sequence[Any]]) -> tuple[str, int]:
+    """Return the digest of lines that come by seconds; those of one second are sorted here."""
     found = hashlib.sha256()
-    count, second = 0, None
-    lines: list[str] = []
-    for row in rows:
-        if row[0] // _SECOND != second:
-            found.update("".join(sorted(lines)).encode())
-            lines, second = [], row[0] // _SECOND
-        lines.append(_line(row))
+    count, current = 0, None
+    held: list[str] = []
+    for second, line in lines:
+        if second != current:
+            found.update("".join(sorted(held)).encode())
+            held, current = [], second
+        held.append(line)
         count += 1
-    found.update("".join(sorted(lines)).encode())
+    found.update("".join(sorted(held)).encode())
     return found.hexdigest(), count
 
 
-def _line(row: Sequence[Any]) -> str:
-    """Return the canonical form of a row, and a line feed."""
-    (at, sku, currency, amount, units, price, notes, key, key_is_null, has_details, *details, whole) = row
-    if whole is not None:
-        return _whole_line(whole)
-    timestamp = format_datetime(moment(at))
-    return (
-        f'["{timestamp}",{{"amount":"{amount}",{_key(key, is_null=key_is_null)}"currency":{_repeated_text(currency)},'
-        f'"inferenceDetails":{_details(*details) if has_details else "null"},"notes":{_repeated_text(notes)},'
-        f'"pricePerUnitUsd":"{price}","sku":{_repeated_text(sku)},"timestamp":"{timestamp}","units":"{units}"}}]\n'
-    )
+def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[Any]:
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        yield from rows
 
 
-def _key(key: str | None, *, is_null: bool | None) -> str:
-    if key is None:
-        return '"apiKeyId":null,' if is_null else ""
-    return f'"apiKeyId":{_repeated_text(key)},'
+def _other_lines(rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, str]]:
+    for row in rows:
+        (entry,) = _entries.entries([row])
+        yield row[0] // _SECOND, _canonical(_entries.json_text(entry.to_dict()))
 
 
-def _details(request_id: str | None, prompt: int | None, completion: int | None, milliseconds: int | None) -> str:
-    return (
-        f'{{"completionTokens":{_number(completion)},"inferenceExecutionTime":{_number(milliseconds)},'
-        f'"promptTokens":{_number(prompt)},"requestId":{"null" if request_id is None else _text(request_id)}}}'
-    )
-
-
-def _number(value: int | None) -> str:
-    return "null" if value is None else f'"{value}"'
-
-
-def _whole_line(text: str) -> str:
-    """Return the canonical form of an entry as JSON: also what a third party makes of a line of an export."""
-    entry = json.loads(text, parse_float=str, parse_int=str)
+def _canonical(line: str) -> str:
+    """Return the canonical form of an entry as JSON: what others make of a line of an export."""
+    entry = json.loads(line, parse_float=str, parse_int=str)
     return json.dumps([entry["timestamp"], entry], sort_keys=True, separators=(",", ":")) + "\n"

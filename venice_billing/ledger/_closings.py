@@ -12,7 +12,7 @@ from venice_billing import _arguments as arguments
 from venice_billing._periods import local_date, month_range, time_zone
 from venice_billing._runtime.codec import format_datetime
 from venice_billing.errors import InvalidParameterError, LedgerError
-from venice_billing.ledger import _canonical, _entries, _history, spending
+from venice_billing.ledger import _canonical, _history, spending
 from venice_billing.ledger._moments import microseconds, moment
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 OVERLAP = timedelta(days=2)
 _ATTEMPTS = 5  # to read all of a statement between two syncs
-_ROWS_AT_ONCE = 2048
 
 
 @frozen
@@ -265,10 +264,7 @@ def _compute(database: Database, period: _Period, state: _State, overlap: timede
 
 def _digest(database: Database, period: _Period) -> tuple[str, int]:
     where, values = spending.within(period.start, period.end)
-    with database.reading() as cursor:
-        cursor.execute(f"SELECT {_entries.COLUMNS} FROM usage_rows WHERE {where} ORDER BY timestamp", values)
-        batches = iter(lambda: cursor.fetchmany(_ROWS_AT_ONCE), [])
-        return _canonical.digest(row for rows in batches for row in rows)
+    return _canonical.digest(database, where, values)
 
 
 def _opening(database: Database, period: _Period, state: _State) -> Opening:
