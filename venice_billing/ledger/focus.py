@@ -90,7 +90,7 @@ def focus_row(entry: UsageEntry, terms: FocusTerms) -> dict[str, FocusValue]:
         "BillingAccountName": terms.account,
         "ChargeCategory": category,
         "ChargeClass": "Correction" if _month(charged_at) < _month(entry.timestamp) else None,
-        "ChargeDescription": _description(entry),
+        "ChargeDescription": _description(entry) or kind,
         "ChargeFrequency": _FREQUENCIES[category],
         "PricingCurrency": "USD" if kind == "purchase" else currency,
         "SubAccountId": _held(entry.api_key_id),
