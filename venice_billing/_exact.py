@@ -10,7 +10,7 @@ _EXACT = Context(
     prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow]
 )
 
-_SHORT = Context(prec=80, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow])
+_SHORT = Context(prec=28, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow])
 
 ZERO = Decimal(0)
 
@@ -36,7 +36,7 @@ def scaled(number: Decimal, digits: int) -> Decimal:
 
 
 def quotient(one: Decimal, other: Decimal) -> Decimal | None:
-    """Return the exact quotient of two finite numbers; None if it has no end, more than 80 digits, or a zero below."""
+    """Return the exact quotient of two finite numbers; None if it has more than 28 digits, or divides by zero."""
     try:
         return _SHORT.divide(one, other) if other else None
     except Inexact:

@@ -347,6 +347,7 @@ def test_effective_cost_of_a_currency(
         ("DIEM", "-3.0799999999999996e-05", "0.0000154", "2.0"),
         ("VCU", "-15", "1.5", "10.0"),
         ("VCU", "-1", "3", ""),  # a third has no end
+        ("VCU", "-1", "2199023255552", ""),  # a quotient of 29 digits
         ("VCU", "-1", "0", ""),
     ],
 )

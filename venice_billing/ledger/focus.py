@@ -197,7 +197,7 @@ _PRICES = (
 
 
 def _native_price(entry: UsageEntry) -> Decimal | None:
-    """Return the price of a unit in the currency of the booking; None if it has no end: it would be rounded."""
+    """Return the price of a unit in the currency of the booking; None where a quotient would have to be rounded."""
     if entry.currency.value in AT_PAR:
         return entry.price_per_unit_usd.copy_abs()
     return _exact.quotient(entry.amount.copy_abs(), entry.units.copy_abs())
