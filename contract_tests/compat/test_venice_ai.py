@@ -20,7 +20,7 @@ from contract_tests.support.flavours import HISTORY, NOW, ORIGINAL, Flavour
 from venice_billing import errors, models
 from venice_billing.compat import _questions, venice_ai, venice_ai_v1
 from venice_billing.compat._values import Value
-from venice_billing.testing import FakeVenice
+from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ pytestmark = pytest.mark.anyio
 RANGE = {"startDate": "2026-09-01T00:00:00Z", "endDate": "2026-10-01T00:00:00Z"}
 
 
-def connect(flavour: Flavour, fake: FakeVenice) -> Any:
+def connect(flavour: Flavour, fake: FakeVenice, **options: Any) -> Any:
     """Return a client with the old interface."""
     module = venice_ai if flavour.name == "async" else venice_ai_v1
-    return module.VeniceClient(fake.admin_key, http_client=flavour.http(transport=fake.transport()))
+    return module.VeniceClient(fake.admin_key, http_client=flavour.http(transport=fake.transport()), **options)
 
 
 async def result(value: Any) -> Any:
@@ -41,6 +41,27 @@ async def result(value: Any) -> Any:
 
 async def collect(walk: Any) -> list[Any]:
     return [item async for item in walk] if hasattr(walk, "__aiter__") else list(walk)
+
+
+def following_of(walk: Any) -> Callable[[], Any]:
+    """Return a function that returns the next item of one iteration."""
+    if hasattr(walk, "__aiter__"):
+        asynchronous: Callable[[], Any] = aiter(walk).__anext__
+        return asynchronous
+    iterator = iter(walk)
+
+    async def following() -> Any:
+        try:
+            return next(iterator)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    return following
+
+
+async def exhaust(following: Callable[[], Any], into: list[Any]) -> None:
+    while True:
+        into.append(await following())
 
 
 def rows_of(values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -179,6 +200,39 @@ async def test_paginator_counts_only_what_it_yields(flavour: Flavour) -> None:
     walk = connect(flavour, fake).billing.iter_usage(currency="VCU", page_size=5, max_items=7, **RANGE)
     for _ in range(2):
         assert rows_of(await collect(walk)) == fake.rows(currency="VCU")[::-1][:7]
+
+
+@pytest.mark.parametrize("currency", [None, "VCU"])
+async def test_an_iteration_that_failed_raises_with_checkpoint(flavour: Flavour, currency: str | None) -> None:
+    """A generator would end instead, as if the walk were complete: a loop that tries again would add up too little."""
+    fake = mixed_fake()
+    walk = connect(flavour, fake, max_retries=0).billing.iter_usage(page_size=100, currency=currency)
+    following = following_of(walk)
+    received = [await following()]
+    fake.quirks.faults = lambda _: faults.status(503)
+    with pytest.raises(errors.ServerError):
+        await exhaust(following, received)
+    fake.quirks.faults = ()
+    for _ in range(3):
+        with pytest.raises(errors.VeniceError, match="cut short") as caught:
+            await following()
+        assert caught.value.checkpoint == walk.walk.checkpoint
+    with fake.client() as client:
+        rest = list(client.iter_usage_history(checkpoint=walk.walk.checkpoint).rows())
+    wanted = [row for row in rest if currency in {None, row["currency"]}]
+    assert len(received) + len(wanted) == len(fake.rows(currency=currency))
+
+
+async def test_an_iteration_that_ended_stays_ended(flavour: Flavour) -> None:
+    fake = mixed_fake()
+    for max_items in (None, 3):
+        following = following_of(connect(flavour, fake).billing.iter_usage(currency="VCU", max_items=max_items))
+        received: list[Any] = []
+        with pytest.raises(StopAsyncIteration):
+            await exhaust(following, received)
+        assert len(received) == (max_items or len(fake.rows(currency="VCU")))
+        with pytest.raises(StopAsyncIteration):
+            await following()
 
 
 @pytest.mark.parametrize("module", [venice_ai, venice_ai_v1])

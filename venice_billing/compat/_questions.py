@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._operations import HISTORY_CURRENCIES, LEGACY_CURRENCIES
-from venice_billing.compat._values import BillingUsageResponse
+from venice_billing.compat._values import BillingUsageEntry, BillingUsageResponse
 from venice_billing.errors import InvalidParameterError
 from venice_billing.models import Pagination, UsagePage
 
@@ -59,6 +59,10 @@ class Range:
     def has(self, entry: UsageEntry) -> bool:
         """Tell whether an entry of the history is in the currency."""
         return not self.is_filtered_here or entry.currency == self.currency
+
+    def value(self, entry: UsageEntry) -> BillingUsageEntry | None:
+        """Return the charge with the old names; None if it is in another currency."""
+        return BillingUsageEntry(entry) if self.has(entry) else None
 
 
 @frozen

@@ -12,8 +12,7 @@ its pages and totals come from the history, at the cost that `Billing.get_usage`
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from venice_billing import AsyncVeniceBilling
 from venice_billing.compat import _csv as csv
@@ -38,11 +37,11 @@ from venice_billing.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Self
 
-    from venice_billing.models import Moment, UsageEntry
+    from venice_billing.models import Moment
 
 __all__ = [
     "APIConnectionError",
@@ -213,14 +212,4 @@ class Paginator:
 
     def __aiter__(self) -> AsyncIterator[BillingUsageEntry]:
         """Iterate over the charges."""
-        return self._entries()
-
-    async def _entries(self) -> AsyncGenerator[BillingUsageEntry, None]:
-        left = self._max_items
-        async with aclosing(cast("AsyncGenerator[UsageEntry, None]", aiter(self.walk))) as entries:
-            async for entry in entries:
-                if self._wanted.has(entry):
-                    yield BillingUsageEntry(entry)
-                    left = None if left is None else left - 1
-                if left == 0:
-                    return
+        return self.walk._each(self._wanted.value, self._max_items)  # noqa: SLF001 - made for this

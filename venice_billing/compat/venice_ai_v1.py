@@ -5,8 +5,7 @@ It is that of `venice_billing.compat.venice_ai` without `async` and `await`.
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from venice_billing import VeniceBilling
 from venice_billing.compat import _csv as csv
@@ -31,11 +30,11 @@ from venice_billing.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from venice_billing.models import Moment, UsageEntry
+    from venice_billing.models import Moment
 
 __all__ = [
     "APIConnectionError",
@@ -206,14 +205,4 @@ class Paginator:
 
     def __iter__(self) -> Iterator[BillingUsageEntry]:
         """Iterate over the charges."""
-        return self._entries()
-
-    def _entries(self) -> Iterator[BillingUsageEntry]:
-        left = self._max_items
-        with closing(cast("Generator[UsageEntry, None, None]", iter(self.walk))) as entries:
-            for entry in entries:
-                if self._wanted.has(entry):
-                    yield BillingUsageEntry(entry)
-                    left = None if left is None else left - 1
-                if left == 0:
-                    return
+        return self.walk._each(self._wanted.value, self._max_items)  # noqa: SLF001 - made for this
