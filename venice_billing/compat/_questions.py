@@ -108,19 +108,32 @@ class PageOfWalk:
         return BillingUsageResponse(UsagePage(data=self._kept, pagination=pagination))
 
 
-def range_of(*, startDate: Any, endDate: Any, currency: Any, sortOrder: Any) -> Range:  # noqa: N803 - the old SDK's names
-    """Check the filters.
+def range_of(start: tuple[str, Any], end: tuple[str, Any], currency: Any, order: tuple[str, Any]) -> Range:
+    """Check the filters; each bound and the order come with the old name of the parameter.
 
     Raises:
         InvalidParameterError: A filter is invalid.
     """
-    start, end = arguments.window("startDate", startDate, "endDate", endDate)
+    first, last = arguments.window(*start, *end)
     return Range(
-        start,
-        end,
+        first,
+        last,
         None if currency is None else arguments.choice("currency", currency, LEGACY_CURRENCIES),
-        "desc" if sortOrder is None else arguments.choice("sortOrder", sortOrder, ("asc", "desc")),
+        arguments.choice(*order, ("asc", "desc")),
     )
+
+
+def history_question(cursor: Any, **filters: Any) -> dict[str, Any]:
+    """Check the arguments of a page of the history, and return those of `VeniceBilling.get_usage_history`.
+
+    Raises:
+        InvalidParameterError: An argument is invalid.
+    """
+    if cursor is not None:
+        return {"cursor": arguments.cursor(cursor, **filters)}
+    start, end = arguments.window("startTimestamp", filters["startTimestamp"], "endTimestamp", filters["endTimestamp"])
+    size = arguments.optional_integer("pageSize", filters["pageSize"], *arguments.PAGE_SIZES)
+    return {"currency": filters["currency"], "start_timestamp": start, "end_timestamp": end, "page_size": size}
 
 
 def page_question(wanted: Range, limit: Any, page: Any) -> PageQuestion:
