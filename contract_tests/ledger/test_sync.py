@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.ledger.account import synced, texts, walked
+from contract_tests.ledger.account import synced, texts, walked, with_small_pages
 from contract_tests.support.flavours import NOW, Face, Flavour, files
 from venice_billing import InvalidParameterError, LedgerError, PermissionDeniedError
 from venice_billing.ledger import Ledger, SyncProgress
@@ -316,11 +316,3 @@ async def test_bad_argument_is_named(
 def test_client_must_be_one(ledger: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="client must be a VeniceBilling"):
         ledger.sync("client")  # type: ignore[call-overload]
-
-
-def with_small_pages(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make walks of a client ask for ten rows a page."""
-    walk = face.client.iter_usage_history
-    monkeypatch.setattr(
-        face.client, "iter_usage_history", lambda **options: walk(page_size=10, **options), raising=True
-    )
