@@ -316,3 +316,28 @@ async def test_bad_argument_is_named(
 def test_client_must_be_one(ledger: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="client must be a VeniceBilling"):
         ledger.sync("client")  # type: ignore[call-overload]
+
+
+async def test_another_account_with_the_same_grants_is_refused(flavour: Flavour, ledger: Ledger) -> None:
+    """Both accounts get the same amount at each midnight; their requests differ."""
+    grants = [
+        {"timestamp": NOW - 12 * HOUR - day * DAY, "amount": 10, "sku": "daily-grant", "inferenceDetails": None}
+        for day in (0, 1)
+    ]
+    one, other = (FakeVenice([*FakeVenice(50, days=5, now=NOW, seed=seed).ledger, *grants], now=NOW) for seed in (1, 2))
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)
+
+
+async def test_another_account_is_refused_where_no_row_was_covered(flavour: Flavour, ledger: Ledger) -> None:
+    """The clock of the machine is an hour slow, and all charges are of that hour."""
+    one, other = (
+        FakeVenice([{"timestamp": NOW - timedelta(minutes=minutes)}], now=NOW - HOUR, seed=minutes)
+        for minutes in (5, 9)
+    )
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)
