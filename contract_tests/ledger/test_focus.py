@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 Row = dict[str, str]
 RATE = Decimal("0.25")
 VERSIONS = ("1.2", "1.4")
+UNIT_PRICES = (
+    "ContractedUnitPrice",
+    "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyListUnitPrice",
+)
+PERIODS = ("BillingPeriod", "ChargePeriod")
+TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
+SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
 NEVER_NULL = {
     "BilledCost",
     "BillingAccountId",
@@ -105,16 +115,6 @@ RULES: Mapping[str, Callable[[Row], bool]] = {
     "A period begins before it ends": lambda row: all(row[f"{name}Start"] < row[f"{name}End"] for name in PERIODS),
     "There is no invoice": lambda row: row["InvoiceId"] == row.get("InvoiceDetailId", "") == "",
 }
-UNIT_PRICES = (
-    "ContractedUnitPrice",
-    "ListUnitPrice",
-    "PricingCurrencyContractedUnitPrice",
-    "PricingCurrencyListUnitPrice",
-)
-PERIODS = ("BillingPeriod", "ChargePeriod")
-TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
-SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
 
 
 def number(text: str) -> Fraction:

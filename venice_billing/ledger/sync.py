@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +21,7 @@ from venice_billing.ledger._swap import StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from venice_billing.client import AsyncVeniceBilling, VeniceBilling
     from venice_billing.ledger._database import Database
