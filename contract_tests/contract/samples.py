@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HeaderList = list[tuple[str, str]]
 
 _LONGEST_HEADER = 512
+_CURSOR = re.compile(r"[A-Za-z0-9_-]{1,512}")  # of the parameter of a request
 _ZEROS = ("0", "0.0")
 _LAST_PAGE = 10**15  # that can be asked for
 _PUNCTUATION = "-_ ;=/<>\",.:@*%'"
@@ -49,13 +51,19 @@ def json_texts(contract: Contract, schema: Any, examples: int) -> list[str]:
     return [text for text in dict.fromkeys(texts) if validator.is_valid(json.loads(text))]
 
 
-def ascending(text: str) -> str:
-    """Return a page of the history with its entries in order of time: that they come so stands only in prose."""
+def as_history_page(text: str) -> str:
+    """Return a page of the history that can be walked on from, as only prose says of each.
+
+    Its entries come in order of time, and its cursor is one that the next request may carry.
+    """
     page = exact_json(text)
     try:
         page["data"].sort(key=lambda entry: microseconds(entry["timestamp"]) or 0)
     except (KeyError, TypeError, AttributeError):
         return text  # not the page we know
+    cursor = page.get("nextCursor")
+    if isinstance(cursor, str) and not _CURSOR.fullmatch(cursor):
+        page["nextCursor"] = "next"
     return to_json(page)
 
 

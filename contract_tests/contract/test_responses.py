@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from contract_tests.contract.context import READERS
 from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, HISTORY, JSON, ORIGINAL, MockResponse
 from contract_tests.contract.promises import promise
-from contract_tests.contract.samples import ascending, header_corners, numbered, numbered_headers, plain_headers
+from contract_tests.contract.samples import as_history_page, header_corners, numbered, numbered_headers, plain_headers
 from venice_billing import ResponseValidationError, UsageCsv
 from venice_billing_api.errors import DecodeError
 
@@ -24,7 +24,7 @@ _CSV_NEEDS = {
     HISTORY: ("x-next-cursor",),
     ORIGINAL: tuple(f"x-pagination-{name}" for name in ("limit", "page", "total", "total-pages")),
 }
-_AS_PROSE_SAYS: dict[str, Callable[[str], str]] = {HISTORY: ascending, ORIGINAL: numbered}
+_AS_PROSE_SAYS: dict[str, Callable[[str], str]] = {HISTORY: as_history_page, ORIGINAL: numbered}
 _CSV_PAGES = (
     b"timestamp,amount,currency\n2026-06-15T19:05:10.504Z,-0.10,USD\n",
     b'timestamp,notes\r\n2026-06-15T19:05:10.504Z,"two\r\nlines, and a ""quote"""\r\n',
