@@ -201,9 +201,18 @@ def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
         assert [stretch.sync for stretch in ledger.coverage().stretches] == [1, 2]
         fresh = path.with_name("fresh.duckdb")
         with Ledger(fresh) as new:
-            described = "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL"
-            tables = [one._database.cursor().execute(described).fetchall() for one in (ledger, new)]
-        assert tables[0] == tables[1]
+            for described in (
+                "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL",
+                "SELECT view_name, sql, comment FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
+                "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL",
+            ):
+                tables = [one._database.cursor().execute(described).fetchall() for one in (ledger, new)]
+                assert tables[0] == tables[1]
+        statement = ledger.statement("2026-11")
+        assert (statement.count, [(row.currency, str(row.net)) for row in statement.totals]) == (
+            3,
+            [("USD", "24.999364400000000000000000000001")],
+        )
 
 
 def test_there_is_a_file_of_each_version() -> None:
@@ -211,17 +220,18 @@ def test_there_is_a_file_of_each_version() -> None:
 
 
 def test_ledger_of_an_earlier_version_is_migrated_in_one_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none yet: the next version is made up. A migration that fails leaves the ledger as it was."""
+    """The next version is made up. A migration that fails leaves the ledger as it was."""
     Ledger(path).close()
-    monkeypatch.setattr(_schema, "VERSION", 2)
-    monkeypatch.setattr(_schema, "MIGRATIONS", {1: ["CREATE TABLE more (one INTEGER)", "no SQL"]})
+    version = _schema.VERSION
+    monkeypatch.setattr(_schema, "VERSION", version + 1)
+    monkeypatch.setattr(_schema, "MIGRATIONS", {version: ["CREATE TABLE more (one INTEGER)", "no SQL"]})
     refused(path, "syntax error")
-    monkeypatch.setattr(_schema, "MIGRATIONS", {1: ["CREATE TABLE more (one INTEGER)"]})
+    monkeypatch.setattr(_schema, "MIGRATIONS", {version: ["CREATE TABLE more (one INTEGER)"]})
     for _ in range(2):
         with Ledger(path) as ledger:
             found = ledger._database.cursor().execute("SELECT schema_version FROM venice_ledger, more").fetchall()
             assert found == []
-            assert ledger._database._version() == 2
+            assert ledger._database._version() == version + 1
 
 
 def run(script: str) -> str:

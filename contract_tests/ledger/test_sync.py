@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.ledger.account import synced, texts, walked
+from contract_tests.ledger.account import synced, texts, walked, with_small_pages
 from contract_tests.support.flavours import NOW, Face, Flavour, files
 from venice_billing import InvalidParameterError, LedgerError, PermissionDeniedError
 from venice_billing.ledger import Ledger, SyncProgress
@@ -318,9 +318,26 @@ def test_client_of_another_type_is_refused(ledger: Ledger) -> None:
         ledger.sync("client")  # type: ignore[call-overload]
 
 
-def with_small_pages(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make walks of a client ask for ten rows a page."""
-    walk = face.client.iter_usage_history
-    monkeypatch.setattr(
-        face.client, "iter_usage_history", lambda **options: walk(page_size=10, **options), raising=True
+async def test_another_account_with_the_same_grants_is_refused(flavour: Flavour, ledger: Ledger) -> None:
+    """Both accounts get the same amount at each midnight; their requests differ."""
+    grants = [
+        {"timestamp": NOW - 12 * HOUR - day * DAY, "amount": 10, "sku": "daily-grant", "inferenceDetails": None}
+        for day in (0, 1)
+    ]
+    one, other = (FakeVenice([*FakeVenice(50, days=5, now=NOW, seed=seed).ledger, *grants], now=NOW) for seed in (1, 2))
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)
+
+
+async def test_another_account_is_refused_where_no_row_was_covered(flavour: Flavour, ledger: Ledger) -> None:
+    """The clock of the machine is an hour slow, and all charges are of that hour."""
+    one, other = (
+        FakeVenice([{"timestamp": NOW - timedelta(minutes=minutes)}], now=NOW - HOUR, seed=minutes)
+        for minutes in (5, 9)
     )
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)

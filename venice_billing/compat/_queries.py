@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._operations import HISTORY_CURRENCIES, LEGACY_CURRENCIES
-from venice_billing.compat._values import BillingUsageResponse
+from venice_billing.compat._values import BillingUsageEntry, BillingUsageResponse
 from venice_billing.errors import InvalidParameterError
 from venice_billing.models import Pagination, UsagePage
 
@@ -60,6 +60,10 @@ class Range:
         """Tell whether an entry of the history is in the currency."""
         return not self.is_filtered_here or entry.currency == self.currency
 
+    def value(self, entry: UsageEntry) -> BillingUsageEntry | None:
+        """Return the charge with the old names; None if it is in another currency."""
+        return BillingUsageEntry(entry) if self.has(entry) else None
+
 
 @frozen
 class PageQuery:
@@ -104,19 +108,32 @@ class PageOfWalk:
         return BillingUsageResponse(UsagePage(data=self._kept, pagination=pagination))
 
 
-def range_of(*, startDate: Any, endDate: Any, currency: Any, sortOrder: Any) -> Range:  # noqa: N803 - the old SDK's names
-    """Check the filters.
+def range_of(start: tuple[str, Any], end: tuple[str, Any], currency: Any, order: tuple[str, Any]) -> Range:
+    """Check the filters; each bound and the order come with the old name of the parameter.
 
     Raises:
         InvalidParameterError: A filter is invalid.
     """
-    start, end = arguments.window("startDate", startDate, "endDate", endDate)
+    first, last = arguments.window(*start, *end)
     return Range(
-        start,
-        end,
+        first,
+        last,
         None if currency is None else arguments.choice("currency", currency, LEGACY_CURRENCIES),
-        "desc" if sortOrder is None else arguments.choice("sortOrder", sortOrder, ("asc", "desc")),
+        arguments.choice(*order, ("asc", "desc")),
     )
+
+
+def history_query(cursor: Any, **filters: Any) -> dict[str, Any]:
+    """Check the arguments of a page of the history, and return those of `VeniceBilling.get_usage_history`.
+
+    Raises:
+        InvalidParameterError: An argument is invalid.
+    """
+    if cursor is not None:
+        return {"cursor": arguments.cursor(cursor, **filters)}
+    start, end = arguments.window("startTimestamp", filters["startTimestamp"], "endTimestamp", filters["endTimestamp"])
+    size = arguments.optional_integer("pageSize", filters["pageSize"], *arguments.PAGE_SIZES)
+    return {"currency": filters["currency"], "start_timestamp": start, "end_timestamp": end, "page_size": size}
 
 
 def page_query(wanted: Range, limit: Any, page: Any) -> PageQuery:

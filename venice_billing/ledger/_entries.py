@@ -145,7 +145,9 @@ def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
     return {
-        "entry_json": [None if held else _json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)],
+        "entry_json": [
+            None if held else json_text(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)
+        ],
         "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
         "is_text_exact": exact,
     }
@@ -162,15 +164,15 @@ def _unknown(entry: UsageEntry) -> str | None:
     unknown = dict(entry.additional_properties)
     if entry.inference_details is not None and entry.inference_details.additional_properties:
         unknown["inferenceDetails"] = entry.inference_details.additional_properties
-    return _json(unknown) if unknown else None
+    return json_text(unknown) if unknown else None
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return decoded JSON as text in ASCII: unlike that of `encode_json`, it may hold a lone surrogate."""
     if isinstance(value, dict):
-        return "{" + ",".join([f"{json.dumps(name)}:{_json(item)}" for name, item in value.items()]) + "}"
+        return "{" + ",".join([f"{json.dumps(name)}:{json_text(item)}" for name, item in value.items()]) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_json, value)) + "]"
+        return "[" + ",".join(map(json_text, value)) + "]"
     return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
 
 

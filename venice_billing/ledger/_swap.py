@@ -89,7 +89,7 @@ class Swapped:
 
 
 class StrangeRowsError(Exception):
-    """None of the rows that were in the stretch is there now: perhaps they are another account's."""
+    """No row of the ledger in the stretch is there now: perhaps they are another account's."""
 
 
 @frozen
@@ -123,13 +123,15 @@ def swap(
     The caller's transaction makes it one step, or undoes it.
 
     Raises:
-        StrangeRowsError: There were rows, and none of them is among the entries.
+        StrangeRowsError: There were rows, and none that tells an account is among the entries.
     """
     reach = _Range(stretch.start, covered_until or stretch.began_at)
     replaced = _one(cursor, f"SELECT count(*) FROM usage_rows WHERE {reach.rows}", reach.values)
     if replaced:
         cursor.execute("CREATE OR REPLACE TEMP TABLE incoming AS SELECT * FROM usage_rows LIMIT 0")
         read = _load(cursor, "incoming", documents)
+        if _are_strange(cursor, reach):
+            raise StrangeRowsError
         swapped = _replace(cursor, stretch, reach, added=read - replaced)
         cursor.execute("DROP TABLE incoming")
     else:
@@ -150,10 +152,7 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
             GROUP BY {_ROW} HAVING sum(step) <> 0""",
         reach.values | reach.covered_values,
     )
-    held = _one(cursor, f"SELECT count(*) FROM ({old})", reach.values | reach.covered_values)
     counts = _note_changes(cursor, stretch)
-    if held and counts.get("vanished") == held:
-        raise StrangeRowsError
     if counts:
         cursor.execute(f"DELETE FROM usage_rows WHERE {reach.rows}", reach.values)
         cursor.execute("INSERT INTO usage_rows SELECT * FROM incoming")
@@ -162,6 +161,22 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
         cursor.execute(f"INSERT INTO usage_rows SELECT * FROM incoming WHERE NOT ({_COVERED})", reach.covered_values)
     cursor.execute("DROP TABLE differing")
     return Swapped(added, **counts)
+
+
+def _are_strange(cursor: duckdb.DuckDBPyConnection, reach: _Range) -> bool:
+    """Tell whether no row of the ledger in the stretch is among the incoming ones, altered or not.
+
+    Rows that name a request tell, if there are any: two accounts may have equal grants at the same instant.
+    """
+    known = """EXISTS (SELECT * FROM incoming WHERE incoming.timestamp = held.timestamp AND incoming.sku = held.sku
+        AND incoming.currency = held.currency AND incoming.request_id IS NOT DISTINCT FROM held.request_id)"""
+    told = cursor.execute(
+        f"""SELECT coalesce(request_id, '') <> '' AS is_named, bool_or({known})
+            FROM (SELECT {_ROW_KEY} FROM usage_rows WHERE {reach.rows}) AS held GROUP BY is_named""",
+        reach.values,
+    ).fetchall()
+    is_known: dict[bool, bool] = dict(told)
+    return not is_known.get(True, is_known.get(False, True))
 
 
 def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str]) -> int:
