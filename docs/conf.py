@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from typing import TYPE_CHECKING
 
 from sphinx.domains.python import PyObject
+from sphinx.pycode import ModuleAnalyzer
 
 from venice_billing import __version__
 
@@ -66,12 +68,24 @@ _NAPOLEON = 500
 
 def setup(app: Sphinx) -> None:
     """Read docstrings as they are written here."""
+    app.connect("autodoc-process-docstring", _imported_text, _NAPOLEON - 2)
     for change, priority in ((_before_napoleon, _NAPOLEON - 1), (_after_napoleon, _NAPOLEON + 1)):
         app.connect("autodoc-process-docstring", _changing(change), priority)
     app.connect("autodoc-process-signature", _public_signature)
     for field in PyObject.doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
+
+
+def _imported_text(_app: Sphinx, what: str, name: str, _value: object, _options: object, lines: list[str]) -> None:
+    """Give an imported alias the text below its definition: autodoc looks for it only in the importing module."""
+    module, _, attribute = name.rpartition(".")
+    if what != "data":
+        return
+    for node in ast.parse(ModuleAnalyzer.for_module(module).code).body:
+        if isinstance(node, ast.ImportFrom) and attribute in {alias.name for alias in node.names}:
+            texts = ModuleAnalyzer.for_module(str(node.module)).find_attr_docs()
+            lines[:0] = texts.get(("", attribute), [])
 
 
 def _changing(change: Callable[[str, str], str]) -> Callable[..., None]:

@@ -31,6 +31,11 @@ def test_reference_has_every_fault() -> None:
     assert {f"{faults.__name__}.{name}" for name in faults.__all__ if name != "Fault"} <= names_in_the_reference()
 
 
+def test_imported_alias_has_the_text_of_its_definition() -> None:
+    for page, text in (("spend", "What totals can be made by."), ("ledger", "What happened to a row in time that")):
+        assert text in (SITE / "reference" / f"{page}.html").read_text("utf-8")
+
+
 def names_in_the_reference() -> set[str]:
     inventory = InventoryFile.loads((SITE / "objects.inv").read_bytes(), uri="")
     return {name for kind, found in inventory.data.items() if kind.startswith("py:") for name in found}

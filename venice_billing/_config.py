@@ -168,7 +168,7 @@ def _without_key(error: InvalidParameterError, key: Secret) -> InvalidParameterE
     return InvalidParameterError(error.parameter, arguments.HIDDEN, key.masked(error.allowed))
 
 
-def bare(error: Exception) -> Exception:
+def without_frames(error: Exception) -> Exception:
     """Return an error without its frames and causes: tools that print local variables would show the key."""
     error.__context__ = error.__cause__ = None
     return error.with_traceback(None)

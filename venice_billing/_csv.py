@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _BOM = b"\xef\xbb\xbf"
-_BEFORE_ALL = datetime(2020, 1, 1, tzinfo=UTC)  # before any account existed
+_BEFORE_ANY_ACCOUNT = datetime(2020, 1, 1, tzinfo=UTC)
 _BLANK_LINES = (b"\n", b"\r\n")
 _BLANK_LINE = re.compile(rb"\n\r?\n")  # faster than `in`
 _LOOKS_LIKE_TIME = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d.*)?")
@@ -126,7 +126,7 @@ def check_order(records: Sequence[bytes], column: TimeColumn | None) -> None:
     Raises:
         ResponseValidationError: A record is earlier than the record before it, or has no timestamp.
     """
-    if column is None or column.ascend_plainly(records):
+    if column is None or column.surely_ascend(records):
         return
     times = [column.parsed(text) for text in column.texts(records)]
     for before, after in pairwise(times):
@@ -201,7 +201,7 @@ class TimeColumn:
         self.names = fields(header)
         known = [plain(name) for name in self.names]
         self._index = next((known.index(name) for name in TIME_COLUMNS if name in known), None)
-        self._start = start or _BEFORE_ALL
+        self._start = start or _BEFORE_ANY_ACCOUNT
         self._looked = self._index is not None
 
     def is_timeless(self, record: bytes) -> bool:
@@ -221,7 +221,7 @@ class TimeColumn:
             ResponseValidationError: The record has no timestamp in the column.
         """
         values = fields(record)
-        index = self._index if self._looked else self._look(values)
+        index = self._index if self._looked else self._find_column(values)
         if index is None:
             return self._start
         if index >= len(values):
@@ -239,7 +239,7 @@ class TimeColumn:
         except ValueError:
             raise ResponseValidationError(f"no timestamp: {text!r}", field=self.name) from None
 
-    def ascend_plainly(self, records: Sequence[bytes]) -> bool:
+    def surely_ascend(self, records: Sequence[bytes]) -> bool:
         """Return True if a fast check proves that times ascend, as it nearly always does; False proves nothing.
 
         The check works where times begin each line and are all written the same way, in UTC: then they sort as texts.
@@ -260,12 +260,12 @@ class TimeColumn:
         """
         if not records:
             return []
-        index = self._index if self._looked else self._look(fields(records[0]))
+        index = self._index if self._looked else self._find_column(fields(records[0]))
         if index is None:
             return []
         return [field_of(record, index) for record in records]
 
-    def _look(self, values: list[str]) -> int | None:
+    def _find_column(self, values: list[str]) -> int | None:
         """Find the column by the values of a record, once."""
         self._index = next((index for index, value in enumerate(values) if _is_time(value)), None)
         self._looked = True
@@ -311,10 +311,10 @@ def field_of(record: bytes, index: int) -> bytes:
 
 def _is_record(values: list[str]) -> bool:
     """Tell whether the first row of a page is a record: it holds a time, and no name of a time column."""
-    return _are_no_columns(values) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
+    return _names_no_time_column(values) and any(map(_LOOKS_LIKE_TIME.fullmatch, values))
 
 
-def _are_no_columns(values: list[str]) -> bool:
+def _names_no_time_column(values: list[str]) -> bool:
     """Tell whether none of the values is the name of a time column."""
     return {plain(value) for value in values}.isdisjoint(TIME_COLUMNS)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from venice_billing import _operations as operations
 from venice_billing._call import call
-from venice_billing._config import Setup, bare, configure, refusing_key
+from venice_billing._config import Setup, configure, refusing_key, without_frames
 from venice_billing._drivers import AsyncDriver, Driver
 from venice_billing._event_loops import in_thread
 from venice_billing._http_client import AsyncConnections, Connections
@@ -96,7 +96,7 @@ class VeniceBilling:
         except VeniceError as error:
             # One of them holds the key.
             del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
-            raise bare(error) from None
+            raise without_frames(error) from None
         self._driver = Driver(connections, self._configuration, setup.clock)
 
     @property
@@ -556,7 +556,7 @@ class AsyncVeniceBilling:
         except VeniceError as error:
             # One of them holds the key.
             del api_key, base_url, timeout, max_retries, max_wait, default_headers, http_client
-            raise bare(error) from None
+            raise without_frames(error) from None
         self._driver = AsyncDriver(connections, self._configuration, setup.clock)
 
     @property

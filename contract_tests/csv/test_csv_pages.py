@@ -11,22 +11,27 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests.support.flavours import files
+from contract_tests.support.flavours import NOW, files
 from venice_billing import ResponseValidationError
 from venice_billing._csv import Lines, TimeColumn, check_order, take_apart
-from venice_billing.testing import faults
+from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from contract_tests.support.flavours import Face
-    from venice_billing.testing import FakeVenice
 
 pytestmark = pytest.mark.anyio
 START = datetime(2026, 9, 1, tzinfo=UTC)
 HEADER = b"timestamp,sku,amount"
 QUOTED = b'2026-09-01T10:00:00.000Z,"a, ""b""\nc",1\n'
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    """Return an account of several pages of fifty."""
+    return FakeVenice(600, now=NOW)
 
 
 def records(*times: str, index: int = 0) -> bytes:

@@ -22,7 +22,7 @@ from venice_billing import (
     ServerError,
     VeniceError,
 )
-from venice_billing._walk.sequential import first_alive, sequential
+from venice_billing._walk.sequential import first_not_retired, sequential
 from venice_billing._walk.types import DAY, Bounds, Order, Page, Position
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ def test_a_walk_switches_from_a_retired_source_to_the_next(
     second = MemoryLedger(rows, 5)
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), order, at) for ledger in (first, second)]
     truth = first.rows if order == "asc" else first.rows[::-1]
-    assert received(first_alive(walks, Position())) == truth
+    assert received(first_not_retired(walks, Position())) == truth
     assert second.requests > 0
 
 
@@ -270,13 +270,13 @@ def test_the_first_refusal_is_raised_when_all_sources_have_retired() -> None:
     ledgers = [MemoryLedger([], 3, retired(1, kind)) for kind in (NotFoundError, EndpointRetiredError)]
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in ledgers]
     with pytest.raises(NotFoundError):
-        received(first_alive(walks, Position()))
+        received(first_not_retired(walks, Position()))
 
 
 def test_no_other_source_is_asked_while_the_first_answers() -> None:
     first, second = MemoryLedger(ledger_rows(0, 1)), MemoryLedger(ledger_rows(0, 1))
     walks = [lambda at, ledger=ledger: sequential(ledger, Bounds(), "asc", at) for ledger in (first, second)]
-    assert received(first_alive(walks, Position())) == first.rows
+    assert received(first_not_retired(walks, Position())) == first.rows
     assert second.requests == 0
 
 
@@ -297,7 +297,9 @@ def test_leaving_a_walk_closes_its_generators() -> None:
             finally:
                 closed.append("follow")
 
-    walk = first_alive([lambda at: sequential(PageSource(ledger_rows(0, 1, 2), 1), Bounds(), "asc", at)], Position())
+    walk = first_not_retired(
+        [lambda at: sequential(PageSource(ledger_rows(0, 1, 2), 1), Bounds(), "asc", at)], Position()
+    )
     next(walk)
     next(walk)
     walk.close()

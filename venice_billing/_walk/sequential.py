@@ -136,7 +136,7 @@ def open_range(
     return (yield from source.open_wider(bounds, order, hang))
 
 
-def first_alive(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:
+def first_not_retired(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:
     """Walk the first ledger that still exists; if it is retired meanwhile, continue in the next from the position."""
     refusal: VeniceError | None = None
     for begin in walks:

@@ -14,7 +14,7 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._walk.checkpoint import Filters, resumed
 from venice_billing._walk.original_source import OriginalSource
-from venice_billing._walk.sequential import first_alive, sequential
+from venice_billing._walk.sequential import first_not_retired, sequential
 from venice_billing._walk.sources import HistorySource
 from venice_billing._walk.types import MILLISECOND, Batch, Bounds, Order, PageSource, Position, RunConcurrently, Walk
 from venice_billing._walk.windows import Windows
@@ -60,7 +60,7 @@ def usage(
     def begin() -> Walk[UsageEntry]:
         history = partial(_history_walk, policy, filters, size, concurrency)
         original = OriginalSource(policy, filters.currency)
-        return first_alive(
+        return first_not_retired(
             [history, lambda at: sequential(original, filters.bounds, filters.order, at, size)], position
         )
 
@@ -167,7 +167,7 @@ def oldest_first(
     if concurrency == 1:
         return sequential(source, bounds, "asc", position, page_size)
     windows = Windows(source, bounds, "asc", position, now=now, page_size=page_size, concurrency=concurrency)
-    return _just(RunConcurrently(windows))
+    return _single_step(RunConcurrently(windows))
 
 
 def newest_first(
@@ -205,5 +205,5 @@ def _first(walk: Walk[Row]) -> Generator[Send | Wait, Outcome | None, Batch[Row]
             outcome = yield step
 
 
-def _just(step: RunConcurrently[Row]) -> Walk[Row]:
+def _single_step(step: RunConcurrently[Row]) -> Walk[Row]:
     yield step

@@ -39,7 +39,10 @@ DAY = 86_400_000_000
 
 
 def to_json(value: object) -> str:
-    """Return a value as JSON text; a `Decimal` becomes a number, digit for digit."""
+    """Return a value as JSON text; a `Decimal` becomes a number, digit for digit.
+
+    The client's own codec is not used, so that a mistake there shows in tests against the fake.
+    """
     if isinstance(value, str):
         return encode_basestring(value)
     if value is None:
