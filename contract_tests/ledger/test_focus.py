@@ -267,7 +267,7 @@ def test_row_of_any_entry_is_exact_and_can_be_written(entry: UsageEntry) -> None
     check_products(row)
     assert row.keys() >= {column.name for columns in COLUMNS.values() for column in columns}
     assert "".join(value for value in row.values() if isinstance(value, str)).encode()
-    assert "" not in row.values()
+    assert all(value.strip() for value in row.values() if isinstance(value, str))
     assert row["ChargeDescription"]
     assert row["x_Amount"] == entry.amount
     for name in UNIT_PRICES:
