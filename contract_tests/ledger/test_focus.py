@@ -75,6 +75,17 @@ PRICED = {
 }
 """Never null for usage and purchases."""
 
+UNIT_PRICES = (
+    "ContractedUnitPrice",
+    "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyListUnitPrice",
+)
+PERIODS = ("BillingPeriod", "ChargePeriod")
+TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
+SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
+
 RULES: Mapping[str, Callable[[Row], bool]] = {
     "BillingCurrency is a national currency": lambda row: row["BillingCurrency"] == "USD",
     "ChargeCategory is an allowed value": lambda row: row["ChargeCategory"] in {"Usage", "Purchase", "Credit"},
@@ -105,16 +116,6 @@ RULES: Mapping[str, Callable[[Row], bool]] = {
     "A period begins before it ends": lambda row: all(row[f"{name}Start"] < row[f"{name}End"] for name in PERIODS),
     "There is no invoice": lambda row: row["InvoiceId"] == row.get("InvoiceDetailId", "") == "",
 }
-UNIT_PRICES = (
-    "ContractedUnitPrice",
-    "ListUnitPrice",
-    "PricingCurrencyContractedUnitPrice",
-    "PricingCurrencyListUnitPrice",
-)
-PERIODS = ("BillingPeriod", "ChargePeriod")
-TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
-SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
-PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
 
 
 def number(text: str) -> Fraction:
