@@ -5,9 +5,21 @@ from venice_billing.ledger.results import (
     Change,
     Coverage,
     CoveredStretch,
+    ExportFormat,
+    LedgerExport,
     SyncProgress,
     SyncReport,
 )
 from venice_billing.ledger.store import Ledger
 
-__all__ = ["Adjustment", "Change", "Coverage", "CoveredStretch", "Ledger", "SyncProgress", "SyncReport"]
+__all__ = [
+    "Adjustment",
+    "Change",
+    "Coverage",
+    "CoveredStretch",
+    "ExportFormat",
+    "Ledger",
+    "LedgerExport",
+    "SyncProgress",
+    "SyncReport",
+]

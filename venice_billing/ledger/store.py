@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from venice_billing.client import AsyncVeniceBilling, VeniceBilling
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import _history, spending
 from venice_billing.ledger._database import Database
+from venice_billing.ledger.export import export as _export
 from venice_billing.ledger.sync import Sync
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from venice_billing._arguments import Moment
-    from venice_billing.ledger.results import Adjustment, Coverage, SyncProgress, SyncReport
+    from venice_billing.ledger.results import Adjustment, Coverage, ExportFormat, LedgerExport, SyncProgress, SyncReport
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
@@ -151,6 +152,37 @@ class Ledger:
     def rows(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
         return (entry.row() for entry in self.entries(start, end))
+
+    def export(
+        self,
+        path: str | os.PathLike[str] | BinaryIO,
+        format: ExportFormat | None = None,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        escape_formulas: bool = True,
+    ) -> LedgerExport:
+        """Write the entries to a file, or to a dataset of many files, which only you may read.
+
+        `csv` has the columns of `rows()`, `jsonl` an entry as `to_json()` on each line, both oldest first; `parquet`
+        has the columns of the view `entries`. A file appears, or is replaced, when it is complete. A `dataset` is a
+        folder of Parquet files, `month=2026-10/currency=USD/entries.parquet` (months of UTC): only files of months and
+        currencies that have changed are written again, each in one step.
+
+        Args:
+            path: The file, or the folder of a dataset; for csv and jsonl also a file object that is open in binary
+                mode.
+            format: csv, jsonl, parquet or dataset; if None, what the suffix of `path` says.
+            start: From this time on, included (UTC; a date is its midnight).
+            end: Up to this time, excluded.
+            escape_formulas: Whether a text in a CSV file that a spreadsheet would take for a formula gets an apostrophe
+                before it.
+
+        Raises:
+            ExportError: The file cannot be written, or the folder holds something else than a dataset of that range.
+            InvalidParameterError: An argument is invalid.
+        """
+        return _export(self._database, path, format, start, end, escape_formulas=escape_formulas)
 
     def adjustments(self) -> list[Adjustment]:
         """Return what syncs changed in time that was covered before, in the order in which it was seen."""
