@@ -42,6 +42,16 @@ if TYPE_CHECKING:
 Row = dict[str, str]
 RATE = Decimal("0.25")
 VERSIONS = ("1.2", "1.4")
+UNIT_PRICES = (
+    "ContractedUnitPrice",
+    "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyListUnitPrice",
+)
+PERIODS = ("BillingPeriod", "ChargePeriod")
+TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
+SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
 NEVER_NULL = {
     "BilledCost",
     "BillingAccountId",

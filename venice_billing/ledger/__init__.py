@@ -11,6 +11,7 @@ from venice_billing.ledger.results import (
     SyncProgress,
     SyncReport,
 )
+from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.ledger.store import Ledger
 
 __all__ = [
@@ -22,6 +23,11 @@ __all__ = [
     "FocusVersion",
     "Ledger",
     "LedgerExport",
+    "Opening",
+    "Restatement",
+    "StatedChange",
+    "StatedCoverage",
+    "Statement",
     "SyncProgress",
     "SyncReport",
 ]
