@@ -118,7 +118,7 @@ def json_of(entry: UsageEntry) -> str:
     try:
         return entry.to_json()
     except UnicodeEncodeError:
-        return _json(entry.to_dict())
+        return json_text(entry.to_dict())
 
 
 def row_of(entry: UsageEntry) -> dict[str, Any]:
