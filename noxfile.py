@@ -145,6 +145,13 @@ def crash(session: nox.Session) -> None:
     _run(session, "-m", "contract_tests.ledger", *session.posargs)
 
 
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Read a dataset of a ledger with PySpark (where there is Java), DuckDB and polars, and compare their sums."""
+    _install(session, "--group", "engines", "--editable", ".")
+    session.run("python", "-m", "contract_tests.ledger.engines", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def regenerate(session: nox.Session) -> None:
     """Regenerate contract and client (arguments: scripts/regenerate.py --help), test them, print what changed."""

@@ -302,7 +302,8 @@ def test_dataset_of_a_range_is_that_range(filled: Ledger, folder: Path) -> None:
     result = filled.export(folder, "dataset", start="2026-08-15", end="2026-10-01")
     assert (result.rows, paths(folder)) == (2, ["month=2026-09/currency=USD/entries.parquet"])
     before = stamps(folder)
-    for other in ({}, {"start": "2026-08-15"}, {"start": "2026-08-14", "end": "2026-10-01"}):
+    others: list[dict[str, Any]] = [{}, {"start": "2026-08-15"}, {"start": "2026-08-14", "end": "2026-10-01"}]
+    for other in others:
         with pytest.raises(ExportError, match="another range of time"):
             filled.export(folder, "dataset", **other)
     assert filled.export(folder, "dataset", start="2026-08-15", end="2026-10-01").written == ()
