@@ -6,8 +6,8 @@
 
 Jobs run in processes of their own, in turns within each round; figures are medians, and what counts are the ratios. The
 floor of a sync is a walk that drops its rows, and DuckDB's own load of the same rows, as columns, from a CSV file. That
-of totals is the bare query; that of a dataset DuckDB's own partitioned copy of the same columns, with all the memory that
-it takes if nobody limits it.
+of totals is the bare query; that of a dataset is DuckDB's own partitioned copy of the same columns, with all the memory
+that it takes if nobody limits it.
 """
 
 from __future__ import annotations
