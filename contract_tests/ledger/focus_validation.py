@@ -129,7 +129,7 @@ def _output(python: str, *arguments: str, cwd: str | None = None) -> str:
 def main(python: str) -> int:
     """Print what the validator found; 1 if anything fails but the rule that cannot hold."""
     with tempfile.TemporaryDirectory() as folder:
-        verdict = validate(python, readable(export(Path(folder))))
+        verdict = validate(str(Path(python).absolute()), readable(export(Path(folder))))
     problems = verdict.problems()
     known = [f"cannot hold: {name}: {CANNOT_HOLD[name]}" for name in sorted(verdict.failed & CANNOT_HOLD.keys())]
     print("\n".join([f"{verdict.checked} rules of FOCUS 1.2 checked", *known, *problems]))  # noqa: T201 - its output
