@@ -146,6 +146,13 @@ def crash(session: nox.Session) -> None:
     _run(session, "-m", "contract_tests.ledger", *session.posargs)
 
 
+@nox.session
+def engines(session: nox.Session) -> None:
+    """Read a dataset of a ledger with PySpark (where there is Java), DuckDB and polars, and compare their sums."""
+    _install(session, "--group", "engines", "--editable", ".")
+    session.run("python", "-m", "contract_tests.ledger.engines", *session.posargs)
+
+
 @nox.session(python="3.12")
 def focus(session: nox.Session) -> None:
     """Validate a FOCUS export with the official validator, which needs Python 3.12 and libraries of its own."""

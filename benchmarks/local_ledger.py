@@ -1,9 +1,13 @@
-"""Measure the local ledger beside DuckDB alone: a first sync, an increment, totals; CPU, requests, memory.
+"""Measure the local ledger beside DuckDB alone: a sync, an increment, totals, a dataset; CPU, requests, memory.
 
     python benchmarks/local_ledger.py [--sync 1000000] [--spend 10000000] [--rounds 3]
 
+`--sync 0` leaves out the sync, `--spend 0` the totals and the dataset.
+
 Jobs run in processes of their own, in turns within each round; figures are medians, and what counts are the ratios. The
-floor of a sync is a walk that drops its rows, and DuckDB's own load of the same rows, as columns, from a CSV file.
+floor of a sync is a walk that drops its rows, and DuckDB's own load of the same rows, as columns, from a CSV file. That
+of totals is the bare query; that of a dataset is DuckDB's own partitioned copy of the same columns, with all the memory
+that it takes if nobody limits it.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
@@ -19,14 +24,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measure import Run, Server, compiled, serving
+from measure import Run, Server, compiled, finished, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KEY = "bench-key"
 _BY = ("month", "model")
-_SYNC_TARGET, _SPEND_TARGET, _REQUESTS_TARGET, _MEMORY_TARGET = 1.6, 1.3, 6, 300
+_SYNC_TARGET, _SPEND_TARGET, _DATASET_TARGET, _REQUESTS_TARGET, _MEMORY_TARGET = 1.6, 1.3, 1.3, 6, 300
 _FILL = """
 INSERT INTO usage_rows BY NAME
 SELECT range AS seq, make_timestamptz(1735689600000000 + range * (34560000000000 // {rows})) AS timestamp,
@@ -35,13 +40,21 @@ SELECT range AS seq, make_timestamptz(1735689600000000 + range * (34560000000000
     ['USD', 'DIEM'][range % 2 + 1] AS currency,
     CAST(-(range * 15485863 % 1000000000) / 1000000000 AS DECIMAL(38, 28)) AS amount,
     CAST(amount AS VARCHAR) AS amount_text,
-    'debit' AS kind, '0.15' AS units_text, '1' AS price_per_unit_usd_text, 'API Inference' AS notes,
-    true AS api_key_id_is_null, false AS has_inference_details, true AS is_exact
+    'debit' AS kind, CAST('0.15' AS DECIMAL(38, 28)) AS units, '0.15' AS units_text,
+    CAST(1 AS DECIMAL(38, 28)) AS price_per_unit_usd, '1' AS price_per_unit_usd_text, 'API Inference' AS notes,
+    true AS api_key_id_is_null, true AS has_inference_details, 'chatcmpl-' || md5(CAST(range AS VARCHAR)) AS request_id,
+    range * 31 % 20000 AS prompt_tokens, range * 17 % 4000 AS completion_tokens,
+    range * 13 % 60000 AS inference_execution_time, true AS is_exact
 FROM range({rows})
 """
 _BARE = """
 SELECT date_trunc('month', make_timestamp(epoch_us(timestamp))) AS month, sku, currency, sum(amount), count(*)
 FROM usage_rows GROUP BY ALL
+"""
+_BARE_COPY = """
+COPY (SELECT * REPLACE (CAST(additional_properties AS VARCHAR) AS additional_properties),
+    strftime(make_timestamp(epoch_us(timestamp)), '%Y-%m') AS month FROM entries)
+TO '{folder}' (FORMAT parquet, PARTITION_BY (month, currency))
 """
 
 
@@ -53,8 +66,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with compiled(), tempfile.TemporaryDirectory() as folder:
-        _print_sync(options.sync, options.rounds, Path(folder))
-        _print_spend(options.spend, options.rounds, Path(folder))
+        if options.sync:
+            _print_sync(options.sync, options.rounds, Path(folder))
+        if options.spend:
+            _fill(options.spend, Path(folder))
+            _print_spend(options.spend, options.rounds, Path(folder))
+            _print_dataset(options.spend, options.rounds, Path(folder))
 
 
 def _print_sync(rows: int, rounds: int, folder: Path) -> None:
@@ -76,13 +93,20 @@ def _print_sync(rows: int, rounds: int, folder: Path) -> None:
     print(f"CPU s of that increment: {cpu['increment']:.2f}")
 
 
+def _fill(rows: int, folder: Path) -> None:
+    from venice_billing.ledger import Ledger
+    from venice_billing.ledger._swap import _tell_skus
+
+    with Ledger(folder / "filled.duckdb") as ledger, ledger._database.transaction() as cursor:
+        cursor.execute(_FILL.format(rows=rows))
+        _tell_skus(cursor)
+
+
 def _print_spend(rows: int, rounds: int, folder: Path) -> None:
     from venice_billing.ledger import Ledger
 
     found: dict[str, list[float]] = {"bare": [], "spend": []}
-    with Ledger(folder / "spend.duckdb") as ledger:
-        with ledger._database.transaction() as cursor:
-            cursor.execute(_FILL.format(rows=rows))
+    with Ledger(folder / "filled.duckdb") as ledger:
         for _ in range(rounds):
             with _watched(found["bare"]), ledger._database.reading() as cursor:
                 cursor.execute(_BARE).fetchall()
@@ -91,6 +115,21 @@ def _print_spend(rows: int, rounds: int, folder: Path) -> None:
     bare, ours = (statistics.median(times) for times in found.values())
     print(f"spend(by={_BY}) over {rows:,} rows: CPU s: bare query {bare:.2f}, spend {ours:.2f}")
     _say(f"spend / bare: {ours / bare:.2f}", ours / bare, _SPEND_TARGET)
+
+
+def _print_dataset(rows: int, rounds: int, folder: Path) -> None:
+    found: dict[str, list[dict[str, Any]]] = {"bare_copy": [], "dataset": [], "unchanged": []}
+    for _ in range(rounds):
+        for job, reports in found.items():
+            reports.append(json.loads(finished([sys.executable, __file__, job, "-", str(folder)])[0]))
+    cpu = {job: statistics.median(report["cpu"] for report in reports) for job, reports in found.items()}
+    peak = {job: max(report["peak"] for report in reports) for job, reports in found.items()}
+    print(f"dataset of {rows:,} rows: CPU s and peak MB of each process:")
+    for job in found:
+        print(f"  {job}: {cpu[job]:.2f} s, {peak[job]} MB")
+    ratio = cpu["dataset"] / cpu["bare_copy"]
+    _say(f"dataset / bare copy: {ratio:.2f}", ratio, _DATASET_TARGET)
+    _say(f"peak memory of a dataset: {peak['dataset']} MB", peak["dataset"], _MEMORY_TARGET)
 
 
 @contextmanager
@@ -148,6 +187,27 @@ def sync(url: str, folder: Path) -> None:
 
 
 increment = sync
+
+
+def bare_copy(url: str, folder: Path) -> None:
+    import duckdb
+
+    shutil.rmtree(folder / "bare", ignore_errors=True)
+    with duckdb.connect(str(folder / "filled.duckdb"), read_only=True, config={"threads": "2"}) as connection:
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute(_BARE_COPY.format(folder=folder / "bare"))
+
+
+def dataset(url: str, folder: Path) -> None:
+    shutil.rmtree(folder / "dataset", ignore_errors=True)
+    unchanged(url, folder)
+
+
+def unchanged(url: str, folder: Path) -> None:
+    from venice_billing.ledger import Ledger
+
+    with Ledger(folder / "filled.duckdb") as ledger:
+        ledger.export(folder / "dataset", "dataset")
 
 
 def _job(name: str, url: str, folder: Path) -> dict[str, Any]:

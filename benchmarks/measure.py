@@ -50,7 +50,7 @@ class Server:
         self._control(delay)
         with tempfile.TemporaryDirectory() as own:
             command = [sys.executable, str(program), job, f"http://127.0.0.1:{self.port}/api/v1", str(folder or own)]
-            report, cpu = _finished(command)
+            report, cpu = finished(command)
         counts = self._control(0)
         return Run(cpu, counts["requests"], counts["narrow"], json.loads(report))
 
@@ -88,7 +88,7 @@ def median(runs: Sequence[Run], figure: str) -> float:
 def import_seconds(statement: str) -> float:
     """Return the seconds that an import takes in a process that has imported nothing else."""
     program = f"from time import perf_counter as now; start = now(); {statement}; print(now() - start)"
-    return float(_finished([sys.executable, "-W", "ignore", "-c", program])[0])
+    return float(finished([sys.executable, "-W", "ignore", "-c", program])[0])
 
 
 def is_installed(module: str) -> bool:
@@ -96,7 +96,7 @@ def is_installed(module: str) -> bool:
     return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
-def _finished(command: Sequence[str]) -> tuple[bytes, float]:
+def finished(command: Sequence[str]) -> tuple[bytes, float]:
     """Run a command; return what it printed and the CPU seconds it used."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     printed, problems = process.stdout, process.stderr

@@ -77,7 +77,7 @@ def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
             if is_still_at(path, file):
                 _check_own(path, os.fstat(file.fileno()))
                 if locked:
-                    _lock(file)
+                    lock(file)
             # If it moved: the export that wrote it has just finished and renamed it, so this file is the target now.
             if is_still_at(path, file):
                 _restrict(file)
@@ -93,18 +93,42 @@ def release(file: io.FileIO) -> None:
     """Unlock and close a file; closing alone would leave the lock with a child that has not closed the file yet."""
     if file.closed:
         return
-    with suppress(OSError, ImportError):
-        import fcntl  # noqa: PLC0415 - not on Windows
-
-        fcntl.flock(file, fcntl.LOCK_UN)
+    unlock(file)
     with suppress(OSError):
         file.close()
 
 
-def is_still_at(path: Path, file: io.FileIO) -> bool:
-    """Tell whether `path` still names this very file."""
+def unlock(file: io.FileIO | int) -> None:
+    """Let other exports have a file or folder that is open, also where a child after `fork()` has it open too."""
+    with suppress(OSError, ImportError):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def lock(file: io.FileIO | int, what: str = "this file") -> None:
+    """Keep other exports out of a file or folder that is open, if the system has locks.
+
+    Raises:
+        BlockingIOError: Another export is writing it.
+    """
     try:
-        return os.path.samestat(path.lstat(), os.fstat(file.fileno()))
+        import fcntl  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        problem = f"another export is writing {what}; wait for its end, or export to another path"
+        raise BlockingIOError(errno.EAGAIN, problem) from None
+    except OSError:  # a file system without locks
+        return
+
+
+def is_still_at(path: Path, file: io.FileIO | int) -> bool:
+    """Tell whether `path` still names this very file or folder."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file if isinstance(file, int) else file.fileno()))
     except FileNotFoundError:
         return False
 
@@ -129,7 +153,12 @@ def target_problem(target: Path) -> str:
         return "a symbolic link"
     if not stat.S_ISREG(found.st_mode):
         return "a folder" if stat.S_ISDIR(found.st_mode) else "a device or a pipe"
-    return "another user's file" if _is_anothers(found) else ""
+    return "another user's file" if is_anothers(found) else ""
+
+
+def is_anothers(found: os.stat_result) -> bool:
+    """Tell whether a file or folder belongs to another user."""
+    return hasattr(os, "geteuid") and found.st_uid != os.geteuid()
 
 
 def write_all(file: io.FileIO, data: bytes) -> None:
@@ -178,14 +207,10 @@ def _descriptor(path: Path, flags: int) -> int:
 def _check_own(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise _not_ours(path, "no regular file")
-    if _is_anothers(found):
+    if is_anothers(found):
         raise _not_ours(path, "another user's file")
     if found.st_nlink != 1:
         raise _not_ours(path, "a file with a second name")
-
-
-def _is_anothers(found: os.stat_result) -> bool:
-    return hasattr(os, "geteuid") and found.st_uid != os.geteuid()
 
 
 def _not_ours(path: Path, problem: str) -> ExportError:
@@ -195,18 +220,3 @@ def _not_ours(path: Path, problem: str) -> ExportError:
 def _restrict(file: io.FileIO) -> None:
     if hasattr(os, "fchmod"):
         os.fchmod(file.fileno(), _MODE)
-
-
-def _lock(file: io.FileIO) -> None:
-    """Keep other exports out, if the system has locks."""
-    try:
-        import fcntl  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        problem = "another export is writing this file; wait for its end, or export to another path"
-        raise BlockingIOError(errno.EAGAIN, problem) from None
-    except OSError:  # a file system without locks
-        return

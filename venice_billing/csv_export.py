@@ -14,7 +14,6 @@ import io
 import os
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -23,7 +22,6 @@ from venice_billing import _arguments as arguments
 from venice_billing._csv import TimeColumn, closed_records, joined, newline_of, without_newline
 from venice_billing._files import (
     change_of,
-    check_length,
     is_still_at,
     marked_name,
     open_own,
@@ -33,19 +31,20 @@ from venice_billing._files import (
     write_all,
 )
 from venice_billing._progress import Progress, read_progress
+from venice_billing._targets import checked_target, explained
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
 from venice_billing._walk.tracker import PagesOutOfOrderError
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
-    InvalidParameterError,
     ResponseValidationError,
     VeniceError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from venice_billing._call import Policy
     from venice_billing._config import Configuration
@@ -91,7 +90,7 @@ class CsvFile:
 
     def __init__(self, path: object, filters: Filters, configuration: Configuration, *, resume: object) -> None:
         limit = _freshness(resume)
-        self._target = _target(path)
+        self._target = checked_target(path)
         self.filters = filters
         stem = marked_name(self._target, _mark(filters, configuration))
         self._partial = self._target.with_name(f"{stem}.partial")
@@ -296,48 +295,11 @@ def _remove(path: Path, file: io.FileIO) -> None:
             path.unlink()
 
 
-def _is_encodable(name: str) -> bool:
-    try:
-        return b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-
-
-def _target(path: object) -> Path:
-    try:
-        name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    except Exception:  # noqa: BLE001 - a path-like object may be foreign code
-        name = None
-    if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
-        raise InvalidParameterError("path", path, "the path of a file to write, as text or a pathlib.Path")
-    name = str.__str__(name)  # a plain text: an enum member would be formatted as its name
-    if os.path.basename(name) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` drops a slash at the end
-        raise InvalidParameterError("path", name, "the path of a file, not of a folder")
-    with _explained(Path(name)):
-        target = Path(name).absolute()  # now: the program may change its folder while the export runs
-        check_length(target)
-        problem = target_problem(target)
-        if not target.parent.is_dir():
-            raise InvalidParameterError("path", name, "in a folder that exists")
-    if problem == "another user's file":
-        raise ExportError(f"{target}: {problem}, which is not replaced; remove it, or export to another path")
-    if problem:
-        allowed = "a file, not a folder or a device"
-        if target.is_symlink():
-            allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
-        raise InvalidParameterError("path", name, allowed)
-    return target
-
-
 @contextmanager
 def _explained(path: Path, hint: Callable[[], str] = str) -> Iterator[None]:
-    """Turn an error of the file system into an `ExportError` that says what to do."""
+    """Turn an error of the file system, or a partial file that is none, into an `ExportError` that says what to do."""
     try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            allowed = f"shorter: this system takes no path of {len(os.fsencode(path))} bytes"
-            raise InvalidParameterError("path", str(path), allowed) from error
-        raise ExportError("; ".join(filter(None, [f"{path}: {error.strerror or error}", hint()]))) from error
+        with explained(path, hint):
+            yield
     except ResponseValidationError as error:
         raise ExportError(f"{path}: not a partial export ({error}); remove it, or use resume=False") from error

@@ -150,7 +150,7 @@ def test_file_finished_during_the_wait_for_its_lock_is_kept(
     fake: FakeVenice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An export that gets the lock after another has finished must not write into the file: it is the target now."""
-    lock = _files._lock
+    lock = _files.lock
     done: list[bytes] = []
 
     def finished_first(file: Any) -> None:
@@ -160,7 +160,7 @@ def test_file_finished_during_the_wait_for_its_lock_is_kept(
             (tmp_path / "usage.csv").write_bytes(b"whole")
         lock(file)
 
-    monkeypatch.setattr(_files, "_lock", finished_first)
+    monkeypatch.setattr(_files, "lock", finished_first)
     fake.quirks.faults = [faults.status(403)]
     with fake.client() as client, pytest.raises(PermissionDeniedError):
         client.export_usage_csv(tmp_path / "usage.csv")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from contract_tests.support.flavours import NOW
+from venice_billing.ledger import _entries
+from venice_billing.ledger._staging import Stretch
+from venice_billing.ledger._swap import swap
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
     from contract_tests.support.flavours import Face
@@ -19,6 +26,15 @@ async def synced(ledger: Ledger, face: Face, **options: Any) -> SyncReport:
     result: Any = ledger.sync(face.client, **options)
     report: SyncReport = await result if inspect.isawaitable(result) else result
     return report
+
+
+def load(ledger: Ledger, entries: Sequence[UsageEntry]) -> list[UsageEntry]:
+    """Put entries into a ledger as a first sync does, and return them in their order there."""
+    entries = sorted(entries, key=lambda entry: entry.timestamp)
+    with ledger._database.transaction() as cursor:
+        document = "[" + _entries.page(entries, 0).decode() + "]"
+        swap(cursor, Stretch(None, NOW, is_full=True, owner="", sync=1), [document], None)
+    return entries
 
 
 def walked(fake: FakeVenice) -> list[UsageEntry]:

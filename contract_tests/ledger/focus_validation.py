@@ -18,7 +18,6 @@ from attrs import frozen
 
 from contract_tests.ledger.focus_account import CURRENCIES, account
 from venice_billing.ledger import Ledger
-from venice_billing.ledger._focus_file import write_focus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,7 +75,7 @@ def export(folder: Path) -> Path:
     with account().client() as client, Ledger(folder / "venice.duckdb") as ledger:
         ledger.sync(client)
         made = folder / "focus.csv"
-        write_focus(ledger._database, made, version="1.2", diem_usd=Decimal("0.25"))
+        ledger.export(made, format="focus", focus_version="1.2", diem_usd=Decimal("0.25"))
     return made
 
 
@@ -130,7 +129,7 @@ def _output(python: str, *arguments: str, cwd: str | None = None) -> str:
 def main(python: str) -> int:
     """Print what the validator found; 1 if anything fails but the rule that cannot hold."""
     with tempfile.TemporaryDirectory() as folder:
-        verdict = validate(python, readable(export(Path(folder))))
+        verdict = validate(str(Path(python).absolute()), readable(export(Path(folder))))
     problems = verdict.problems()
     known = [f"cannot hold: {name}: {CANNOT_HOLD[name]}" for name in sorted(verdict.failed & CANNOT_HOLD.keys())]
     print("\n".join([f"{verdict.checked} rules of FOCUS 1.2 checked", *known, *problems]))  # noqa: T201 - its output

@@ -13,12 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contract_tests.ledger.account import texts, walked
+from contract_tests.ledger.account import load, texts, walked
 from contract_tests.support.flavours import NOW
 from venice_billing import UsageEntry, spend
-from venice_billing.ledger import Ledger, _entries
-from venice_billing.ledger._staging import Stretch
-from venice_billing.ledger._swap import swap
+from venice_billing.ledger import Ledger
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -132,11 +130,8 @@ def test_odd_entry_comes_back_equal(tmp_path: Path, name: str) -> None:
 
 def check_round_trip(path: Path, entries: Sequence[UsageEntry]) -> None:
     """Load entries as a sync does, and compare what comes back, and the sums in two time zones."""
-    entries = sorted(entries, key=lambda entry: entry.timestamp)
     with Ledger(path) as ledger:
-        with ledger._database.transaction() as cursor:
-            document = "[" + _entries.page(entries, 0).decode() + "]"
-            swap(cursor, Stretch(None, NOW, is_full=True, owner="", sync=1), [document], None)
+        entries = load(ledger, entries)
         found = list(ledger.entries())
         assert found == entries
         assert [repr(entry) for entry in found] == [repr(entry) for entry in entries]

@@ -73,6 +73,14 @@ class PageModel(JsonModel):
         return (entry.row() for entry in page.data)
 
 
+def column_names(model: Any) -> list[str]:
+    """Return the names of the columns of `row()`, in their order."""
+    names = dict.fromkeys(_LEADING)
+    for name, inner in _columns(model):
+        names |= dict.fromkeys(inner or [name])
+    return [*names, _UNKNOWN]
+
+
 def _sku_of(entry: Any) -> str:
     sku: str = entry.sku  # a field of the generated subclass
     return sku

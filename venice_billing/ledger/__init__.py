@@ -1,10 +1,13 @@
 """The local ledger: every charge of an account once, on your own disk, in one DuckDB file. Needs the extra `ledger`."""
 
+from venice_billing.ledger._focus_columns import FocusVersion
 from venice_billing.ledger.results import (
     Adjustment,
     Change,
     Coverage,
     CoveredStretch,
+    ExportFormat,
+    LedgerExport,
     SyncProgress,
     SyncReport,
 )
@@ -16,7 +19,10 @@ __all__ = [
     "Change",
     "Coverage",
     "CoveredStretch",
+    "ExportFormat",
+    "FocusVersion",
     "Ledger",
+    "LedgerExport",
     "Opening",
     "Restatement",
     "StatedChange",

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from venice_billing.errors import InvalidParameterError, LedgerError
+from venice_billing.errors import ExportError, InvalidParameterError, LedgerError
 from venice_billing.ledger import _schema
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ class Database:
         error: type[Exception] = self._module.OutOfRangeException
         return error
 
+    @property
+    def any_error(self) -> type[Exception]:
+        """What all errors of DuckDB are."""
+        error: type[Exception] = self._module.Error
+        return error
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a cursor, with transactions of its own.
 
@@ -99,6 +105,17 @@ class Database:
                 raise
 
     @contextmanager
+    def snapshot(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor whose queries all see the ledger as it is now, also while a sync goes on in another thread."""
+        with self.reading() as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                yield cursor
+            finally:
+                with suppress(self._module.Error):
+                    cursor.execute("ROLLBACK")
+
+    @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one sync or closing of the file run at a time in this process; DuckDB keeps other processes out."""
         self._refuse_read_only()
@@ -126,6 +143,14 @@ class Database:
             raise LedgerError(f"{self.path}: {_explained(str(error))}") from error
         except OSError as error:
             raise LedgerError(f"{self.path}: {_explained(error.strerror or str(error))}") from error
+
+    @contextmanager
+    def writing(self, target: Path) -> Iterator[None]:
+        """Turn an error of DuckDB that writes the ledger to another file into an `ExportError`."""
+        try:
+            yield
+        except self._module.Error as error:
+            raise ExportError(f"{target}: {_explained(str(error), goes_on='')}") from error
 
     def close(self) -> None:
         """Close the file. In a child after a fork, leave it to the parent."""
@@ -237,7 +262,7 @@ _EXPLANATIONS = (
     ),
     (
         re.compile(r"No space left|disk is full|File too large|quota|not enough space", re.IGNORECASE),
-        "the disk is full; make room, and the next sync goes on where this one stopped",
+        "the disk is full; make room{goes_on}",
     ),
     (re.compile(r"version number"), "of another version of DuckDB; upgrade that: pip install --upgrade duckdb"),
     (
@@ -248,11 +273,11 @@ _EXPLANATIONS = (
 )
 
 
-def _explained(message: str) -> str:
+def _explained(message: str, goes_on: str = ", and the next sync goes on where this one stopped") -> str:
     """Return what is wrong and what to do, as one line."""
     if _IN_USE.search(message):
         holder = _HOLDER.search(message)
         return f"in use by another process{f' {holder[0]}' if holder else ''}; try again when it has ended"
     line = " ".join(message.split())[:_LONGEST_MESSAGE]
     advice = next((advice for pattern, advice in _EXPLANATIONS if pattern.search(message)), None)
-    return line if advice is None else f"{advice} ({line})"
+    return line if advice is None else f"{advice.format(goes_on=goes_on)} ({line})"

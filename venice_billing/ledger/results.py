@@ -11,13 +11,26 @@ from venice_billing import _exact
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
+    from pathlib import Path
 
     from venice_billing.models import UsageEntry
 
-__all__ = ["Adjustment", "Change", "Coverage", "CoveredStretch", "SyncProgress", "SyncReport"]
+__all__ = [
+    "Adjustment",
+    "Change",
+    "Coverage",
+    "CoveredStretch",
+    "ExportFormat",
+    "LedgerExport",
+    "SyncProgress",
+    "SyncReport",
+]
 
 Change = Literal["late", "altered", "vanished"]
 """What happened to a row in time that was covered before: it was booked late, it was changed, or it is gone."""
+
+ExportFormat = Literal["csv", "jsonl", "parquet", "dataset", "focus"]
+"""What an export of the ledger can be: one file, or, for a dataset, a folder of Parquet files by month and currency."""
 
 
 @frozen(kw_only=True)
@@ -131,3 +144,24 @@ class Coverage:
     until: datetime | None
     since: datetime | None
     stretches: tuple[CoveredStretch, ...]
+
+
+@frozen(kw_only=True)
+class LedgerExport:
+    """What an export of the ledger wrote.
+
+    Attributes:
+        path: The absolute path of the file or folder; None: a file object was given.
+        format: What it is.
+        rows: The number of charges in it.
+        size: Its size in bytes; of a dataset, that of all its files.
+        written: The files that were written now; of a dataset, those of months and currencies that had changed.
+        removed: The files of a dataset that were removed, since the ledger has no charge of their month and currency.
+    """
+
+    path: Path | None
+    format: ExportFormat
+    rows: int
+    size: int
+    written: tuple[Path, ...] = ()
+    removed: tuple[Path, ...] = ()

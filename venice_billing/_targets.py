@@ -1,0 +1,150 @@
+"""Where an export goes: the path that a user gives, checked; and a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from venice_billing._files import (
+    change_of,
+    check_length,
+    is_still_at,
+    marked_name,
+    open_own,
+    release,
+    sync_folder,
+    target_problem,
+)
+from venice_billing.errors import ExportError, InvalidParameterError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable, Iterator
+
+_SLASHES = f"{os.sep}{os.altsep or ''}"
+_MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
+
+
+def checked_path(path: object, what: str = "file") -> Path:
+    """Return a path as given, made absolute now: the program may change its folder while the export runs.
+
+    Args:
+        path: The path as given.
+        what: What is to be written there: a file, or a folder, whose path may end in a slash.
+
+    Raises:
+        InvalidParameterError: It is no text or path-like, has no name, or lies in a folder that does not exist.
+    """
+    try:
+        name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    except Exception:  # noqa: BLE001 - a path-like object may be foreign code
+        name = None
+    if not isinstance(name, str) or not name.strip() or not _is_encodable(name):
+        raise InvalidParameterError("path", path, f"the path of a {what} to write, as text or a pathlib.Path")
+    name = str.__str__(name)  # a plain text: an enum member would be formatted as its name
+    bare = name if what == "file" else name.rstrip(_SLASHES)
+    if os.path.basename(bare) in {"", os.curdir, os.pardir}:  # noqa: PTH119 - `Path` drops a slash at the end
+        allowed = "the path of a file, not of a folder" if what == "file" else "the path of a folder, by its name"
+        raise InvalidParameterError("path", name, allowed)
+    with explained(Path(name)):
+        target = Path(name).absolute()
+        check_length(target)
+        if not target.parent.is_dir():
+            raise InvalidParameterError("path", name, "in a folder that exists")
+    return target
+
+
+def checked_target(path: object) -> Path:
+    """Return the absolute path of a file that may be written or replaced.
+
+    Raises:
+        InvalidParameterError: The path is none, or names something that is no file.
+        ExportError: Another user's file is there.
+    """
+    target = checked_path(path)
+    with explained(target):
+        problem = target_problem(target)
+    if problem == "another user's file":
+        raise ExportError(f"{target}: {problem}, which is not replaced; remove it, or export to another path")
+    if problem:
+        allowed = "a file, not a folder or a device"
+        if target.is_symlink():
+            allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
+        raise InvalidParameterError("path", str(path), allowed)
+    return target
+
+
+@contextmanager
+def explained(path: Path, hint: Callable[[], str] = str) -> Iterator[None]:
+    """Turn an error of the file system into an `ExportError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            allowed = f"shorter: this system takes no path of {len(os.fsencode(path))} bytes"
+            raise InvalidParameterError("path", str(path), allowed) from error
+        raise ExportError("; ".join(filter(None, [f"{path}: {error.strerror or error}", hint()]))) from error
+
+
+@frozen
+class Replacement:
+    """A file that is written beside its target.
+
+    Attributes:
+        path: Its path.
+        file: The open file, private to this user, empty at first, and locked against other exports.
+    """
+
+    path: Path
+    file: io.FileIO
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Replacement]:
+    """Give an empty file beside the target; at the end it becomes the target, after an error it is removed.
+
+    A process that is killed leaves it behind, and the next export to the same target overwrites it.
+    """
+    partial = target.with_name(f"{marked_name(target, _MARK)}.partial")
+    with explained(partial):
+        file = open_own(partial, locked=True)
+    try:
+        with explained(partial):
+            file.truncate(0)
+            yield Replacement(partial, file)
+        with explained(target):
+            _rename(partial, file, target)
+    except BaseException:
+        with suppress(OSError, ValueError):
+            if os.name == "nt":  # there an open file cannot be removed
+                file.close()
+                partial.unlink()
+            elif is_still_at(partial, file):
+                partial.unlink()
+        raise
+    finally:
+        release(file)
+
+
+def _rename(partial: Path, file: io.FileIO, target: Path) -> None:
+    os.fsync(file.fileno())
+    if change := change_of(partial, file, os.fstat(file.fileno()).st_size):
+        raise OSError(errno.EIO, f"{partial.name} {change} meanwhile")
+    if problem := target_problem(target):
+        raise FileExistsError(errno.EEXIST, f"meanwhile {problem} is there, which is not replaced")
+    if os.name == "nt":  # there an open file cannot be renamed; elsewhere the lock is kept until the rename
+        release(file)
+    partial.replace(target)
+    sync_folder(target.parent)
+
+
+def _is_encodable(name: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False

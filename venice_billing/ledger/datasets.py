@@ -1,0 +1,144 @@
+"""The ledger as a folder of Parquet files, one for each month (UTC) and currency: what larger engines read.
+
+    month=2026-10/currency=USD/entries.parquet
+
+A file carries a mark of its content, so an export sees what has changed without a list of its own, which could differ
+from the files, and which some engines would take for one of them. What has changed is written beside the dataset; then
+each file takes its place by one rename. So a reader, or a kill at any moment, finds each file as it was or as it is,
+and the next export does the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from venice_billing.errors import ExportError
+from venice_billing.ledger._exports import PARQUET_COLUMNS, copy_to_parquet, parquet_marks
+from venice_billing.ledger._folders import FILE_NAME, files_of, foreign, staging
+from venice_billing.ledger.results import LedgerExport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import duckdb
+
+    from venice_billing.ledger._exports import ExportRequest
+
+_CONTENT, _RANGE = "venice_billing_content", "venice_billing_range"
+_MONTH = "strftime(make_timestamp(epoch_us(timestamp)), '%Y-%m')"
+_QUERY = f"SELECT {PARQUET_COLUMNS.replace('*', '* EXCLUDE (currency)', 1)} FROM entries"
+_NO_CURRENCY = "__HIVE_DEFAULT_PARTITION__"  # for engines a null; Spark reads no dataset with an empty text here
+_UNSAFE = re.compile(r"[^A-Z0-9_\-\x80-\U0010ffff]")
+
+
+@frozen
+class _Part:
+    """A month of one currency in the ledger.
+
+    Attributes:
+        currency: The currency.
+        first: The time of the first row, in microseconds.
+        last: The time of the last row.
+        rows: How many rows there are.
+        content: What marks a file of exactly these rows.
+    """
+
+    currency: str
+    first: int
+    last: int
+    rows: int
+    content: str
+
+
+def write(request: ExportRequest) -> LedgerExport:
+    """Bring the dataset in a folder up to date, or make it.
+
+    Raises:
+        InvalidParameterError: The path is none, or that of a file.
+        ExportError: The folder holds something else, or a dataset of another range of time; or it cannot be written.
+    """
+    where, values = request.within
+    folder = request.folder()
+    files_of(folder)  # before a lock is taken beside what is no dataset
+    with staging(folder) as staged, request.database.snapshot() as cursor:
+        parts = _parts(cursor, where, values)
+        found = _found(request, folder)
+        new = [path for path, part in parts.items() if found.get(path) != part.content]
+        gone = [path for path in found if path not in parts]
+        for path in new:
+            with staged.file(path) as file, request.database.writing(folder):
+                _copy(cursor, parts[path], file, _range(request))
+        staged.publish(new, gone)
+    return LedgerExport(
+        path=folder,
+        format=request.format,
+        rows=sum(part.rows for part in parts.values()),
+        size=sum((folder / path).stat().st_size for path in parts),
+        written=tuple(folder / path for path in new),
+        removed=tuple(folder / path for path in gone),
+    )
+
+
+def _parts(cursor: duckdb.DuckDBPyConnection, where: str, values: Mapping[str, int]) -> dict[str, _Part]:
+    """Return the months and currencies of the ledger, by the paths of their files.
+
+    The mark adds up a hash of each row: unlike an exclusive or, which two identical rows would leave as it was.
+    """
+    columns = repr(cursor.execute(f"DESCRIBE {_QUERY}").fetchall())
+    layout = hashlib.blake2b(columns.encode(), digest_size=8).hexdigest()
+    found = cursor.execute(
+        f"""SELECT {_MONTH} AS month, currency, epoch_us(min(timestamp)), epoch_us(max(timestamp)), count(*),
+            sum(hash(entries)) FROM entries WHERE {where} GROUP BY month, currency ORDER BY month, currency""",
+        dict(values),
+    ).fetchall()
+    return {
+        _path(month, currency): _Part(currency, first, last, rows, f"{layout}-{rows}-{total:x}")
+        for month, currency, first, last, rows, total in found
+    }
+
+
+def _path(month: str, currency: str) -> str:
+    return f"month={month}/currency={_as_name(currency)}/{FILE_NAME}"
+
+
+def _as_name(value: str) -> str:
+    """Return a value as engines expect it in the name of a folder.
+
+    Lower case is escaped as well: some file systems do not tell it from upper case. Beyond ASCII nothing is: engines
+    disagree about what the escapes would mean.
+    """
+    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value) or _NO_CURRENCY
+
+
+def _found(request: ExportRequest, folder: Path) -> dict[str, str | None]:
+    """Return the files of the folder with the marks of their contents; None for a file that cannot be read."""
+    found: dict[str, str | None] = {}
+    for path in files_of(folder):
+        marks = parquet_marks(request.database, folder / path)
+        if marks is not None and _CONTENT not in marks:
+            raise foreign(folder, path)
+        if marks is not None and marks.get(_RANGE) != _range(request):
+            raise ExportError(
+                f"{folder}: holds a dataset of another range of time; name its start and end, or another folder"
+            )
+        found[path] = None if marks is None else marks[_CONTENT]
+    return found
+
+
+def _range(request: ExportRequest) -> str:
+    """Return the range of time that was asked for, in microseconds since 1970."""
+    _, values = request.within
+    return f"{values.get('start', '')}..{values.get('end', '')}"
+
+
+def _copy(cursor: duckdb.DuckDBPyConnection, part: _Part, file: Path, stretch: str) -> None:
+    """Write the rows of a part, in an order that only they decide."""
+    where = "timestamp BETWEEN make_timestamptz($first) AND make_timestamptz($last) AND currency = $currency"
+    values = {"first": part.first, "last": part.last, "currency": part.currency}
+    marks = {_CONTENT: part.content, _RANGE: stretch}
+    copy_to_parquet(cursor, f"{_QUERY} WHERE {where} ORDER BY ALL", values, file, marks)
