@@ -87,7 +87,7 @@ def test_folder_and_missing_folder_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [None, "", " ", 5, b"bytes", "a\0b", ":memory:"])
-def test_path_that_is_none_is_named(path: Any) -> None:
+def test_invalid_path_is_refused_by_name(path: Any) -> None:
     with pytest.raises(InvalidParameterError, match="path must be"):
         Ledger(path)
 
@@ -125,7 +125,7 @@ def test_read_only_file_can_be_read_but_not_synced(
     assert (path.read_bytes(), files(path.parent)) == (before, ["venice.duckdb"])
 
 
-def test_closed_ledger_says_so(path: Path, fake: FakeVenice) -> None:
+def test_closed_ledger_is_an_error(path: Path, fake: FakeVenice) -> None:
     ledger = Ledger(path)
     ledger.close()
     ledger.close()
@@ -238,7 +238,7 @@ def run(script: str) -> str:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_duckdb_is_imported_by_a_ledger_alone(tmp_path: Path) -> None:
+def test_duckdb_is_imported_only_for_a_ledger(tmp_path: Path) -> None:
     script = (
         "import sys, venice_billing; from venice_billing import *; from venice_billing import ledger\n"
         "from venice_billing.testing import FakeVenice\n"
@@ -248,7 +248,7 @@ def test_duckdb_is_imported_by_a_ledger_alone(tmp_path: Path) -> None:
     assert run(script) == "False"
 
 
-def test_missing_duckdb_says_what_to_type(path: Path) -> None:
+def test_missing_duckdb_says_how_to_install_it(path: Path) -> None:
     script = (
         "import sys; sys.modules['duckdb'] = None\n"
         "from venice_billing import LedgerError\nfrom venice_billing.ledger import Ledger\n"

@@ -1,4 +1,4 @@
-"""The DuckDB file of a ledger: made, opened, locked; what can go wrong with it, in one line that says what to do."""
+"""Create, open and lock the DuckDB file of a ledger, and explain each failure in one line that says what to do."""
 
 from __future__ import annotations
 

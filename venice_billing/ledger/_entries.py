@@ -40,13 +40,13 @@ _DETAILS = {
     "completion_tokens": _INTEGERS,
     "inference_execution_time": _INTEGERS,
 }
-_TOLD = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
+_PRESENCE = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
 _WHOLE = {"entry_json": _TEXTS, "unknown": _TEXTS, "is_text_exact": _FLAGS}
-LISTS = (*_ENTRY, *_DETAILS, *_TOLD, *_WHOLE)
+LISTS = (*_ENTRY, *_DETAILS, *_PRESENCE, *_WHOLE)
 """The lists of a page, one value an entry; a list that has no value for any of them is left out."""
 
-SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_TOLD, **_WHOLE}])
-"""Pages, as DuckDB's `from_json` is told them."""
+SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_PRESENCE, **_WHOLE}])
+"""The type of a list of pages, for DuckDB's `from_json`."""
 
 _NOT_STORED_AS_SUCH = {"additional_properties", "explicit_nulls", "inference_details"}
 _NULLABLE = frozenset({"apiKeyId"})
@@ -58,7 +58,7 @@ COLUMNS = (
     "api_key_id_is_null, has_inference_details, request_id, prompt_tokens, completion_tokens, "
     "inference_execution_time, entry_json"
 )
-"""What `entries` reads."""
+"""The columns that `entries` reads."""
 
 
 def page(entries: Sequence[UsageEntry], first: int) -> bytes:

@@ -11,8 +11,9 @@ from attrs import evolve, frozen
 
 from venice_billing import _exact
 from venice_billing._runtime.codec import format_datetime, parse_datetime
+from venice_billing._spend_table import Groups
 from venice_billing.ledger._statement_markdown import markdown
-from venice_billing.spend import Groups, SpendRow, SpendTable
+from venice_billing.spend import SpendRow, SpendTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

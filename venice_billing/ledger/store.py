@@ -154,7 +154,7 @@ class Ledger:
             end: Up to this time, excluded.
         """
         where, values = spending.within(start, end)
-        return spending.read(self._database, where, values, _IN_ORDER)
+        return spending.read(self._database, where, values, spending.IN_ORDER)
 
     def rows(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ from attrs import evolve
 
 from venice_billing import _arguments as arguments
 from venice_billing._event_loops import in_thread
+from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger import _closings, _entries
 from venice_billing.ledger._moments import moment
@@ -20,7 +21,7 @@ from venice_billing.ledger._swap import StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from venice_billing.client import AsyncVeniceBilling, VeniceBilling
     from venice_billing.ledger._database import Database
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _NO_TIME = timedelta()
 
 _Pass = Literal["pending", "latest", "everything"]
-"""What to read next: the rest of a sync that was cut short, or else the latest stretch; that; or the whole account."""
+"""What to read next: the rest of a sync that was cut short, if there is one; the latest stretch; the whole account."""
 
 
 class Sync:
@@ -38,7 +39,7 @@ class Sync:
 
     A pass that was cut short is taken up first, and then the latest stretch is read once more, since charges may have
     been booked late meanwhile. A pass that finds none of the rows that were there reads everything, to find out
-    whether the key is that of another account.
+    whether the key is that of another account. A pass whose pages are not what the API has begins anew.
     """
 
     def __init__(
@@ -71,11 +72,12 @@ class Sync:
         """Sync, with a client of blocking calls."""
         with self._database.alone(), closing(Staging(self._database.path)) as staging:
             while self._begin(staging):
-                walk: UsageWalk = self._walk(staging)
-                for page in walk.pages():
-                    self._keep(staging, page, walk.checkpoint)
-                    self._tell(staging, page)
-                self._finish(staging)
+                with self._restarted_if_broken(staging):
+                    walk: UsageWalk = self._walk(staging)
+                    for page in walk.pages():
+                        self._keep(staging, page, walk.checkpoint)
+                        self._tell(staging, page)
+                    self._finish(staging)
             return self._reported()
 
     async def run_async(self) -> SyncReport:
@@ -84,14 +86,27 @@ class Sync:
             staging = await in_thread(lambda: Staging(self._database.path), undo=Staging.close)
             with closing(staging):
                 while await in_thread(partial(self._begin, staging)):
-                    walk: AsyncUsageWalk = self._walk(staging)
-                    pages: Any = walk.pages()
-                    async with aclosing(pages):
-                        async for page in pages:
-                            await in_thread(partial(self._keep, staging, page, walk.checkpoint))
-                            self._tell(staging, page)
-                    await in_thread(partial(self._finish, staging))
+                    with self._restarted_if_broken(staging):
+                        walk: AsyncUsageWalk = self._walk(staging)
+                        pages: Any = walk.pages()
+                        async with aclosing(pages):
+                            async for page in pages:
+                                await in_thread(partial(self._keep, staging, page, walk.checkpoint))
+                                self._tell(staging, page)
+                        await in_thread(partial(self._finish, staging))
                 return self._reported()
+
+    @contextmanager
+    def _restarted_if_broken(self, staging: Staging) -> Iterator[None]:
+        """Drop the pages of a pass that are not what the API has; a pass that was taken up is then read anew."""
+        try:
+            yield
+        except BrokenWalkError:
+            stretch, was_resumed = staging.stretch, self._resumed > 0
+            staging.discard()
+            if stretch is None or not was_resumed:
+                raise
+            self._next = "everything" if stretch.start is None else "latest"
 
     def _walk(self, staging: Staging) -> Any:
         stretch = staging.stretch
