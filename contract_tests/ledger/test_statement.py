@@ -484,7 +484,9 @@ def test_every_charge_counts_once_over_statements_and_adjustments(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_closings, "_now", lambda: later)
         with Ledger(Path(folder, "venice.duckdb")) as ledger:
-            fixed = UsageEntry.from_dict({**_FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always"})
+            fixed = UsageEntry.from_dict(  # a request by which the account is known again
+                {**_FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always", **ODD["unknown field of the request"]}
+            )
             rows = [fixed, *entries]
             statements: dict[str, Statement] = {}
             until = datetime(2026, 3, 15, tzinfo=UTC)
