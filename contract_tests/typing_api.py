@@ -43,6 +43,18 @@ from venice_billing import (
     sku,
     spend,
 )
+from venice_billing.ledger import Ledger, Statement
+
+
+def ledgers(ledger: Ledger) -> None:
+    statement = ledger.close("2026-10", timezone=ZoneInfo("Europe/Zurich"), overlap=timedelta(1), allow_incomplete=True)
+    assert_type(statement, Statement)
+    assert_type(statement.totals, spend.SpendTable)
+    assert_type(statement.adjustments[0].difference, Decimal)
+    assert_type(ledger.statement("2026-10", revision=1).to_json(), str)
+    ledger.close(date(2026, 10, 1))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    ledger.close(timezone="UTC")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    ledger.close()
 
 
 def construction() -> None:

@@ -362,6 +362,22 @@ def test_change_of_a_closed_month_is_listed_once_by_the_month_closed_next(filled
     assert counted([august, september, october]) == summed(filled, datetime(2026, 11, 1, tzinfo=UTC))
 
 
+def test_first_charge_of_an_empty_account_that_comes_late_is_an_adjustment(ledger: Ledger) -> None:
+    """There was no row to replace, but its time had been covered, and closed."""
+    fake = FakeVenice(0, now=OCTOBER + HOUR)
+    sync(ledger, fake)
+    fake.clock.advance(40 * 86400)
+    sync(ledger, fake)
+    october = ledger.close("2026-10")
+    fake.book({"amount": "-0.25", "currency": "USD"}, late=20 * DAY)
+    sync(ledger, fake)
+    again = ledger.close("2026-10")
+    assert (october.count, again.count, again.revision) == (0, 1, 2)
+    assert again.restatement is not None
+    assert [str(change.difference) for change in again.restatement.changes] == ["-0.25"]
+    assert [change.month for change in ledger.statement("2026-11").adjustments] == ["2026-10"]
+
+
 def test_another_zone_than_before_is_refused(filled: Ledger) -> None:
     zurich = filled.close("2026-09", timezone="Europe/Zurich")
     assert filled.close("2026-10").timezone == "Europe/Zurich", "the zone of the months closed before"
@@ -468,7 +484,9 @@ def test_every_charge_counts_once_over_statements_and_adjustments(
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(_closings, "_now", lambda: later)
         with Ledger(Path(folder, "venice.duckdb")) as ledger:
-            fixed = UsageEntry.from_dict({**_FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always"})
+            fixed = UsageEntry.from_dict(  # a request by which the account is known again
+                {**_FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always", **ODD["unknown field of the request"]}
+            )
             rows = [fixed, *entries]
             statements: dict[str, Statement] = {}
             until = datetime(2026, 3, 15, tzinfo=UTC)

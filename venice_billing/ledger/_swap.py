@@ -127,7 +127,7 @@ def swap(
     """
     reach = _Range(stretch.start, covered_until or stretch.began_at)
     replaced = _one(cursor, f"SELECT count(*) FROM usage_rows WHERE {reach.rows}", reach.values)
-    if replaced:
+    if replaced or covered_until is not None:  # late charges of an account without rows are noted too
         cursor.execute("CREATE OR REPLACE TEMP TABLE incoming AS SELECT * FROM usage_rows LIMIT 0")
         read = _load(cursor, "incoming", documents)
         if _are_strange(cursor, reach):

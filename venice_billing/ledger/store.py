@@ -285,9 +285,11 @@ class Ledger:
             >>> from venice_billing.ledger import Ledger
             >>> with Ledger("venice.duckdb") as ledger:
             ...     report = ledger.sync(client)
-            ...     statement = ledger.close("2026-09")
-            >>> statement.month, statement.is_complete, statement.count
-            ('2026-09', True, 0)
+            ...     statement = ledger.close("2026-09", allow_incomplete=True)
+            >>> statement.count, [row.net for row in statement.totals if row.currency == "USD"]
+            (345, [Decimal('-0.0009746')])
+            >>> statement.is_complete  # it was covered to its end, but not two days longer
+            False
         """
         if isinstance(month, _File):
             if timezone is not None or overlap != _OVERLAP or allow_incomplete:
