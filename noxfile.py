@@ -178,6 +178,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def warehouse(session: nox.Session) -> None:
+    """Load an account into DuckDB and PostgreSQL with dlt, as the docs show, and compare every sum with the account."""
+    _install(session, "--group", "warehouse", "--editable", ".")
+    folder = TESTS / "warehouse"
+    session.run("python", "-m", "pytest", "-ra", str(folder), str(folder / "warehouses.py"), *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build the sdist, from it the wheel (argument: a folder for both), and try the wheel in a fresh environment."""
     _install(session, "build", "hatchling")

@@ -56,6 +56,15 @@ def encode_json(value: Any) -> str:
     return _json_encoder()(value).decode()
 
 
+def encode_ascii_json(value: Any) -> str:
+    """Return decoded JSON as text in ASCII: unlike that of `encode_json`, it may hold a lone surrogate."""
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{json.dumps(name)}:{encode_ascii_json(item)}" for name, item in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(encode_ascii_json, value)) + "]"
+    return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
     """Return `read(source)`, and call `notice` with the kind and the name of each unknown field and value.
 
