@@ -13,7 +13,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import psycopg2
 import pytest
 
 from contract_tests.support.paths import ROOT
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from venice_billing.testing import FakeVenice
 
+psycopg2: Any = pytest.importorskip("psycopg2")
 PROGRAM = ROOT / "docs" / "programs" / "warehouse.py"
 SECONDS = 300
 
