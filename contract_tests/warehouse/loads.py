@@ -11,7 +11,7 @@ from contract_tests.support.flavours import NOW
 from contract_tests.warehouse.account import HOUR, account, check, later
 from contract_tests.warehouse.pipelines import starts
 from venice_billing.dlt_source import venice_billing
-from venice_billing.testing import FakeVenice
+from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
     from contract_tests.warehouse.pipelines import Warehouse

@@ -14,7 +14,7 @@ from contract_tests.warehouse.account import account, check, later
 from contract_tests.warehouse.pipelines import starts
 from venice_billing import InvalidParameterError
 from venice_billing.dlt_source import venice_billing
-from venice_billing.testing import FakeVenice, faults
+from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from contract_tests.warehouse.pipelines import Warehouse
