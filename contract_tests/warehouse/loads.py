@@ -26,6 +26,17 @@ def test_load_without_changes_changes_nothing(warehouse: Warehouse) -> None:
         check(warehouse.query, fake)
 
 
+def test_load_without_overlap_keeps_each_of_equal_rows(warehouse: Warehouse) -> None:
+    """The latest day is read again, and dlt must not drop those of its rows that it has seen."""
+    fake = FakeVenice([{"timestamp": NOW, "sku": "one"}] * 3, now=NOW + HOUR)
+    for _ in range(2):
+        warehouse.load(fake, overlap_days=0)
+        check(warehouse.query, fake)
+        fake.book({"timestamp": NOW, "sku": "one"})
+    warehouse.load(fake, overlap_days=0)
+    check(warehouse.query, fake)
+
+
 def test_latest_days_that_vanished_are_emptied(warehouse: Warehouse) -> None:
     """The last day that was loaded has no rows now, and neither has any day before it in the overlap."""
     before = FakeVenice(200, days=10, now=NOW)
