@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from venice_billing import _exact
-from venice_billing._runtime.codec import encode_ascii_json
+from venice_billing.ledger._entries import json_text
 from venice_billing.spend import kind_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def usage_row(entry: UsageEntry) -> Row:
         "inference_execution_time": details.inference_execution_time if details else None,
         "additional_properties": unknown or None,
     }
-    whole = None if all(map(_is_held, row.values())) else encode_ascii_json(sent)
+    whole = None if all(map(_is_held, row.values())) else json_text(sent)
     return {**{name: _held(value) for name, value in row.items()}, "entry_json": whole, EMPTY_DAY: None}
 
 
