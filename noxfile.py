@@ -193,6 +193,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def warehouse(session: nox.Session) -> None:
+    """Load an account into DuckDB and PostgreSQL with dlt, as the docs show, and compare every sum with the account."""
+    _install(session, "--group", "warehouse", "--editable", ".")
+    # By name: of a folder, pytest takes the test_*.py alone, which the suite runs too.
+    files = [
+        str(TESTS / "warehouse" / name) for name in ("test_rows.py", "test_dlt_source.py", "loads.py", "warehouses.py")
+    ]
+    session.run("python", *PYTEST_ALL, *files, *session.posargs)
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Build the sdist, from it the wheel (argument: a folder for both), and try the wheel in a fresh environment."""
     _install(session, "build", "hatchling")
