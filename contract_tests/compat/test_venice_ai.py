@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import HISTORY, NOW, ORIGINAL, Flavour
 from venice_billing import errors, models
-from venice_billing.compat import _questions, venice_ai, venice_ai_v1
+from venice_billing.compat import _queries, venice_ai, venice_ai_v1
 from venice_billing.compat._values import Value
 from venice_billing.testing import FakeVenice, faults
 
@@ -425,8 +425,8 @@ def test_page_of_a_walk_is_a_slice_of_it(sizes: list[int], limit: int, page: int
         attrs.evolve(entry, notes=str(number), currency=models.Currency("VCU" if number % 3 else "USD"))
         for number in range(sum(sizes))
     ]
-    wanted = _questions.range_of(("startDate", None), ("endDate", None), currency, ("sortOrder", "desc"))
-    answer = _questions.PageOfWalk(_questions.page_question(wanted, limit, page))
+    wanted = _queries.range_of(("startDate", None), ("endDate", None), currency, ("sortOrder", "desc"))
+    answer = _queries.PageOfWalk(_queries.page_query(wanted, limit, page))
     rest = iter(entries)
     for size in sizes:
         batch = [next(rest) for _ in range(size)]

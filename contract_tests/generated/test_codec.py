@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import inspect
-import json
-import pickle
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_tests.generated.bodies import details, entry
 from venice_billing._runtime import codec
-from venice_billing_api import AuthenticatedClient, Client, errors, types
-from venice_billing_api.api.billing import (
-    get_billing_balance,
-    get_billing_usage,
-    get_billing_usage_analytics,
-    get_billing_usage_history,
-)
-from venice_billing_api.errors import DecodeError, UnexpectedStatus
-from venice_billing_api.models import (
-    Currency,
-    DailySeriesPoint,
-    DetailedError,
-    ErrorObject,
-    HistoryCurrency,
-    LegacyCurrency,
-    SortOrder,
-    StandardError,
-    UsageEntry,
-    UsageHistoryPage,
-)
-from venice_billing_api.types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
+from venice_billing_api.api.billing import get_billing_usage_history
+from venice_billing_api.errors import DecodeError
+from venice_billing_api.models import UsageEntry
 
 # ---------------------------------------------------------------- JSON text
 
@@ -101,7 +71,11 @@ def test_a_number_that_python_cannot_read_is_said_to_be_one(content: str) -> Non
 
 LETTERS = st.characters()  # with halves of surrogate pairs
 DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.text(LETTERS) | st.integers(-(10**30), 10**30) | st.decimals(allow_nan=False, allow_infinity=False),
+    st.none()
+    | st.booleans()
+    | st.text(LETTERS)
+    | st.integers(-(10**30), 10**30)
+    | st.decimals(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS), inner, max_size=3),
     max_leaves=8,
 )
@@ -227,6 +201,3 @@ def test_a_time_round_trips(instant: datetime) -> None:
 
 
 # ---------------------------------------------------------------- models
-
-
-

@@ -14,7 +14,7 @@ from venice_billing.errors import ExportError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from venice_billing.compat._questions import Range
+    from venice_billing.compat._queries import Range
 
 
 @contextmanager

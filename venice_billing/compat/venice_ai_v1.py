@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from venice_billing import VeniceBilling
 from venice_billing.compat import _csv as csv
 from venice_billing.compat import _errors
-from venice_billing.compat import _questions as questions
+from venice_billing.compat import _queries as queries
 from venice_billing.compat._errors import *  # noqa: F403 - its __all__ is a part of the one below
 from venice_billing.compat._values import (
     BillingBalanceResponse,
@@ -123,20 +123,20 @@ class Billing:
             APIError: Any other refusal of the API; further errors are those of this package.
         """
         order = ("sortOrder", "desc" if sortOrder is None else sortOrder)
-        wanted = questions.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
-        question = questions.page_question(wanted, limit, page)
-        if questions.is_csv(format):
-            questions.check_whole_csv(page, sortOrder)
+        wanted = queries.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
+        query = queries.page_query(wanted, limit, page)
+        if queries.is_csv(format):
+            queries.check_whole_csv(page, sortOrder)
             with csv.scratch_file() as file:
-                self._client.export_usage_csv(file, concurrency=questions.CONCURRENCY, **wanted.history)
+                self._client.export_usage_csv(file, concurrency=queries.CONCURRENCY, **wanted.history)
                 return csv.content(file, wanted)
         if not self._is_retired:
             try:
-                return BillingUsageResponse(self._client.get_usage(**question.original))
+                return BillingUsageResponse(self._client.get_usage(**query.original))
             except (EndpointRetiredError, NotFoundError):
                 self._is_retired = True
-        answer = questions.PageOfWalk(question)
-        walk = self._client.iter_usage_history(concurrency=questions.CONCURRENCY, **wanted.walk)
+        answer = queries.PageOfWalk(query)
+        walk = self._client.iter_usage_history(concurrency=queries.CONCURRENCY, **wanted.walk)
         for entries in walk.pages():
             answer.take(entries)
         return answer.response()
@@ -162,8 +162,8 @@ class Billing:
             sortOrder: By time, "desc" (the default) or "asc".
         """
         order = ("sortOrder", "desc" if sortOrder is None else sortOrder)
-        wanted = questions.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
-        return Paginator(self._client, wanted, questions.page_size(page_size), questions.max_items(max_items))
+        wanted = queries.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
+        return Paginator(self._client, wanted, queries.page_size(page_size), queries.max_items(max_items))
 
     def get_usage_history(
         self,
@@ -192,16 +192,16 @@ class Billing:
             InvalidRequestError: An argument is invalid; nothing was sent.
             APIError: Any other refusal of the API; further errors are those of this package.
         """
-        question = questions.history_question(
+        query = queries.history_query(
             cursor,
             currency=currency,
             startTimestamp=startTimestamp,
             endTimestamp=endTimestamp,
             pageSize=pageSize,
         )
-        if questions.is_csv(format):
-            return self._client.get_usage_history(format="csv", **question)
-        return BillingUsageHistoryResponse(self._client.get_usage_history(**question))
+        if queries.is_csv(format):
+            return self._client.get_usage_history(format="csv", **query)
+        return BillingUsageHistoryResponse(self._client.get_usage_history(**query))
 
     def iter_usage_history(
         self,
@@ -221,10 +221,10 @@ class Billing:
             startTimestamp: From this time on, included.
             endTimestamp: Up to this time, excluded.
         """
-        wanted = questions.range_of(
+        wanted = queries.range_of(
             ("startTimestamp", startTimestamp), ("endTimestamp", endTimestamp), currency, ("sortOrder", "asc")
         )
-        return Paginator(self._client, wanted, questions.page_size(page_size), questions.max_items(max_items))
+        return Paginator(self._client, wanted, queries.page_size(page_size), queries.max_items(max_items))
 
     def get_balance(self) -> BillingBalanceResponse:
         """Fetch the current balance."""
@@ -250,7 +250,7 @@ class Paginator:
     """
 
     def __init__(
-        self, client: VeniceBilling, wanted: questions.Range, page_size: int | None, max_items: int | None
+        self, client: VeniceBilling, wanted: queries.Range, page_size: int | None, max_items: int | None
     ) -> None:
         self._wanted = wanted
         self._max_items = max_items

@@ -66,7 +66,7 @@ class Range:
 
 
 @frozen
-class PageQuestion:
+class PageQuery:
     """A page of the original ledger, by its number."""
 
     range: Range
@@ -90,20 +90,20 @@ class PageQuestion:
 class PageOfWalk:
     """Takes the entries of a whole walk; keeps those of one page, and counts all."""
 
-    question: PageQuestion
+    query: PageQuery
     _kept: list[UsageEntry] = field(factory=list)
     _total: int = 0
 
     def take(self, entries: Iterable[UsageEntry]) -> None:
         """Take the next entries of the walk."""
-        wanted = [entry for entry in entries if self.question.range.has(entry)]
-        first = (self.question.page - 1) * self.question.limit - self._total
-        self._kept += wanted[max(first, 0) : max(first + self.question.limit, 0)]
+        wanted = [entry for entry in entries if self.query.range.has(entry)]
+        first = (self.query.page - 1) * self.query.limit - self._total
+        self._kept += wanted[max(first, 0) : max(first + self.query.limit, 0)]
         self._total += len(wanted)
 
     def response(self) -> BillingUsageResponse:
         """Return the page, after the last entry of the walk."""
-        limit, page = self.question.limit, self.question.page
+        limit, page = self.query.limit, self.query.page
         pagination = Pagination(limit=limit, page=page, total=self._total, total_pages=-(-self._total // limit))
         return BillingUsageResponse(UsagePage(data=self._kept, pagination=pagination))
 
@@ -123,7 +123,7 @@ def range_of(start: tuple[str, Any], end: tuple[str, Any], currency: Any, order:
     )
 
 
-def history_question(cursor: Any, **filters: Any) -> dict[str, Any]:
+def history_query(cursor: Any, **filters: Any) -> dict[str, Any]:
     """Check the arguments of a page of the history, and return those of `VeniceBilling.get_usage_history`.
 
     Raises:
@@ -136,13 +136,13 @@ def history_question(cursor: Any, **filters: Any) -> dict[str, Any]:
     return {"currency": filters["currency"], "start_timestamp": start, "end_timestamp": end, "page_size": size}
 
 
-def page_question(wanted: Range, limit: Any, page: Any) -> PageQuestion:
+def page_query(wanted: Range, limit: Any, page: Any) -> PageQuery:
     """Check the numbers of a page.
 
     Raises:
         InvalidParameterError: A number is invalid.
     """
-    return PageQuestion(
+    return PageQuery(
         wanted,
         _LIMIT if limit is None else arguments.integer("limit", limit, *arguments.LIMITS),
         1 if page is None else arguments.integer("page", page, 1),
@@ -155,7 +155,7 @@ def is_csv(format: Any) -> bool:
 
 
 def check_whole_csv(page: Any, sortOrder: Any) -> None:  # noqa: N803 - the old SDK's name
-    """Refuse page numbers and another order with CSV: it is always the whole range, which a loop would count again."""
+    """Refuse page numbers and another order with CSV: it is always the whole range, and a loop would repeat that."""
     if page not in {None, 1}:
         raise InvalidParameterError("page", page, "left out with CSV, which is always the whole range")
     if sortOrder == "desc":
