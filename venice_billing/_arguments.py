@@ -7,7 +7,7 @@ import ipaddress
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from operator import index
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -61,13 +61,12 @@ HIDDEN = _Hidden()
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return a whole number within bounds."""
-    allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number of at least {low}"
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidParameterError(name, value, allowed)
-    number = index(value)  # a plain int: an enum member would be sent as its name, and methods may be foreign code
-    if not low <= number <= (_LARGEST if high is None else high):
-        raise InvalidParameterError(name, value, allowed)
-    return number
+    number, most = _whole(value), _LARGEST if high is None else high
+    if number is not None and low <= number <= most:
+        return number
+    has_bound = high is not None or (number is not None and number > most)
+    allowed = f"a whole number from {low} to {most}" if has_bound else f"a whole number of at least {low}"
+    raise InvalidParameterError(name, value, allowed)
 
 
 def optional_integer(name: str, value: object, low: int, high: int | None = None) -> int | None:
@@ -87,9 +86,9 @@ def choice(name: str, value: object, allowed: Iterable[str]) -> str:
 def seconds(name: str, value: object, *, or_none: bool = False) -> float:
     """Return a positive number of seconds, at most a day; 0 only if `or_none`."""
     allowed = "a number of seconds " + ("from 0 to 86400" if or_none else "above 0, at most 86400")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = float.__float__(value) if isinstance(value, float) else _whole(value)
+    if number is None:
         raise InvalidParameterError(name, value, allowed)
-    number = index(value) if isinstance(value, int) else float.__float__(value)  # plain, as above
     if not 0 <= number <= 24 * 3600 or (number == 0 and not or_none):
         raise InvalidParameterError(name, value, allowed)
     return float(number)
@@ -154,11 +153,10 @@ def days(start: object, end: object) -> tuple[str, str] | None:
 
 def lookback(value: object) -> str:
     """Return a lookback such as '7d', of a text, a number of days or a timedelta."""
-    text, length = _text(value), _length(value)
+    text, length, number = _text(value), _length(value), _whole(value)
     if length is not None and not length % _DAY:
         text = f"{length // _DAY}d"
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = index(value)
+    elif number is not None:
         text = f"{number}d" if 0 < number <= LOOKBACK_DAYS else None  # Python refuses to write a very long number
     if text is None or not re.fullmatch(r"[1-9][0-9]{0,3}d", text) or int(text[:-1]) > LOOKBACK_DAYS:
         allowed = f"a number of whole days from 1 to {LOOKBACK_DAYS}: '7d', 7 or timedelta(days=7)"
@@ -247,6 +245,19 @@ def _url(name: str, value: str) -> httpx.URL:
 def _text(value: object) -> str | None:
     """Return a plain text, whatever the methods of its subclass do; None for anything else."""
     return str.__str__(value) if isinstance(value, str) else None
+
+
+def _whole(value: Any) -> int | None:
+    """Return a plain int, also of an int of numpy; None for anything else, a bool included.
+
+    An enum member would be sent as its name, and the methods of other classes may be foreign code.
+    """
+    if isinstance(value, bool):
+        return None
+    try:
+        return index(value)
+    except Exception:  # noqa: BLE001 - as above
+        return None
 
 
 def _length(value: object) -> timedelta | None:

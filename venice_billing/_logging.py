@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from typing import TextIO
 
 from venice_billing.errors import InvalidParameterError
 
@@ -32,8 +34,18 @@ def configure_from_environment() -> None:
 class _Fallback(logging.StreamHandler):  # type: ignore[type-arg] # not subscriptable at run time
     """Writes to stderr as long as the program has no handler of its own, so that no line appears twice."""
 
+    @property
+    def stream(self) -> TextIO:
+        """What stderr is at the moment: a program may redirect it, and a test runner closes its own."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: TextIO) -> None:
+        pass
+
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers:
+        others = [*_log.handlers, *(logging.getLogger().handlers if _log.propagate else ())]
+        if sys.stderr is not None and all(handler is self for handler in others):
             super().emit(record)
 
 

@@ -459,11 +459,11 @@ class VeniceBilling:
             >>> client.export_usage_csv("usage.csv", start_timestamp="2026-09-01", end_timestamp="2026-10-01").rows
             345
         """
-        size = start.check_sizes(page_size, concurrency)
+        size, width = start.sizes(page_size, concurrency)
         filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._configuration, resume=resume)
         with closing(file), file.errors():
-            for batch in self._driver.walk(file.walk(self._policy, size, concurrency)):
+            for batch in self._driver.walk(file.walk(self._policy, size, width)):
                 file.append(batch.rows)
             return file.finish()
 
@@ -821,12 +821,12 @@ class AsyncVeniceBilling:
             >>> asyncio.run(main())
             0
         """
-        size = start.check_sizes(page_size, concurrency)
+        size, width = start.sizes(page_size, concurrency)
         filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         opening = partial(CsvFile, path, filters, self._configuration, resume=resume)
         file = await in_thread(opening, undo=CsvFile.close)
         with closing(file), file.errors():
-            steps = file.walk(self._policy, size, concurrency)
+            steps = file.walk(self._policy, size, width)
             async with aclosing(self._driver.walk(steps)) as batches:
                 async for batch in batches:
                     await in_thread(partial(file.append, batch.rows))

@@ -44,7 +44,8 @@ OF_HISTORY = ("get_usage_history", "iter_usage_history", "export_usage_csv")
 # The methods, a parameter, values that they refuse, and what the error says is allowed.
 REFUSED_VALUES: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
     (("get_usage",), "limit", (0, -1, 501, 2.0, True, "200", 10**5000), "from 1 to 500"),
-    (("get_usage",), "page", (0, -3, 1.5, False, 10**5000), "at least 1"),
+    (("get_usage",), "page", (0, -3, 1.5, False), "at least 1"),
+    (("get_usage",), "page", (10**15 + 1, 10**5000), "from 1 to 1000000000000000"),
     (("get_usage",), "currency", ("EUR", "usd", "", 1), "'VCU'"),
     (("get_usage",), "sort_order", ("newest", "DESC", ""), "'asc', 'desc'"),
     (("get_usage", "get_usage_history"), "format", ("xml", "JSON", "text/csv", None), "'json', 'csv'"),
@@ -290,6 +291,38 @@ class OddLength(timedelta):
         raise RuntimeError
 
     __mod__ = __floordiv__ = __lt__  # type: ignore[assignment]
+
+
+class Int64:
+    """A whole number of another class, as in numpy and pandas."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+
+class OddIndex:
+    def __index__(self) -> int:
+        raise RuntimeError
+
+
+def test_whole_numbers_of_other_classes_count_as_their_values(tmp_path: Path) -> None:
+    """An `Int64(5)` refused as "must be a whole number" would be a riddle."""
+    fake = FakeVenice(50, now=NOW)
+    five, ten = Int64(5), Int64(10)
+    with fake.client(timeout=ten, max_retries=Int64(1), max_wait=five) as client:
+        assert len(list(client.iter_usage(max_items=five, page_size=ten, concurrency=Int64(2)))) == 5  # type: ignore[arg-type]
+        assert client.get_usage_analytics(lookback=ten).lookback == "10d"  # type: ignore[arg-type]
+        export = client.export_usage_csv(tmp_path / "usage.csv", page_size=ten, concurrency=Int64(2))  # type: ignore[arg-type]
+        assert export.rows == 50
+        with pytest.raises(InvalidParameterError, match="max_items must be a whole number of at least 1"):
+            client.iter_usage(max_items=Int64(0))  # type: ignore[arg-type]
+        with pytest.raises(InvalidParameterError, match="max_items must be a whole number of at least 1"):
+            client.iter_usage(max_items=OddIndex())  # type: ignore[arg-type]
+        with pytest.raises(InvalidParameterError, match="lookback must be"):
+            client.get_usage_analytics(lookback=OddIndex())  # type: ignore[arg-type]
 
 
 def test_subclasses_whose_methods_fail_count_as_their_values() -> None:

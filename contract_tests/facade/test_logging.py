@@ -108,6 +108,15 @@ from venice_billing.testing import FakeVenice, faults
 
 if "own" in sys.argv:
     logging.basicConfig(format="OWN %(message)s")
+if "own logger" in sys.argv:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("OWN %(message)s"))
+    logging.getLogger("venice_billing").addHandler(handler)
+if "redirected" in sys.argv:
+    sys.stderr.close()
+    sys.stderr = sys.stdout
+if "without stderr" in sys.argv:
+    sys.stderr = None
 fake = FakeVenice(20)
 for _ in range(2):
     fake.quirks.faults = [faults.status(503)]
@@ -136,8 +145,16 @@ def test_the_variable_shows_lines_on_stderr(level: str | None, count: int) -> No
         assert re.match(r"\d{4}-\d\d-\d\d \S+ venice_billing (INFO|DEBUG) getBillingBalance: ", line)
 
 
-def test_a_program_with_handlers_of_its_own_writes_each_line_once() -> None:
-    _, shown = run("info", "own")
+def test_lines_go_to_what_stderr_is_at_the_moment() -> None:
+    """A test runner closes its own, and a daemon has none."""
+    shown, _ = run("info", "redirected")
+    assert shown.count("venice_billing INFO getBillingBalance: retry 1 of 2") == 2
+    assert run("info", "without stderr") == (f"{logging.WARNING} {logging.NOTSET}", [])
+
+
+@pytest.mark.parametrize("where", ["own", "own logger"])
+def test_a_program_with_handlers_of_its_own_writes_each_line_once(where: str) -> None:
+    _, shown = run("info", where)
     assert len(shown) == 2
     assert all(line.startswith("OWN getBillingBalance: retry 1 of 2 in ") for line in shown)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from contract_tests.support.flavours import NOW
-from venice_billing.testing import FakeVenice, VirtualClock
+from venice_billing import ResponseValidationError
+from venice_billing.testing import FakeVenice, Quirks, VirtualClock, faults
 
 AT = "2026-10-01T00:00:00Z"
 DETAILS = {"requestId": "r-1", "promptTokens": 10, "completionTokens": 2, "inferenceExecutionTime": 300}
@@ -32,6 +33,12 @@ DETAILS = {"requestId": "r-1", "promptTokens": 10, "completionTokens": 2, "infer
         ({"now": datetime(2026, 9, 1)}, ValueError, "now must be an aware datetime.*; got datetime"),  # noqa: DTZ001
         ({"now": AT}, TypeError, "now must be an aware datetime.*; got '2026"),
         ({"original": "yes"}, ValueError, "original must be 'retired' or 'alive'; got 'yes'"),
+        ({"history": "no"}, TypeError, "history must be True or False; got 'no'"),
+        ({"quirks": {}}, TypeError, "quirks must be Quirks; got {}"),
+        ({"clock": 5}, TypeError, "clock must be a VirtualClock; got 5"),
+        ({"admin_key": b"key"}, TypeError, "admin_key must be text; got b'key'"),
+        ({"inference_key": None}, TypeError, "inference_key must be text; got None"),
+        ({"inference_key": "fake-admin-key"}, ValueError, "inference_key must be another key than admin_key"),
     ],
 )
 def test_invalid_arguments_are_refused(arguments: Any, kind: type[Exception], shown: str) -> None:
@@ -153,6 +160,80 @@ def test_very_short_period_is_accepted() -> None:
 def test_naive_bound_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be an aware datetime"):
         FakeVenice(1, now=NOW).rows(**{name: datetime(2026, 9, 1)})  # type: ignore[arg-type] # noqa: DTZ001
+
+
+SWITCHES: list[tuple[str, Any, type[Exception], str]] = [
+    ("latency", "x", TypeError, "a number of seconds, 0 or more, or a tuple .*; got 'x'"),
+    ("latency", -1, ValueError, "a number of seconds.*; got -1"),
+    ("latency", float("nan"), ValueError, "a number of seconds.*; got nan"),
+    ("latency", (2, 1), ValueError, r"a number of seconds.*; got \(2, 1\)"),
+    ("latency", (1, 2, 3), TypeError, r"a number of seconds.*; got \(1, 2, 3\)"),
+    ("gzip", 1, TypeError, "True or False; got 1"),
+    ("narrow_window_hangs", "yes", TypeError, "True or False; got 'yes'"),
+    ("dead_cursor_every", 0, ValueError, "a whole number of at least 1; got 0"),
+    ("dead_cursor_every", "2", TypeError, "a whole number of at least 1; got '2'"),
+    ("dead_cursors", 2, TypeError, "a function; got 2"),
+    ("dead_cursor_hang", None, TypeError, "a number of seconds, 0 or more; got None"),
+    ("cursor_lives_seconds", -1, ValueError, "a number of seconds, 0 or more; got -1"),
+    ("cursor_lives_requests", -1, ValueError, "a whole number of at least 0; got -1"),
+    ("no_progress", "nothing", ValueError, "one of 'empty pages', 'one instant', 'before range'; got 'nothing'"),
+    ("no_progress_after", True, TypeError, "a whole number of at least 0; got True"),
+    ("rate_limit_every", 0, ValueError, "a whole number of at least 1; got 0"),
+    ("rate_limit_seconds", float("inf"), ValueError, "a number of seconds, 0 or more; got inf"),
+    ("rate_limit_headers", "retry-after", ValueError, "a list of 'retry-after', .*; got 'retry-after'"),
+    ("rate_limit_headers", ["Retry-After"], ValueError, r"a list of 'retry-after', .*; got \['Retry-After'\]"),
+    ("original_per_minute", 1.5, TypeError, "a whole number of at least 1; got 1.5"),
+    ("csv_layouts", (), ValueError, r"a list of CsvLayouts, at least 1; got \(\)"),
+    ("csv_layouts", [None], TypeError, "a list of CsvLayouts, at least 1; got None"),
+    ("faults", ["503"], TypeError, "a list of Faults and Nones, or a function of a SeenRequest; got '503'"),
+    ("faults", 503, TypeError, "a list of Faults and Nones, or a function of a SeenRequest; got 503"),
+    ("arrivals", [{}], TypeError, r"a function; got \[{}\]"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kind", "shown"), SWITCHES)
+def test_invalid_switches_are_refused(name: str, value: Any, kind: type[Exception], shown: str) -> None:
+    """A switch that does nothing would make a test that shows nothing."""
+    with pytest.raises(kind, match=f"{name} must be {shown}"):
+        Quirks(**{name: value})
+    quirks = FakeVenice(1, now=NOW).quirks
+    with pytest.raises(kind, match=f"{name} must be {shown}"):
+        setattr(quirks, name, value)
+    assert quirks == Quirks()
+
+
+def test_quirks_are_replaced_by_quirks_only() -> None:
+    fake = FakeVenice(1, now=NOW)
+    with pytest.raises(TypeError, match=r"quirks must be Quirks; got {'gzip': True}"):
+        fake.quirks = {"gzip": True}  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "shown"),
+    [
+        (lambda: faults.status("503"), TypeError, "code must be a status of three digits; got '503'"),  # type: ignore[arg-type]
+        (lambda: faults.status(99), ValueError, "code must be a status of three digits; got 99"),
+        (lambda: faults.hang("3"), TypeError, "seconds must be a number of seconds, 0 or more; got '3'"),  # type: ignore[arg-type]
+        (lambda: faults.hang(-3), ValueError, "seconds must be .*; got -3"),
+        (lambda: faults.connect_hang(float("nan")), ValueError, "seconds must be .*; got nan"),
+        (lambda: faults.body_hang(seconds=-3), ValueError, "seconds must be .*; got -3"),
+    ],
+)
+def test_invalid_arguments_of_faults_are_refused(make: Any, kind: type[Exception], shown: str) -> None:
+    with pytest.raises(kind, match=shown):
+        make()
+
+
+def test_late_is_a_timedelta() -> None:
+    with pytest.raises(TypeError, match="late must be a timedelta; got 5"):
+        FakeVenice(1, now=NOW).book(late=5)  # type: ignore[arg-type]
+
+
+def test_currency_of_any_type_is_sent() -> None:
+    """To see what a client says to it."""
+    fake = FakeVenice([{"timestamp": AT, "currency": ["USD"]}], now=NOW)
+    with fake.client() as client, pytest.raises(ResponseValidationError, match="currency"):
+        client.get_usage_history()
 
 
 def test_clock_refuses_a_naive_start() -> None:

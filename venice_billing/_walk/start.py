@@ -55,7 +55,8 @@ def usage(
     filters, position = _start(
         checkpoint, currency, ("start_date", start_date), ("end_date", end_date), sort_order, "desc"
     )
-    size = _sizes(page_size, max_items, concurrency)
+    max_items = arguments.optional_integer("max_items", max_items, 1)
+    size, concurrency = sizes(page_size, concurrency)
 
     def begin() -> Walk[UsageEntry]:
         history = partial(_history_walk, policy, filters, size, concurrency)
@@ -89,7 +90,8 @@ def usage_history(
         None if wished == "asc" else wished,  # an explicit "asc" is indistinguishable from the default
         "asc",
     )
-    size = _sizes(page_size, max_items, concurrency)
+    max_items = arguments.optional_integer("max_items", max_items, 1)
+    size, concurrency = sizes(page_size, concurrency)
     begin = partial(_history_walk, policy, filters, size, concurrency, position)
     return WalkStart(filters, position, begin, max_items)
 
@@ -99,15 +101,10 @@ def csv_filters(currency: str | None, start_timestamp: Moment | None, end_timest
     return _filters(currency, ("start_timestamp", start_timestamp), ("end_timestamp", end_timestamp), "asc")
 
 
-def check_sizes(page_size: int | None, concurrency: int) -> int | None:
-    """Check the page size and the concurrency of an export, and return the page size."""
-    arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
-    return arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES)
-
-
-def _sizes(page_size: int | None, max_items: int | None, concurrency: int) -> int | None:
-    arguments.optional_integer("max_items", max_items, 1)
-    return check_sizes(page_size, concurrency)
+def sizes(page_size: int | None, concurrency: int) -> tuple[int | None, int]:
+    """Return the page size and the concurrency as plain numbers."""
+    width = arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
+    return arguments.optional_integer("page_size", page_size, *arguments.PAGE_SIZES), width
 
 
 def _history_walk(

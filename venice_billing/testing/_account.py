@@ -74,7 +74,7 @@ class Account:
         self._entries = entries
         self._by_currency: dict[str, list[Entry]] = {}
         for entry in entries:
-            self._by_currency.setdefault(entry.row["currency"], []).append(entry)
+            self._by_currency.setdefault(_currency_of(entry.row), []).append(entry)
 
     def book(self, row: Mapping[str, Any] | UsageEntry) -> Row:
         """Add a row at its own timestamp and return it as it will be sent."""
@@ -83,7 +83,7 @@ class Account:
             entry = Entry((parse_instant(complete["timestamp"]), self._booked), complete)
             self._booked += 1
             insort(self._entries, entry, key=_POSITION)
-            insort(self._by_currency.setdefault(complete["currency"], []), entry, key=_POSITION)
+            insort(self._by_currency.setdefault(_currency_of(complete), []), entry, key=_POSITION)
         return complete
 
     def select(
@@ -103,6 +103,11 @@ class Account:
                 low = max(low, bisect_right(entries, after, key=_POSITION))
             high = len(entries) if end is None else bisect_left(entries, (end, -1), key=_POSITION)
             return entries[low : high if limit is None else min(high, low + limit)]
+
+
+def _currency_of(row: Row) -> str:
+    currency = row["currency"]
+    return currency if isinstance(currency, str) else ""  # another type may be sent, and is found by no filter
 
 
 def complete_row(row: Mapping[str, Any] | UsageEntry, extra_fields: frozenset[str] = frozenset()) -> Row:

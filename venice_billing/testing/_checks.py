@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 from venice_billing.testing._text import Row, format_instant, instant_of, parse_instant
 from venice_billing_api.models import inference_details, usage_entry
@@ -20,28 +20,70 @@ _NUMBERS = ("pricePerUnitUsd", "units", "amount")
 _ALLOWED_TIME = "an aware datetime, or a text such as '2026-10-01T00:00:00Z'"
 
 
+def refusal(name: str, allowed: str, value: object) -> str:
+    """Return the message of an error: what the argument must be, and what it was."""
+    return f"{name} must be {allowed}; got {repr(value)[:_LONGEST_VALUE]}"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is an int or a float, and no bool."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_entries(entries: int | Iterable[object]) -> None:
     """Refuse a value that is neither a number of rows nor an iterable of rows."""
     allowed = "a number of rows, 0 or more, or the rows themselves"
     if isinstance(entries, bool | str | bytes | Mapping) or not isinstance(entries, int | Iterable):
-        raise TypeError(_refusal("entries", allowed, entries))
+        raise TypeError(refusal("entries", allowed, entries))
     if isinstance(entries, int) and entries < 0:
-        raise ValueError(_refusal("entries", allowed, entries))
+        raise ValueError(refusal("entries", allowed, entries))
 
 
 def check_days(days: float) -> None:
     """Refuse a period that is not positive, or longer than a century."""
     allowed = f"a number of days, more than 0 and up to {_LONGEST}"
-    if isinstance(days, bool) or not isinstance(days, int | float):
-        raise TypeError(_refusal("days", allowed, days))
+    if not is_number(days):
+        raise TypeError(refusal("days", allowed, days))
     if not 0 < days <= _LONGEST:
-        raise ValueError(_refusal("days", allowed, days))
+        raise ValueError(refusal("days", allowed, days))
 
 
 def check_choice(name: str, value: object, *choices: str) -> None:
     """Refuse a value that is none of the choices."""
     if value not in choices:
-        raise ValueError(_refusal(name, " or ".join(map(repr, choices)), value))
+        raise ValueError(refusal(name, " or ".join(map(repr, choices)), value))
+
+
+def check_type(name: str, value: object, kind: type, allowed: str) -> None:
+    """Refuse a value of another type."""
+    if not isinstance(value, kind):
+        raise TypeError(refusal(name, allowed, value))
+
+
+def check_keys(admin_key: object, inference_key: object) -> None:
+    """Refuse keys that are no texts, and keys that cannot be told apart."""
+    check_type("admin_key", admin_key, str, "text")
+    check_type("inference_key", inference_key, str, "text")
+    if admin_key == inference_key:
+        raise ValueError(refusal("inference_key", "another key than admin_key", inference_key))
+
+
+def check_status(code: object) -> None:
+    """Refuse what is no status of HTTP."""
+    allowed = "a status of three digits"
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise TypeError(refusal("code", allowed, code))
+    if not 100 <= code <= 999:  # noqa: PLR2004 - three digits
+        raise ValueError(refusal("code", allowed, code))
+
+
+def check_wait(seconds: object) -> None:
+    """Refuse what is no length of time; an infinite one is."""
+    allowed = "a number of seconds, 0 or more"
+    if not is_number(seconds):
+        raise TypeError(refusal("seconds", allowed, seconds))
+    if not seconds >= 0:
+        raise ValueError(refusal("seconds", allowed, seconds))
 
 
 def check_moment(name: str, moment: object) -> None:
@@ -49,9 +91,9 @@ def check_moment(name: str, moment: object) -> None:
     if moment is None:
         return
     if not isinstance(moment, datetime):
-        raise TypeError(_refusal(name, "an aware datetime, or None", moment))
+        raise TypeError(refusal(name, "an aware datetime, or None", moment))
     if moment.utcoffset() is None:
-        raise ValueError(_refusal(name, "an aware datetime, or None", moment))
+        raise ValueError(refusal(name, "an aware datetime, or None", moment))
 
 
 def bound(name: str, moment: datetime | str | None) -> int | None:
@@ -63,10 +105,10 @@ def check_names(name: str, names: Iterable[str]) -> frozenset[str]:
     """Return a collection of names; a single text is a mistake."""
     allowed = "a collection of field names"
     if isinstance(names, str) or not isinstance(names, Iterable):
-        raise TypeError(_refusal(name, allowed, names))
+        raise TypeError(refusal(name, allowed, names))
     found = frozenset(names)
     if not all(isinstance(item, str) for item in found):
-        raise TypeError(_refusal(name, allowed, names))
+        raise TypeError(refusal(name, allowed, names))
     return found
 
 
@@ -79,7 +121,7 @@ def check_row(row: Mapping[str, Any], extra_fields: frozenset[str] = frozenset()
             text or a number cannot be sent.
     """
     if not isinstance(row, Mapping):
-        raise TypeError(_refusal("a row", "a UsageEntry, or a dict of fields by their names", row))
+        raise TypeError(refusal("a row", "a UsageEntry, or a dict of fields by their names", row))
     _check_names(row, FIELDS | extra_fields)
     if "timestamp" not in row:
         raise ValueError(f"a row must have a timestamp, {_ALLOWED_TIME}; got {repr(dict(row))[:_LONGEST_VALUE]}")
@@ -94,7 +136,7 @@ def _check_names(row: Mapping[Any, Any], names: frozenset[str], within: str = ""
     """Refuse fields with other names; names of fields within a field have a dot."""
     for name, value in row.items():
         if not isinstance(name, str):
-            raise TypeError(_refusal("the name of a row's field", "a text", name))
+            raise TypeError(refusal("the name of a row's field", "a text", name))
         if within + name not in names:
             raise ValueError(_unknown_field(within + name, names))
         if name in _OBJECTS and isinstance(value, Mapping):
@@ -124,7 +166,7 @@ def _check_sendable(where: str, value: object) -> None:
     if isinstance(value, Mapping):
         for name, item in value.items():
             if not isinstance(name, str):
-                raise TypeError(_refusal(where, "a dict whose names are texts", value))
+                raise TypeError(refusal(where, "a dict whose names are texts", value))
             _check_text(where, name)
             _check_sendable(f"{where}.{name}", item)
     elif isinstance(value, list | tuple):
@@ -134,42 +176,38 @@ def _check_sendable(where: str, value: object) -> None:
         _check_text(where, value)
     elif isinstance(value, Decimal):
         if not value.is_finite():
-            raise ValueError(_refusal(where, "a finite number", value))
+            raise ValueError(refusal(where, "a finite number", value))
     elif not isinstance(value, int | None):
         raise TypeError(
-            _refusal(where, "a text, an int, a Decimal, True, False, None, or a list or dict of them", value)
+            refusal(where, "a text, an int, a Decimal, True, False, None, or a list or dict of them", value)
         )
 
 
 def _check_text(where: str, value: str) -> None:
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError(_refusal(where, "text that UTF-8 can hold, without half a character", value))
+        raise ValueError(refusal(where, "text that UTF-8 can hold, without half a character", value))
 
 
 def _number(name: str, value: object) -> Decimal:
     where, allowed = f"a row's {name}", "a finite number: a Decimal, an int or their text"
     if isinstance(value, bool) or not isinstance(value, Decimal | str | int):
-        raise TypeError(_refusal(where, allowed, value))
+        raise TypeError(refusal(where, allowed, value))
     try:
         number = Decimal(value)
     except InvalidOperation:
-        raise ValueError(_refusal(where, allowed, value)) from None
+        raise ValueError(refusal(where, allowed, value)) from None
     if not number.is_finite():
-        raise ValueError(_refusal(where, allowed, value))
+        raise ValueError(refusal(where, allowed, value))
     return number
 
 
 def _instant(name: str, moment: object) -> int:
     """Return the instant of a text or an aware datetime."""
     if not isinstance(moment, str | datetime):
-        raise TypeError(_refusal(name, _ALLOWED_TIME, moment))
+        raise TypeError(refusal(name, _ALLOWED_TIME, moment))
     try:
         instant = parse_instant(moment) if isinstance(moment, str) else instant_of(moment)
         format_instant(instant)
     except (ValueError, OverflowError):
-        raise ValueError(_refusal(name, _ALLOWED_TIME, moment)) from None
+        raise ValueError(refusal(name, _ALLOWED_TIME, moment)) from None
     return instant
-
-
-def _refusal(name: str, allowed: str, value: object) -> str:
-    return f"{name} must be {allowed}; got {repr(value)[:_LONGEST_VALUE]}"

@@ -15,7 +15,16 @@ import httpx
 from attrs import evolve
 
 from venice_billing.testing._account import Account
-from venice_billing.testing._checks import bound, check_choice, check_days, check_entries, check_moment, check_names
+from venice_billing.testing._checks import (
+    bound,
+    check_choice,
+    check_days,
+    check_entries,
+    check_keys,
+    check_moment,
+    check_names,
+    check_type,
+)
 from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._quirks import Quirks, SeenRequest
 from venice_billing.testing._responses import Response, error_response
@@ -98,10 +107,13 @@ class FakeVenice:
         check_days(days)
         check_moment("now", now)
         check_choice("original", original, "retired", "alive")
+        check_type("history", history, bool, "True or False")
+        check_keys(admin_key, inference_key)
         self.admin_key = admin_key
         self.inference_key = inference_key
-        self.clock = clock or VirtualClock(now)
-        self.quirks = quirks or Quirks()
+        self.clock = VirtualClock(now) if clock is None else clock
+        check_type("clock", self.clock, VirtualClock, "a VirtualClock")
+        self.quirks = Quirks() if quirks is None else quirks
         self.requests: list[SeenRequest] = []
         start = datetime.fromtimestamp(self.clock.time(), UTC)
         rows = seeded_rows(entries, days=days, seed=seed, now=start) if isinstance(entries, int) else entries
@@ -113,6 +125,16 @@ class FakeVenice:
         self._blocked_until = 0.0
         self._original_times: deque[float] = deque()
         self._fault_list: tuple[object, int] = ((), 0)
+
+    @property
+    def quirks(self) -> Quirks:
+        """The quirks of the service, as switches."""
+        return self._quirks
+
+    @quirks.setter
+    def quirks(self, quirks: Quirks) -> None:
+        check_type("quirks", quirks, Quirks, "Quirks")
+        self._quirks = quirks
 
     @property
     def ledger(self) -> list[Row]:
@@ -138,6 +160,7 @@ class FakeVenice:
                 given.
             late: How long ago the charge arose: its time lies so far in the past, though it is booked now.
         """
+        check_type("late", late, timedelta, "a timedelta")
         moment = round((self.clock.time() - late.total_seconds()) * 1000) * 1000
         with self._lock:
             if row is not None and not isinstance(row, Mapping):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from attrs import define, frozen
+from attrs import define, field, frozen
+from attrs.validators import optional
+
+from venice_billing.testing import _switches as switches
+from venice_billing.testing._fault import Fault
+from venice_billing.testing._stuck import NoProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from venice_billing.testing._stuck import NoProgress
-    from venice_billing.testing.faults import Fault
 
 RateLimitHeader = Literal["retry-after", "x-ratelimit-reset-requests", "x-ratelimit-resets"]
 
@@ -108,27 +110,37 @@ class Quirks:
         csv_layouts: The layouts of CSV responses, used in turn.
         faults: The fault of each request: a callable (`status` is not known yet), or one item per request from now on.
         arrivals: Rows to book just before a request is answered: usage during a walk, late bookings.
+
+    Raises:
+        TypeError: A switch has a value of the wrong type, also when it is set later; the error names it.
+        ValueError: A switch has an invalid value, also when it is set later; the error names it.
     """
 
-    latency: float | tuple[float, float] = 0.0
-    gzip: bool = False
-    narrow_window_hangs: bool = False
-    empty_result_hangs: bool = False
-    dead_cursor_every: int | None = None
-    dead_cursors: Callable[[CursorPlace], bool] | None = None
-    dead_cursor_hang: float = 30.0
-    repeat_cursor_every: int | None = None
-    cursor_lives_seconds: float | None = None
-    cursor_lives_requests: int | None = None
-    empty_first_page: bool = False
-    no_progress: NoProgress | None = None
-    no_progress_after: int = 0
-    rate_limit_every: int | None = None
-    rate_limit_seconds: float = 2.0
-    rate_limit_headers: Sequence[RateLimitHeader] = ("retry-after",)
-    original_per_minute: int | None = None
-    abuse_block: bool = False
-    analytics_cached: bool = False
-    csv_layouts: Sequence[CsvLayout] = (CsvLayout(),)
-    faults: Callable[[SeenRequest], Fault | None] | Sequence[Fault | None] = ()
-    arrivals: Callable[[SeenRequest], Iterable[Mapping[str, Any]]] | None = None
+    latency: float | tuple[float, float] = field(default=0.0, validator=switches.latency)
+    gzip: bool = field(default=False, validator=switches.flag)
+    narrow_window_hangs: bool = field(default=False, validator=switches.flag)
+    empty_result_hangs: bool = field(default=False, validator=switches.flag)
+    dead_cursor_every: int | None = field(default=None, validator=optional(switches.whole(1)))
+    dead_cursors: Callable[[CursorPlace], bool] | None = field(default=None, validator=optional(switches.function))
+    dead_cursor_hang: float = field(default=30.0, validator=switches.seconds)
+    repeat_cursor_every: int | None = field(default=None, validator=optional(switches.whole(1)))
+    cursor_lives_seconds: float | None = field(default=None, validator=optional(switches.seconds))
+    cursor_lives_requests: int | None = field(default=None, validator=optional(switches.whole(0)))
+    empty_first_page: bool = field(default=False, validator=switches.flag)
+    no_progress: NoProgress | None = field(default=None, validator=optional(switches.one_of(*get_args(NoProgress))))
+    no_progress_after: int = field(default=0, validator=switches.whole(0))
+    rate_limit_every: int | None = field(default=None, validator=optional(switches.whole(1)))
+    rate_limit_seconds: float = field(default=2.0, validator=switches.seconds)
+    rate_limit_headers: Sequence[RateLimitHeader] = field(
+        default=("retry-after",), validator=switches.several_of(*get_args(RateLimitHeader))
+    )
+    original_per_minute: int | None = field(default=None, validator=optional(switches.whole(1)))
+    abuse_block: bool = field(default=False, validator=switches.flag)
+    analytics_cached: bool = field(default=False, validator=switches.flag)
+    csv_layouts: Sequence[CsvLayout] = field(default=(CsvLayout(),), validator=switches.items(CsvLayout, least=1))
+    faults: Callable[[SeenRequest], Fault | None] | Sequence[Fault | None] = field(
+        default=(), validator=switches.items(Fault, or_none=True, or_function=True)
+    )
+    arrivals: Callable[[SeenRequest], Iterable[Mapping[str, Any]]] | None = field(
+        default=None, validator=optional(switches.function)
+    )

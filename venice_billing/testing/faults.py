@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from venice_billing.testing._bombs import bomb_of_lists, gzip_bomb
+from venice_billing.testing._checks import check_status, check_wait
 from venice_billing.testing._fault import Fault
 from venice_billing.testing._page_faults import (
     cut_at_record,
@@ -81,7 +82,13 @@ EARLY_ANSWER = (
 
 
 def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
-    """Answer with an error status instead, in JSON or as a proxy's HTML page."""
+    """Answer with an error status instead, in JSON or as a proxy's HTML page.
+
+    Raises:
+        TypeError: The status is no int.
+        ValueError: The status has not three digits.
+    """
+    check_status(code)
     body = Response(code, (("content-type", HTML), *headers), HTML_ERROR)
     response = body if html else error_response(code, f"Simulated failure {code}", headers)
     return Fault(f"status {code}{' html' if html else ''}", lambda _: response)
@@ -89,16 +96,19 @@ def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
 
 def connect_hang(seconds: float = math.inf) -> Fault:
     """Delay accepting the connection."""
+    check_wait(seconds)
     return Fault("connect hang", lambda response: response.transmitted(connect_wait=seconds))
 
 
 def hang(seconds: float = math.inf) -> Fault:
     """Send nothing for a time, then the response."""
+    check_wait(seconds)
     return Fault("headers hang", lambda response: response.transmitted(headers_wait=seconds))
 
 
 def body_hang(at: int = 10, seconds: float = math.inf) -> Fault:
     """Stop for a time after `at` bytes of the body."""
+    check_wait(seconds)
     return Fault(
         "body hang",
         lambda response: response.transmitted(stall_at=min(at, len(response.body) - 1), stall_wait=seconds),
