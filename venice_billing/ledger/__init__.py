@@ -1,5 +1,13 @@
 """The local ledger: every charge of an account once, on your own disk, in one DuckDB file. Needs the extra `ledger`."""
 
+from venice_billing.ledger.reconciliation import (
+    ComparedField,
+    FieldDifference,
+    ReconciledRequest,
+    Reconciliation,
+    RequestRecord,
+    RequestResult,
+)
 from venice_billing.ledger.results import (
     Adjustment,
     Change,
@@ -9,5 +17,24 @@ from venice_billing.ledger.results import (
     SyncReport,
 )
 from venice_billing.ledger.store import Ledger
+from venice_billing.ledger.verification import DayFigures, LeftOut, Omission, Verification
 
-__all__ = ["Adjustment", "Change", "Coverage", "CoveredStretch", "Ledger", "SyncProgress", "SyncReport"]
+__all__ = [
+    "Adjustment",
+    "Change",
+    "ComparedField",
+    "Coverage",
+    "CoveredStretch",
+    "DayFigures",
+    "FieldDifference",
+    "Ledger",
+    "LeftOut",
+    "Omission",
+    "ReconciledRequest",
+    "Reconciliation",
+    "RequestRecord",
+    "RequestResult",
+    "SyncProgress",
+    "SyncReport",
+    "Verification",
+]

@@ -113,6 +113,11 @@ def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
         )
 
 
+def whole(entry: UsageEntry) -> str:
+    """Return an entry as JSON text in ASCII, which `UsageEntry.from_json` reads again."""
+    return _json(entry.to_dict())
+
+
 def _is_plain(entry: UsageEntry) -> bool:
     """Tell whether an entry has no unknown fields, and no integers of more than 64 bits."""
     details = entry.inference_details
@@ -145,7 +150,7 @@ def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
     return {
-        "entry_json": [None if held else _json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)],
+        "entry_json": [None if held else whole(entry) for entry, held in zip(entries, is_held, strict=True)],
         "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
         "is_text_exact": exact,
     }
