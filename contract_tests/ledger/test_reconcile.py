@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import tracemalloc
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +20,14 @@ from hypothesis import strategies as st
 from contract_tests.ledger.account import texts
 from contract_tests.support.flavours import NOW
 from venice_billing import InvalidParameterError
-from venice_billing.ledger import FieldDifference, Ledger, ReconciledRequest, Reconciliation, RequestRecord
+from venice_billing.ledger import (
+    FieldDifference,
+    Ledger,
+    ReconciledRequest,
+    Reconciliation,
+    RequestRecord,
+    reconcile,
+)
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -93,8 +101,10 @@ def test_amounts_are_compared_to_the_digit(ledger: Ledger, amount: str) -> None:
     filled(ledger, booked("a", amount), booked("a", amount))
     exact: list[Any] = [{"request_id": "a", "amount": amount}, RequestRecord("a", amount=amount)]
     assert ledger.reconcile(exact).ok
-    (request,) = ledger.reconcile([*exact, RequestRecord("a", amount="1e-90")]).differing
-    assert request.differences[0].field == "amount"
+    sign, digits, exponent = Decimal(amount).as_tuple()
+    longer = Decimal((sign, (*digits, *[0] * 30, 1), int(exponent) - 31))
+    (request,) = ledger.reconcile([exact[0], RequestRecord("a", amount=longer)]).differing
+    assert [difference.field for difference in request.differences] == ["amount"]
 
 
 def test_sign_is_that_of_the_ledger(ledger: Ledger) -> None:
@@ -429,3 +439,19 @@ def test_iterable_may_give_any_kind_of_record(ledger: Ledger) -> None:
     ]
     assert outcome(ledger.reconcile(iter(every))) == {"matched": [str(number), "a"]}
     assert ledger.reconcile(dict.fromkeys(["a"]).keys()).matched[0].line == 1
+
+
+def test_memory_does_not_grow_with_the_log(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own memory: that of DuckDB is limited when the file is opened."""
+    monkeypatch.setattr(reconcile, "_RECORDS_AT_ONCE", 500)
+    filled(ledger, booked("a", "-1"))
+    peaks = []
+    for count in (2_000, 8_000):
+        tracemalloc.start()
+        try:
+            found = ledger.reconcile(f"chatcmpl-{number:032x}" for number in range(count))
+            assert len(found.missing) == sum(1 for _ in found.missing) == count
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
