@@ -236,7 +236,7 @@ class Reconciliation:
         Args:
             *results: One or several of "differing", "missing", "unknown", "not_covered", "matched"; by default all.
         """
-        chosen = [_choice(result) for result in results] or RESULTS
+        chosen: Sequence[RequestResult] = [_choice(result) for result in results] or RESULTS
         return (row for result in chosen for request in getattr(self, result) for row in _flat(result, request))
 
     def to_dict(self) -> dict[str, Any]:
