@@ -87,7 +87,7 @@ def reconcile(
             first, last = _reach(cursor, first, last)
             until = cursor.execute("SELECT epoch_us(max(covered_until)) FROM syncs").fetchall()[0][0]
         lists = _Lists()
-        comparison = _Comparison(lists, tolerance, first, last, until)
+        comparison = _Comparison(lists, tolerance, first, until)
         where, values = within(first, last)
         with database.errors():
             cursor.execute(_BOTH.format(where=where), values)
@@ -187,13 +187,10 @@ def _requests(spool: Spool, name: str) -> SpooledList[ReconciledRequest]:
 class _Comparison:
     """Where each request belongs, and of how many requests each field was compared."""
 
-    def __init__(
-        self, lists: _Lists, tolerance: int, start: datetime | None, end: datetime | None, until: int | None
-    ) -> None:
+    def __init__(self, lists: _Lists, tolerance: int, start: datetime | None, until: int | None) -> None:
         self._lists = lists
         self._tolerance = tolerance
         self._start = None if start is None else microseconds(start)
-        self._end = None if end is None else microseconds(end)
         self._until = until
         self.compared: dict[ComparedField, int] = dict.fromkeys(FIELDS, 0)
 
@@ -215,11 +212,10 @@ class _Comparison:
             self._lists.repeated.append(reconciled)
 
     def _result(self, request: Request, reconciled: ReconciledRequest) -> RequestResult | None:
-        """Return where a request belongs; None: in no list, for the log is of another time."""
+        """Return where a request belongs; None: in no list, since only later rows of it are in the stretch."""
         if not request.records:
-            first = request.first_booked
-            is_before = self._start is not None and first < self._start
-            return None if is_before or (self._end is not None and first >= self._end) else "unknown"
+            is_before = self._start is not None and request.first_booked < self._start
+            return None if is_before else "unknown"
         if request.rows:
             return "differing" if reconciled.differences else "matched"
         return "missing" if self._is_covered(request.first_logged) else "not_covered"
