@@ -1,4 +1,4 @@
-"""What the tests of the ledger share: a sync of either flavour, and what an account says itself."""
+"""What the tests of the ledger share: a sync of either flavour, and the entries of an account."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pytest
+
     from contract_tests.support.flavours import Face
     from venice_billing import UsageEntry
     from venice_billing.ledger import Ledger, SyncReport
@@ -32,3 +34,11 @@ def walked(fake: FakeVenice) -> list[UsageEntry]:
 def texts(entries: Any) -> list[str]:
     """Return entries as JSON, in which 1.50 and 1.5 differ, and null and nothing."""
     return [entry.to_json() for entry in entries]
+
+
+def with_small_pages(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make walks of a client ask for ten rows a page."""
+    walk = face.client.iter_usage_history
+    monkeypatch.setattr(
+        face.client, "iter_usage_history", lambda **options: walk(page_size=10, **options), raising=True
+    )

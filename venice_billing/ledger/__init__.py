@@ -16,6 +16,7 @@ from venice_billing.ledger.results import (
     SyncProgress,
     SyncReport,
 )
+from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.ledger.store import Ledger
 from venice_billing.ledger.verification import DayFigures, LeftOut, Omission, Verification
 
@@ -30,10 +31,15 @@ __all__ = [
     "Ledger",
     "LeftOut",
     "Omission",
+    "Opening",
     "ReconciledRequest",
     "Reconciliation",
     "RequestRecord",
     "RequestResult",
+    "Restatement",
+    "StatedChange",
+    "StatedCoverage",
+    "Statement",
     "SyncProgress",
     "SyncReport",
     "Verification",

@@ -167,7 +167,9 @@ class _Lists:
             result: _requests(spool, result) for result in RESULTS
         }
         self.repeated = _requests(spool, "repeated")
-        self.without_request = SpooledList(spool, "without_request", _entries.whole, UsageEntry.from_json)
+        self.without_request = SpooledList(
+            spool, "without_request", lambda entry: _entries.json_text(entry.to_dict()), UsageEntry.from_json
+        )
 
     def flush(self) -> None:
         for spooled in (*self.by_result.values(), self.repeated):
