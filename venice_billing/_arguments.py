@@ -6,11 +6,14 @@ import encodings.idna  # noqa: F401 - encoding a host name imports it, which fai
 import ipaddress
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from operator import index
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from venice_billing._runtime.codec import read_number
+from venice_billing._runtime.errors import DecodeError
 from venice_billing.errors import InvalidParameterError
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ _MOMENT_TEXT = re.compile(
     r"(?:[Zz]|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)?)?",
     re.ASCII,
 )
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER_ALLOWED = "a number to the digit: a Decimal, an int, or a text like '-0.0125'"
 _MICROSECOND_DIGITS = 6
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -94,11 +99,24 @@ def seconds(name: str, value: object, *, or_none: bool = False) -> float:
     return float(number)
 
 
-def duration(name: str, value: object) -> timedelta:
-    """Return a length of time that is not negative."""
+def amount(name: str, value: object) -> Decimal:
+    """Return a finite number of a sane size, to the digit; a float is refused, since it has lost digits already."""
+    text = _text(value)
+    if isinstance(value, float):
+        raise InvalidParameterError(name, value, _NUMBER_ALLOWED + "; a float may have lost digits, its text has not")
+    if text is not None and not _NUMBER.fullmatch(text.strip()):
+        raise InvalidParameterError(name, value, _NUMBER_ALLOWED)
+    try:
+        return read_number(value if text is None else Decimal(text.strip()))
+    except DecodeError:
+        raise InvalidParameterError(name, value, f"{_NUMBER_ALLOWED}, from 1E-100 to 1E+31") from None
+
+
+def duration(name: str, value: object, others: str = "") -> timedelta:
+    """Return a length of time that is not negative; `others` says what else its caller takes."""
     length = _length(value)
     if length is None or length < timedelta():
-        raise InvalidParameterError(name, value, "True, False, or a timedelta that is not negative")
+        raise InvalidParameterError(name, value, f"{others}a timedelta that is not negative")
     return length
 
 

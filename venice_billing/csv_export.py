@@ -270,7 +270,7 @@ def _freshness(resume: object) -> timedelta | None:
     """Return how long ago an export to be continued may have started; None continues none."""
     if isinstance(resume, bool):
         return _FRESH if resume else None
-    return arguments.duration("resume", resume)
+    return arguments.duration("resume", resume, "True, False, or ")
 
 
 def _mark(filters: Filters, configuration: Configuration) -> str:

@@ -1,6 +1,14 @@
 """The local ledger: every charge of an account once, on your own disk, in one DuckDB file. Needs the extra `ledger`."""
 
 from venice_billing.ledger._focus_columns import FocusVersion
+from venice_billing.ledger.reconciliation import (
+    ComparedField,
+    FieldDifference,
+    ReconciledRequest,
+    Reconciliation,
+    RequestRecord,
+    RequestResult,
+)
 from venice_billing.ledger.results import (
     Adjustment,
     Change,
@@ -13,21 +21,32 @@ from venice_billing.ledger.results import (
 )
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.ledger.store import Ledger
+from venice_billing.ledger.verification import DayFigures, LeftOut, Omission, Verification
 
 __all__ = [
     "Adjustment",
     "Change",
+    "ComparedField",
     "Coverage",
     "CoveredStretch",
+    "DayFigures",
     "ExportFormat",
+    "FieldDifference",
     "FocusVersion",
     "Ledger",
     "LedgerExport",
+    "LeftOut",
+    "Omission",
     "Opening",
+    "ReconciledRequest",
+    "Reconciliation",
+    "RequestRecord",
+    "RequestResult",
     "Restatement",
     "StatedChange",
     "StatedCoverage",
     "Statement",
     "SyncProgress",
     "SyncReport",
+    "Verification",
 ]

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any, BinaryIO, overload
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, overload
 
 from venice_billing.client import AsyncVeniceBilling, VeniceBilling
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import _closings, _history, spending
 from venice_billing.ledger._database import Database
 from venice_billing.ledger.export import export as _export
+from venice_billing.ledger.reconcile import reconcile
 from venice_billing.ledger.sync import Sync
+from venice_billing.ledger.verify import Verify
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
-    from datetime import timedelta, tzinfo
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from datetime import tzinfo
     from decimal import Decimal
     from pathlib import Path
     from types import TracebackType
     from typing import Self
+    from uuid import UUID
 
     import duckdb
 
     from venice_billing._arguments import Moment
     from venice_billing.ledger._focus_columns import FocusVersion
+    from venice_billing.ledger._records import LogFormat
+    from venice_billing.ledger.reconciliation import Reconciliation, RequestRecord
     from venice_billing.ledger.results import Adjustment, Coverage, ExportFormat, LedgerExport, SyncProgress, SyncReport
     from venice_billing.ledger.statement import Statement
+    from venice_billing.ledger.verification import Verification
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
 __all__ = ["Ledger"]
 
 _OVERLAP = _closings.OVERLAP
+_TIME_TOLERANCE = timedelta(minutes=15)
 
 
 class _File(Enum):
@@ -122,8 +130,7 @@ class Ledger:
             InvalidParameterError: An argument is invalid; nothing was sent.
             VeniceError: The API failed; the same call goes on. See `venice_billing.errors`.
         """
-        if not isinstance(client, VeniceBilling | AsyncVeniceBilling):
-            raise InvalidParameterError("client", type(client), "a VeniceBilling or an AsyncVeniceBilling")
+        _check_client(client)
         sync = Sync(self._database, client, overlap=overlap, full=full, concurrency=concurrency, progress=progress)
         return sync.run() if isinstance(client, VeniceBilling) else sync.run_async()
 
@@ -211,6 +218,95 @@ class Ledger:
             diem_usd=diem_usd,
             account=account,
         )
+
+    def reconcile(
+        self,
+        records: str
+        | os.PathLike[str]
+        | IO[Any]
+        | Iterable[RequestRecord | UsageEntry | Mapping[str, Any] | str | UUID],
+        *,
+        format: LogFormat | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        time_tolerance: timedelta = _TIME_TOLERANCE,
+    ) -> Reconciliation:
+        """Compare your own log of requests with the ledger, by request id.
+
+        A record has a `request_id`, and may have `amount`, `currency`, `model` and `time`; what it does not name (null,
+        or empty) is not compared. Amounts are signed as in the ledger: a debit is negative. One request books several
+        rows, and the log may have several records of it: both are added up, by currency. A refund is one of the rows,
+        so a request that was refunded is compared by what is left. Memory does not grow with the log.
+
+        Args:
+            records: The path of a JSONL or CSV file, an open file, or an iterable of dicts, `RequestRecord`s,
+                `UsageEntry`s, or request ids. The API's own names `requestId` and `timestamp` are understood too.
+            format: "jsonl" or "csv", where the name of a file does not tell.
+            start: From this time on, requests of the ledger that are not in the log are `unknown`. By default, from the
+                first request of the log on: by its own time, or else by that of its first row in the ledger.
+            end: Up to this time, excluded; by default, up to the last request of the log. Where the log names no time,
+                and no request of the ledger, both are open.
+            time_tolerance: How far a record and the row nearest to it may lie apart. A request later than what the
+                ledger covers, less this, is not `missing`, but `not_covered`.
+
+        Raises:
+            InvalidParameterError: An argument, or a record, is invalid: it names the line, or the place in the
+                iterable. A log without records needs `start` or `end`.
+            LedgerError: The file of the ledger, or a temporary one, cannot be used.
+        """
+        return reconcile(self._database, records, format_=format, start=start, end=end, time_tolerance=time_tolerance)
+
+    @overload
+    def verify(
+        self,
+        client: VeniceBilling,
+        *,
+        start: Moment | None = ...,
+        end: Moment | None = ...,
+        tolerance: Decimal | int | str = ...,
+    ) -> Verification: ...
+    @overload
+    def verify(
+        self,
+        client: AsyncVeniceBilling,
+        *,
+        start: Moment | None = ...,
+        end: Moment | None = ...,
+        tolerance: Decimal | int | str = ...,
+    ) -> Awaitable[Verification]: ...
+    def verify(
+        self,
+        client: VeniceBilling | AsyncVeniceBilling,
+        *,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        tolerance: Decimal | int | str = 0,
+    ) -> Verification | Awaitable[Verification]:
+        """Compare each day with the API's own analytics, in USD and in DIEM: one request for each 90 days.
+
+        The analytics are made of the same bookings by other means: debits by day (UTC), dollars and bundled credits
+        together as USD, refunds not taken off. The ledger is added up likewise. They may be 10 minutes old, so a day
+        that ended less than that ago, or that a sync changed less than that ago, is left out, as is a day that the
+        ledger does not cover to its end. A difference of the last days may be a charge that was booked late since the
+        last sync: sync, and verify again.
+
+        Where the API takes too long for a range (504), each half of it is asked for, down to 7 days.
+
+        Args:
+            client: The client to ask; of an async one, the result is to be awaited. Any key of the account will do.
+            start: The first day; by default 89 days before `end`'s last.
+            end: The day after the last; by default tomorrow.
+            tolerance: Up to which difference figures count as equal. By default, every digit counts.
+
+        Raises:
+            LedgerError: The ledger was never synced, or its file cannot be read.
+            InvalidParameterError: An argument is invalid; nothing was sent.
+            ResponseValidationError: The analytics tell a day twice, or one that is none.
+            VeniceError: The API failed. See `venice_billing.errors`.
+        """
+        _check_client(client)
+        verify = Verify(self._database, client, start=start, end=end, tolerance=tolerance)
+        return verify.run() if isinstance(client, VeniceBilling) else verify.run_async()
 
     def adjustments(self) -> list[Adjustment]:
         """Return what syncs changed in time that was covered before, in the order in which it was seen."""
@@ -335,3 +431,8 @@ class Ledger:
 
     def __repr__(self) -> str:
         return f"<Ledger {self.path}>"
+
+
+def _check_client(client: object) -> None:
+    if not isinstance(client, VeniceBilling | AsyncVeniceBilling):
+        raise InvalidParameterError("client", type(client), "a VeniceBilling or an AsyncVeniceBilling")

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from venice_billing.ledger._swap import Swapped
     from venice_billing.walks import AsyncUsageWalk, EntryPage, UsageWalk
 
-_NO_TIME = timedelta()
-
 _Pass = Literal["pending", "latest", "everything"]
 """What to read next: the rest of a sync that was cut short, if there is one; the latest stretch; the whole account."""
 
@@ -54,7 +52,7 @@ class Sync:
     ) -> None:
         self._database = database
         self._client: Any = client
-        self._overlap = _checked_overlap(overlap)
+        self._overlap = arguments.duration("overlap", overlap)
         self._is_full = _checked_flag(full)
         self._concurrency = arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
         if progress is not None and not callable(progress):
@@ -234,12 +232,6 @@ def _latest_sync(database: Database) -> tuple[int, datetime] | None:
         query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
         found = cursor.execute(query).fetchall()
     return (found[0][0], moment(found[0][1])) if found else None
-
-
-def _checked_overlap(value: object) -> timedelta:
-    if not isinstance(value, timedelta) or value < _NO_TIME:
-        raise InvalidParameterError("overlap", value, "a timedelta that is not negative")
-    return value
 
 
 def _checked_flag(value: object) -> bool:

@@ -132,7 +132,9 @@ class Router:
         if quirks.analytics_cached and cached and request.time < cached[0] + _ANALYTICS_CACHE_SECONDS:
             return cached[1]
         rows = [entry.row for entry in self._account.select(start=query.start, end=query.end)]
-        response = json_response(200, whole("UsageAnalytics", {"lookback": query.lookback, **analytics_document(rows)}))
+        with localcontext(_EXACT):  # not the caller's context, which may round
+            document = analytics_document(rows)
+        response = json_response(200, whole("UsageAnalytics", {"lookback": query.lookback, **document}))
         self._analytics_cache[query.lookback] = (request.time, response)
         return response
 
