@@ -1,4 +1,4 @@
-"""What the tests of the ledger share: a sync of either flavour, and what an account says itself."""
+"""What the tests of the ledger share: a sync of either flavour, and the entries of an account."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from venice_billing.ledger._swap import swap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pytest
 
     from contract_tests.support.flavours import Face
     from venice_billing import UsageEntry
@@ -48,3 +50,11 @@ def walked(fake: FakeVenice) -> list[UsageEntry]:
 def texts(entries: Any) -> list[str]:
     """Return entries as JSON, in which 1.50 and 1.5 differ, and null and nothing."""
     return [entry.to_json() for entry in entries]
+
+
+def with_small_pages(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make walks of a client ask for ten rows a page."""
+    walk = face.client.iter_usage_history
+    monkeypatch.setattr(
+        face.client, "iter_usage_history", lambda **options: walk(page_size=10, **options), raising=True
+    )

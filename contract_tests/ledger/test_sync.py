@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.ledger.account import synced, texts, walked
+from contract_tests.ledger.account import synced, texts, walked, with_small_pages
 from contract_tests.support.flavours import NOW, Face, Flavour, files
 from venice_billing import InvalidParameterError, LedgerError, PermissionDeniedError
 from venice_billing.ledger import Ledger, SyncProgress
@@ -285,12 +285,12 @@ async def test_error_of_the_callback_ends_the_sync_and_the_next_goes_on(
 ) -> None:
     with_small_pages(face, monkeypatch)
 
-    def tired(progress: SyncProgress) -> None:
+    def failing(progress: SyncProgress) -> None:
         if progress.rows == 50:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await synced(ledger, face, progress=tired)
+        await synced(ledger, face, progress=failing)
     assert (await synced(ledger, face)).resumed_rows == 50
     await check(ledger, fake)
 
@@ -305,7 +305,7 @@ async def test_error_of_the_callback_ends_the_sync_and_the_next_goes_on(
         ({"progress": "yes"}, "progress"),
     ],
 )
-async def test_bad_argument_is_named(
+async def test_bad_argument_is_refused_by_name(
     ledger: Ledger, face: Face, fake: FakeVenice, options: Any, parameter: str
 ) -> None:
     with pytest.raises(InvalidParameterError) as caught:
@@ -313,14 +313,31 @@ async def test_bad_argument_is_named(
     assert (caught.value.parameter, fake.requests) == (parameter, [])
 
 
-def test_client_must_be_one(ledger: Ledger) -> None:
+def test_client_of_another_type_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="client must be a VeniceBilling"):
         ledger.sync("client")  # type: ignore[call-overload]
 
 
-def with_small_pages(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make walks of a client ask for ten rows a page."""
-    walk = face.client.iter_usage_history
-    monkeypatch.setattr(
-        face.client, "iter_usage_history", lambda **options: walk(page_size=10, **options), raising=True
+async def test_another_account_with_the_same_grants_is_refused(flavour: Flavour, ledger: Ledger) -> None:
+    """Both accounts get the same amount at each midnight; their requests differ."""
+    grants = [
+        {"timestamp": NOW - 12 * HOUR - day * DAY, "amount": 10, "sku": "daily-grant", "inferenceDetails": None}
+        for day in (0, 1)
+    ]
+    one, other = (FakeVenice([*FakeVenice(50, days=5, now=NOW, seed=seed).ledger, *grants], now=NOW) for seed in (1, 2))
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)
+
+
+async def test_another_account_is_refused_where_no_row_was_covered(flavour: Flavour, ledger: Ledger) -> None:
+    """The clock of the machine is an hour slow, and all charges are of that hour."""
+    one, other = (
+        FakeVenice([{"timestamp": NOW - timedelta(minutes=minutes)}], now=NOW - HOUR, seed=minutes)
+        for minutes in (5, 9)
     )
+    await synced(ledger, flavour.connect(one))
+    with pytest.raises(LedgerError, match="another account's"):
+        await synced(ledger, flavour.connect(other))
+    await check(ledger, one)

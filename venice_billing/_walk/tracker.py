@@ -40,7 +40,11 @@ class RepeatedRowError(PaginationLostError):
     """A page begins with a row that the page before ended with: two equal charges, or one that came twice."""
 
 
-class PagesOutOfOrderError(ResponseValidationError):
+class BrokenWalkError(ResponseValidationError):
+    """What the walk has handed on is not what the API has: to go on from there would not be exact."""
+
+
+class PagesOutOfOrderError(BrokenWalkError):
     """A page went back in time with rows that were not handed on: nothing tells which other rows are missing."""
 
 
@@ -262,10 +266,10 @@ def check_all_seen(unseen_again: Counter[str], position: Position) -> None:
     """Refuse to continue if rows received before are missing from the ledger: the rest would not be exact.
 
     Raises:
-        ResponseValidationError: Rows are missing.
+        BrokenWalkError: Rows are missing.
     """
     if unseen_again.total() and position.at is not None:
-        raise ResponseValidationError(
+        raise BrokenWalkError(
             f"{unseen_again.total()} entries received before, at {position.at.isoformat()}, are no longer in the "
             "ledger; start the walk anew, and check that the key is the same account's",
             field="checkpoint",

@@ -10,6 +10,7 @@ from venice_billing.ledger.results import (
     SyncProgress,
     SyncReport,
 )
+from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.ledger.store import Ledger
 
 __all__ = [
@@ -20,6 +21,11 @@ __all__ = [
     "ExportFormat",
     "Ledger",
     "LedgerExport",
+    "Opening",
+    "Restatement",
+    "StatedChange",
+    "StatedCoverage",
+    "Statement",
     "SyncProgress",
     "SyncReport",
 ]

@@ -40,13 +40,13 @@ _DETAILS = {
     "completion_tokens": _INTEGERS,
     "inference_execution_time": _INTEGERS,
 }
-_TOLD = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
+_PRESENCE = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
 _WHOLE = {"entry_json": _TEXTS, "unknown": _TEXTS, "is_text_exact": _FLAGS}
-LISTS = (*_ENTRY, *_DETAILS, *_TOLD, *_WHOLE)
+LISTS = (*_ENTRY, *_DETAILS, *_PRESENCE, *_WHOLE)
 """The lists of a page, one value an entry; a list that has no value for any of them is left out."""
 
-SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_TOLD, **_WHOLE}])
-"""Pages, as DuckDB's `from_json` is told them."""
+SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_PRESENCE, **_WHOLE}])
+"""The type of a list of pages, for DuckDB's `from_json`."""
 
 _NOT_STORED_AS_SUCH = {"additional_properties", "explicit_nulls", "inference_details"}
 _NULLABLE = frozenset({"apiKeyId"})
@@ -58,7 +58,7 @@ COLUMNS = (
     "api_key_id_is_null, has_inference_details, request_id, prompt_tokens, completion_tokens, "
     "inference_execution_time, entry_json"
 )
-"""What `entries` reads."""
+"""The columns that `entries` reads."""
 
 
 def page(entries: Sequence[UsageEntry], first: int) -> bytes:
@@ -113,29 +113,6 @@ def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
         )
 
 
-def json_of(entry: UsageEntry) -> str:
-    """Return `entry.to_json()`; of an entry with texts that are no Unicode, the same in ASCII."""
-    try:
-        return entry.to_json()
-    except UnicodeEncodeError:
-        return _json(entry.to_dict())
-
-
-def row_of(entry: UsageEntry) -> dict[str, Any]:
-    """Return `entry.row()`; texts that are no Unicode, with backslashes, as the columns of the ledger have them."""
-    try:
-        row = entry.row()
-    except UnicodeEncodeError:  # in the names or values of unknown fields
-        row = _without_unknown(entry).row() | {"additional_properties": _unknown(entry)}
-    return {name: value if value.__class__ is not str else _held(value) for name, value in row.items()}
-
-
-def _without_unknown(entry: UsageEntry) -> UsageEntry:
-    details = entry.inference_details
-    known = None if details is None else attrs.evolve(details, additional_properties={})
-    return attrs.evolve(entry, inference_details=known, additional_properties={})
-
-
 def _is_plain(entry: UsageEntry) -> bool:
     """Tell whether an entry has no unknown fields, and no integers of more than 64 bits."""
     details = entry.inference_details
@@ -168,7 +145,9 @@ def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
     return {
-        "entry_json": [None if held else _json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)],
+        "entry_json": [
+            None if held else json_text(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)
+        ],
         "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
         "is_text_exact": exact,
     }
@@ -185,15 +164,15 @@ def _unknown(entry: UsageEntry) -> str | None:
     unknown = dict(entry.additional_properties)
     if entry.inference_details is not None and entry.inference_details.additional_properties:
         unknown["inferenceDetails"] = entry.inference_details.additional_properties
-    return _json(unknown) if unknown else None
+    return json_text(unknown) if unknown else None
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return decoded JSON as text in ASCII: unlike that of `encode_json`, it may hold a lone surrogate."""
     if isinstance(value, dict):
-        return "{" + ",".join([f"{json.dumps(name)}:{_json(item)}" for name, item in value.items()]) + "}"
+        return "{" + ",".join([f"{json.dumps(name)}:{json_text(item)}" for name, item in value.items()]) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(_json, value)) + "]"
+        return "[" + ",".join(map(json_text, value)) + "]"
     return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
 
 

@@ -49,7 +49,7 @@ _VALUES = {
     "price_per_unit_usd": _decimal("entry.price_per_unit_usd"),
     "price_per_unit_usd_text": "entry.price_per_unit_usd",
     "notes": "entry.notes",
-    # As `spend.kind_of`, which tells a purchase from a credit in `_tell_gains`: Python's patterns are not DuckDB's.
+    # As `spend.kind_of`; `_mark_purchases` finds the purchases, since Python's patterns are not DuckDB's.
     "kind": f"CASE WHEN starts_with(entry.amount, '-') OR {_ZERO} THEN 'debit' "
     "WHEN entry.request_id <> '' THEN 'refund' END",
     "api_key_id": "entry.api_key_id",
@@ -89,7 +89,7 @@ class Swapped:
 
 
 class StrangeRowsError(Exception):
-    """None of the rows that were in the stretch is there now: perhaps they are another account's."""
+    """No row of the ledger in the stretch is there now: perhaps they are another account's."""
 
 
 @frozen
@@ -123,19 +123,21 @@ def swap(
     The caller's transaction makes it one step, or undoes it.
 
     Raises:
-        StrangeRowsError: There were rows, and none of them is among the entries.
+        StrangeRowsError: There were rows, and none that tells an account is among the entries.
     """
     reach = _Range(stretch.start, covered_until or stretch.began_at)
     replaced = _one(cursor, f"SELECT count(*) FROM usage_rows WHERE {reach.rows}", reach.values)
     if replaced:
         cursor.execute("CREATE OR REPLACE TEMP TABLE incoming AS SELECT * FROM usage_rows LIMIT 0")
         read = _load(cursor, "incoming", documents)
+        if _are_strange(cursor, reach):
+            raise StrangeRowsError
         swapped = _replace(cursor, stretch, reach, added=read - replaced)
         cursor.execute("DROP TABLE incoming")
     else:
         read = _load(cursor, "usage_rows", documents)
         swapped = Swapped(read)
-    _tell_skus(cursor)
+    _store_skus(cursor)
     _note_sync(cursor, stretch, read, swapped)
     return swapped
 
@@ -150,10 +152,7 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
             GROUP BY {_ROW} HAVING sum(step) <> 0""",
         reach.values | reach.covered_values,
     )
-    held = _one(cursor, f"SELECT count(*) FROM ({old})", reach.values | reach.covered_values)
     counts = _note_changes(cursor, stretch)
-    if held and counts.get("vanished") == held:
-        raise StrangeRowsError
     if counts:
         cursor.execute(f"DELETE FROM usage_rows WHERE {reach.rows}", reach.values)
         cursor.execute("INSERT INTO usage_rows SELECT * FROM incoming")
@@ -164,17 +163,33 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
     return Swapped(added, **counts)
 
 
+def _are_strange(cursor: duckdb.DuckDBPyConnection, reach: _Range) -> bool:
+    """Tell whether no row of the ledger in the stretch is among the incoming ones, altered or not.
+
+    Rows that name a request tell, if there are any: two accounts may have equal grants at the same instant.
+    """
+    known = """EXISTS (SELECT * FROM incoming WHERE incoming.timestamp = held.timestamp AND incoming.sku = held.sku
+        AND incoming.currency = held.currency AND incoming.request_id IS NOT DISTINCT FROM held.request_id)"""
+    told = cursor.execute(
+        f"""SELECT coalesce(request_id, '') <> '' AS is_named, bool_or({known})
+            FROM (SELECT {_ROW_KEY} FROM usage_rows WHERE {reach.rows}) AS held GROUP BY is_named""",
+        reach.values,
+    ).fetchall()
+    is_known: dict[bool, bool] = dict(told)
+    return not is_known.get(True, is_known.get(False, True))
+
+
 def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str]) -> int:
     """Put the entries of pages into a table, and return how many."""
     count = 0
     for document in documents:
         cursor.execute(f"INSERT INTO {table} {_PAGES}", {"document": document})
         count += cursor.fetchall()[0][0]
-    _tell_gains(cursor, table)
+    _mark_purchases(cursor, table)
     return count
 
 
-def _tell_gains(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
+def _mark_purchases(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Tell purchases from other gains, by the rule of `spend.kind_of`."""
     found = cursor.execute(f"SELECT DISTINCT ON (sku, notes) {_entries.COLUMNS} FROM {table} WHERE kind IS NULL")
     kinds = [(entry.sku, entry.notes, kind_of(entry)) for entry in _entries.entries(found.fetchall())]
@@ -221,8 +236,8 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     return counts
 
 
-def _tell_skus(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Note what new SKUs say."""
+def _store_skus(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Store the model and the service of each new SKU."""
     found = cursor.execute("SELECT DISTINCT sku FROM usage_rows WHERE sku NOT IN (SELECT sku FROM skus)").fetchall()
     told = [(sku, split_sku(sku)) for (sku,) in found]
     if told:

@@ -17,7 +17,6 @@ from venice_billing._runtime.rows import column_names
 from venice_billing._targets import replacing
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import datasets, spending
-from venice_billing.ledger._entries import json_of, row_of
 from venice_billing.ledger._exports import PARQUET_COLUMNS, ExportRequest, copy_to_parquet
 from venice_billing.ledger.results import LedgerExport
 from venice_billing.models import UsageEntry
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing.ledger._database import Database
 
-_IN_ORDER = "ORDER BY timestamp, seq"
+
 _LINES_AT_ONCE = 1000
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -72,12 +71,12 @@ def _write_csv(request: ExportRequest) -> LedgerExport:
 
 
 def _write_jsonl(request: ExportRequest) -> LedgerExport:
-    return _write_lines(request, (f"{json_of(entry)}\n" for entry in _entries(request)), header="")
+    return _write_lines(request, (f"{entry.to_json()}\n" for entry in _entries(request)), header="")
 
 
 def _entries(request: ExportRequest) -> Iterator[UsageEntry]:
     where, values = request.within
-    return spending.read(request.database, where, values, _IN_ORDER)
+    return spending.read(request.database, where, values, spending.IN_ORDER)
 
 
 class _Echo:
@@ -93,7 +92,7 @@ _CSV_HEADER = _record(column_names(UsageEntry))
 
 def _records(request: ExportRequest) -> Iterator[str]:
     cell = _safe_cell if request.escape_formulas else _cell
-    return (_record([cell(value) for value in row_of(entry).values()]) for entry in _entries(request))
+    return (_record([cell(value) for value in entry.row().values()]) for entry in _entries(request))
 
 
 def _cell(value: Any) -> Any:
@@ -122,7 +121,7 @@ def _write_to(write: Callable[[bytes], object], lines: Iterator[str], header: st
     some = list(islice(lines, _LINES_AT_ONCE))  # before the header: an error of the ledger then writes nothing
     text = header
     while some or text:
-        data = (text + "".join(some)).encode()
+        data = (text + "".join(some)).encode("utf-8", "backslashreplace")  # half a surrogate pair shows as an escape
         write(data)
         rows, size = rows + len(some), size + len(data)
         some, text = list(islice(lines, _LINES_AT_ONCE)), ""
