@@ -18,7 +18,6 @@ from attrs import frozen
 
 from contract_tests.ledger.focus_account import CURRENCIES, account
 from venice_billing.ledger import Ledger
-from venice_billing.ledger._focus_file import write_focus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,7 +75,7 @@ def export(folder: Path) -> Path:
     with account().client() as client, Ledger(folder / "venice.duckdb") as ledger:
         ledger.sync(client)
         made = folder / "focus.csv"
-        write_focus(ledger._database, made, version="1.2", diem_usd=Decimal("0.25"))
+        ledger.export(made, format="focus", focus_version="1.2", diem_usd=Decimal("0.25"))
     return made
 
 

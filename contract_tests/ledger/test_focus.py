@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import stat
@@ -23,13 +24,15 @@ import duckdb
 import pytest
 from hypothesis import example, given, settings
 
+from contract_tests.ledger.account import load
 from contract_tests.ledger.focus_account import CURRENCIES, account
 from contract_tests.ledger.focus_validation import CANNOT_HOLD, FEWEST_RULES, judged, readable
-from contract_tests.ledger.test_exact import ENTRIES, check_round_trip
+from contract_tests.ledger.test_exact import ENTRIES
+from contract_tests.support.paths import ROOT
 from venice_billing import ExportError, InvalidParameterError, UsageEntry, spend
 from venice_billing.ledger import Ledger
 from venice_billing.ledger._focus_columns import COLUMNS
-from venice_billing.ledger._focus_file import decimal_text, write_focus
+from venice_billing.ledger._focus_file import decimal_text
 from venice_billing.ledger.focus import FocusTerms, focus_row, product_of
 from venice_billing.testing import FakeVenice
 
@@ -85,6 +88,17 @@ PRICED = {
 }
 """Never null for usage and purchases."""
 
+UNIT_PRICES = (
+    "ContractedUnitPrice",
+    "ListUnitPrice",
+    "PricingCurrencyContractedUnitPrice",
+    "PricingCurrencyListUnitPrice",
+)
+PERIODS = ("BillingPeriod", "ChargePeriod")
+TIMES = [period + end for period in PERIODS for end in ("Start", "End")]
+SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+PLAIN_NUMBER = re.compile(r"-?\d+\.\d+", re.ASCII)
+
 RULES: Mapping[str, Callable[[Row], bool]] = {
     "BillingCurrency is a national currency": lambda row: row["BillingCurrency"] == "USD",
     "ChargeCategory is an allowed value": lambda row: row["ChargeCategory"] in {"Usage", "Purchase", "Credit"},
@@ -134,8 +148,16 @@ def read(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def write(ledger: Ledger, path: Path, **options: Any) -> int:
+    """Export a ledger as FOCUS, and return how many rows there are."""
+    done = ledger.export(path, format="focus", **options)
+    assert (done.path, done.format, done.written) == (path, "focus", (path,))
+    assert done.size == path.stat().st_size
+    return done.rows
+
+
 def exported(ledger: Ledger, path: Path, **options: Any) -> list[Row]:
-    write_focus(ledger._database, path, **options)
+    write(ledger, path, **options)
     return read(path)
 
 
@@ -150,7 +172,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 def rows(synced: Ledger, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
     """The account as each version of FOCUS has it."""
     folder = tmp_path_factory.mktemp("files")
-    return {name: exported(synced, folder / f"{name}.csv", version=name, diem_usd=RATE) for name in VERSIONS}
+    return {name: exported(synced, folder / f"{name}.csv", focus_version=name, diem_usd=RATE) for name in VERSIONS}
 
 
 def booked(ledger: Ledger, tmp_path: Path, *entries: dict[str, Any]) -> list[Row]:
@@ -289,8 +311,8 @@ def test_file_has_every_digit_of_any_ledger(one: UsageEntry, other: UsageEntry) 
     """Through a ledger of its own: what is written is what the mapping says of the same entries."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "any.duckdb")
-        check_round_trip(path, [one, other, other])
         with Ledger(path) as ledger:
+            load(ledger, [one, other, other])
             written = exported(ledger, Path(folder, "focus.csv"))
             booked = sorted([one, other, other], key=lambda entry: entry.timestamp)
     assert [Decimal(row["x_Amount"]) for row in written] == [entry.amount for entry in booked]
@@ -408,6 +430,7 @@ def test_refund_of_an_earlier_month_is_a_correction_for_the_time_of_the_charge(l
         {**refund, "timestamp": "2026-10-02T01:00:00Z", "inferenceDetails": asked("never charged")},
         {"timestamp": "2026-10-03T01:00:00Z", "inferenceDetails": asked("late")},
         {**refund, "timestamp": "2026-10-04T01:00:00Z", "inferenceDetails": asked("late")},
+        {**refund, "timestamp": "2026-11-01T01:00:00Z", "inferenceDetails": asked("never charged")},
     )
     told = [
         (row["x_Kind"], row["ChargeClass"], row["ChargePeriodStart"], row["BillingPeriodStart"][:7]) for row in found
@@ -418,6 +441,7 @@ def test_refund_of_an_earlier_month_is_a_correction_for_the_time_of_the_charge(l
         ("refund", "", "2026-10-02T01:00:00Z", "2026-10"),
         ("debit", "", "2026-10-03T01:00:00Z", "2026-10"),
         ("refund", "", "2026-10-03T01:00:00Z", "2026-10"),
+        ("refund", "", "2026-11-01T01:00:00Z", "2026-11"),
     ]
 
 
@@ -482,7 +506,7 @@ def test_parquet_has_the_same_rows_with_types(
     synced: Ledger, rows: dict[str, list[Row]], tmp_path: Path, version: str
 ) -> None:
     path = tmp_path / "it's.PARQUET"
-    assert write_focus(synced._database, path, version=version, diem_usd=RATE) == len(rows[version])
+    assert write(synced, path, focus_version=version, diem_usd=RATE) == len(rows[version])
     with duckdb.connect() as cursor:
         found = cursor.read_parquet(str(path))
         types = dict(zip(found.columns, map(str, found.types), strict=True))
@@ -518,12 +542,11 @@ ODD = {
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_odd_texts_come_back(tmp_path: Path, suffix: str) -> None:
+def test_odd_texts_come_back(ledger: Ledger, tmp_path: Path, suffix: str) -> None:
     entries = [UsageEntry.from_dict({**_WIRE, name: text}) for name, texts in ODD.items() for text in texts]
-    check_round_trip(tmp_path / "odd.duckdb", entries)
+    load(ledger, entries)
     path = tmp_path / f"odd{suffix}"
-    with Ledger(tmp_path / "odd.duckdb") as ledger:
-        write_focus(ledger._database, path)
+    write(ledger, path)
     if suffix == ".csv":
         limit = csv.field_size_limit(1 << 24)
         found = [row["ChargeDescription"] for row in read(path)]
@@ -566,7 +589,7 @@ def test_number_that_parquet_would_round_is_refused_and_is_whole_in_csv(
     with pytest.raises(
         ExportError, match=f"^{column} of the charge of 2026-10-01 .* does not fit a .* export to a .csv"
     ):
-        write_focus(ledger._database, path)
+        write(ledger, path)
     assert path.read_bytes() == b"before"
     assert sorted(entry.name for entry in tmp_path.iterdir() if "duckdb" not in entry.name) == [
         "booked.csv",
@@ -579,7 +602,7 @@ def test_file_is_private_and_replaced_whole(synced: Ledger, tmp_path: Path, suff
     path = tmp_path / f"f{suffix}"
     path.write_bytes(b"before")
     path.chmod(0o644)
-    write_focus(synced._database, path)
+    write(synced, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_bytes() != b"before"
     assert list(tmp_path.iterdir()) == [path]
@@ -588,7 +611,7 @@ def test_file_is_private_and_replaced_whole(synced: Ledger, tmp_path: Path, suff
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_ledger_without_rows_is_a_file_without_rows(ledger: Ledger, tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"f{suffix}"
-    assert write_focus(ledger._database, path) == 0
+    assert write(ledger, path) == 0
     with duckdb.connect() as cursor:
         found = cursor.sql(f"SELECT * FROM '{path}'")
         assert found.columns == [column.name for column in COLUMNS["1.2"]]
@@ -598,7 +621,7 @@ def test_ledger_without_rows_is_a_file_without_rows(ledger: Ledger, tmp_path: Pa
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"version": "1.3"}, "focus_version must be one of '1.2', '1.4'; got '1.3'"),
+        ({"focus_version": "1.3"}, "focus_version must be one of '1.2', '1.4'; got '1.3'"),
         ({"diem_usd": 0.25}, "diem_usd must be a Decimal of at least 0, or None; got 0.25"),
         ({"diem_usd": Decimal(-1)}, "diem_usd.*a Decimal of at least 0, or None"),
         ({"diem_usd": Decimal("NaN")}, "diem_usd.*a Decimal of at least 0, or None"),
@@ -610,8 +633,42 @@ def test_bad_option_is_named_and_nothing_is_written(
     ledger: Ledger, tmp_path: Path, options: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(InvalidParameterError, match=told):
-        write_focus(ledger._database, tmp_path / "f.csv", **options)
+        write(ledger, tmp_path / "f.csv", **options)
     assert not (tmp_path / "f.csv").exists()
+
+
+def test_path_that_says_neither_csv_nor_parquet_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match=r"path must be .* \.csv or \.parquet, for FOCUS"):
+        ledger.export(tmp_path / "f.json", format="focus")
+
+
+@pytest.mark.parametrize("option", [{"focus_version": "1.4"}, {"diem_usd": RATE}, {"account": "Acme"}])
+def test_option_of_focus_is_refused_for_other_formats(ledger: Ledger, tmp_path: Path, option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(InvalidParameterError, match=f"{name} must be left out, unless the format is 'focus'"):
+        ledger.export(tmp_path / "f.csv", **option)
+    assert not (tmp_path / "f.csv").exists()
+
+
+def test_file_object_gets_the_bytes_of_the_file(synced: Ledger, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    done = synced.export(buffer, format="focus")
+    assert (done.path, done.rows) == (None, write(synced, tmp_path / "f.csv"))
+    assert buffer.getvalue() == (tmp_path / "f.csv").read_bytes()
+
+
+def test_formula_is_escaped_in_texts_alone_unless_told_otherwise(ledger: Ledger, tmp_path: Path) -> None:
+    """Negative numbers begin like a formula, and are none; neither are they when they are kept as text."""
+    (row,) = booked(ledger, tmp_path, {"sku": "=cmd", "amount": Decimal("-1.50"), "apiKeyId": "@key"})
+    assert (row["SkuId"], row["SubAccountId"], row["ChargeDescription"][:5]) == ("'=cmd", "'@key", "'=cmd")
+    assert (row["x_Amount"], row["x_AmountText"]) == ("-1.5", "-1.50")
+    (row,) = exported(ledger, tmp_path / "f.csv", escape_formulas=False)
+    assert (row["SkuId"], row["SubAccountId"]) == ("=cmd", "@key")
+
+
+def test_page_explains_every_column() -> None:
+    explained = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "focus.md").read_text("utf-8").partition("## Columns")[2]))
+    assert {column.name for columns in COLUMNS.values() for column in columns} - explained == set()
 
 
 # The session that asks the validator
@@ -640,7 +697,7 @@ def test_verdict_names_every_other_failure() -> None:
 def test_copy_for_the_validator_differs_in_names_of_currencies_and_letters_alone(
     rows: dict[str, list[Row]], synced: Ledger, tmp_path: Path
 ) -> None:
-    write_focus(synced._database, tmp_path / "f.csv", diem_usd=RATE)
+    write(synced, tmp_path / "f.csv", diem_usd=RATE)
     copied = read(readable(tmp_path / "f.csv"))
     differing = {
         (name, row[name], copy[name])

@@ -1,5 +1,6 @@
 """The local ledger: every charge of an account once, on your own disk, in one DuckDB file. Needs the extra `ledger`."""
 
+from venice_billing.ledger._focus_columns import FocusVersion
 from venice_billing.ledger.results import (
     Adjustment,
     Change,
@@ -19,6 +20,7 @@ __all__ = [
     "Coverage",
     "CoveredStretch",
     "ExportFormat",
+    "FocusVersion",
     "Ledger",
     "LedgerExport",
     "Opening",

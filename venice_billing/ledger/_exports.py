@@ -38,6 +38,9 @@ class ExportRequest:
         start: From this time on, included.
         end: Up to this time, excluded.
         escape_formulas: Whether spreadsheets must take no cell for a formula.
+        focus_version: The version of FOCUS, as given.
+        diem_usd: What a DIEM costs in US dollars in a FOCUS file, as given.
+        account: The name of the account in a FOCUS file, as given.
     """
 
     database: Database
@@ -46,6 +49,9 @@ class ExportRequest:
     start: Moment | None
     end: Moment | None
     escape_formulas: bool
+    focus_version: Any
+    diem_usd: Any
+    account: Any
 
     @property
     def within(self) -> tuple[str, dict[str, int]]:

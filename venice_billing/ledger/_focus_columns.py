@@ -14,7 +14,8 @@ FocusVersion = Literal["1.2", "1.4"]
 
 FOCUS_VERSIONS: tuple[FocusVersion, ...] = get_args(FocusVersion)
 
-Kind = Literal["text", "decimal", "integer", "time"]
+Kind = Literal["text", "digits", "decimal", "integer", "time"]
+"""What the values of a column are; `digits` are numbers as text, as they were sent."""
 
 
 @frozen
@@ -78,16 +79,14 @@ _ONLY_IN: Mapping[FocusVersion, tuple[str, ...]] = {
 _CUSTOM: Mapping[Kind, tuple[str, ...]] = {
     "decimal": ("x_Amount", "x_UsdRate"),
     "integer": ("x_CompletionTokens", "x_InferenceExecutionTime", "x_PromptTokens"),
+    "digits": ("x_AmountText", "x_PricePerUnitUsdText", "x_UnitsText"),
     "time": ("x_Timestamp",),
     "text": (
-        "x_AmountText",
         "x_Currency",
         "x_Kind",
         "x_Model",
-        "x_PricePerUnitUsdText",
         "x_RequestId",
         "x_Service",
-        "x_UnitsText",
     ),
 }
 

@@ -1,39 +1,40 @@
-"""A FOCUS file from a ledger: written beside its target and renamed, as CSV or as Parquet by its suffix."""
+"""A FOCUS file from a ledger: the rows of CSV as texts, and Parquet, which DuckDB makes of such rows."""
 
 from __future__ import annotations
 
 import csv
 import os
-import shutil
 import tempfile
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 from venice_billing import _exact
 from venice_billing._arguments import choice
-from venice_billing._files import check_length, sync_folder, target_problem
+from venice_billing._targets import explained, replacing
 from venice_billing._version import __version__
 from venice_billing.errors import ExportError, InvalidParameterError
 from venice_billing.ledger import spending
+from venice_billing.ledger._exports import copy_to_parquet
 from venice_billing.ledger._focus_columns import COLUMNS, FOCUS_VERSIONS
 from venice_billing.ledger._moments import moment
 from venice_billing.ledger.focus import FocusTerms, focus_row
+from venice_billing.ledger.results import LedgerExport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from venice_billing._arguments import Moment
-    from venice_billing.ledger._database import Database
+    from venice_billing.ledger._exports import ExportRequest
     from venice_billing.ledger._focus_columns import Column, FocusVersion, Kind
     from venice_billing.ledger.focus import FocusValue
 
-_MODE = 0o600  # a bill is private
 _CSV, _PARQUET = ".csv", ".parquet"
 _TYPES: Mapping[Kind, str] = {
     "text": "VARCHAR",
+    "digits": "VARCHAR",
     "decimal": "DECIMAL(38, 28)",
     "integer": "BIGINT",
     "time": "TIMESTAMPTZ",
@@ -45,103 +46,86 @@ _LONGEST_LINE = 1 << 26  # bytes
 _LONGEST_SHOWN = 100
 
 
-def write_focus(
-    database: Database,
-    path: str | os.PathLike[str],
-    *,
-    start: Moment | None = None,
-    end: Moment | None = None,
-    version: str = "1.2",
-    diem_usd: Decimal | None = None,
-    account: str | None = None,
-) -> int:
-    """Write the rows of a ledger as a FOCUS file, and return how many there are.
+@frozen
+class FocusTable:
+    """The rows of a ledger as FOCUS has them.
 
-    Args:
-        database: The ledger.
-        path: The file: `.csv`, or `.parquet`. One that is there is replaced once the new one is complete.
-        start: From this time on, included (UTC; a date is its midnight).
-        end: Up to this time, excluded.
-        version: The version of FOCUS, "1.2" or "1.4".
-        diem_usd: What a DIEM that was spent costs in US dollars; None: nothing.
-        account: The name of the billing account; the name of the ledger's file unless given.
+    Attributes:
+        request: The export, as it was asked for.
+        version: The version of FOCUS.
+        terms: What the rows need besides the entries.
+        is_parquet: Whether they are to become Parquet.
+    """
+
+    request: ExportRequest
+    version: FocusVersion
+    terms: FocusTerms
+    is_parquet: bool
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns, in order."""
+        return COLUMNS[self.version]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [column.name for column in self.columns]
+
+    def records(self, escape: Callable[[str], str] | None = None) -> Iterator[list[Any]]:
+        """Yield the rows as CSV has them: numbers and times as text.
+
+        Args:
+            escape: What becomes of texts that are neither.
+        """
+        as_text: dict[Kind, Callable[[Any], Any]] = {"decimal": decimal_text, "time": time_text}
+        if escape is not None:
+            as_text["text"] = lambda text: None if text is None else escape(text)
+        plan = [(column.name, as_text.get(column.kind)) for column in self.columns]
+        for row in self._rows():
+            yield [row[name] if text_of is None else text_of(row[name]) for name, text_of in plan]
+
+    def _rows(self) -> Iterator[Mapping[str, FocusValue]]:
+        where, values = self.request.within
+        for entry in spending.read(self.request.database, where, values, spending.IN_ORDER):
+            row = focus_row(entry, self.terms)
+            yield _checked(row) if self.is_parquet else row
+
+
+def focus_table(request: ExportRequest) -> FocusTable:
+    """Return the rows of an export, none of which was read yet.
+
+    Raises:
+        InvalidParameterError: An argument is invalid.
+    """
+    version = FOCUS_VERSIONS[FOCUS_VERSIONS.index(choice("focus_version", request.focus_version, FOCUS_VERSIONS))]
+    account = request.database.path.stem if request.account is None else request.account
+    is_parquet = _is_parquet(request.path)
+    terms = FocusTerms(account=account, diem_usd=request.diem_usd, charged_at=_charged_at(request))
+    return FocusTable(request, version, terms, is_parquet)
+
+
+def write_parquet(table: FocusTable) -> LedgerExport:
+    """Write a Parquet file. On its way there are CSV files: only DuckDB writes Parquet, and only Python knows FOCUS.
 
     Raises:
         ExportError: A number does not fit Parquet's decimals, or the file cannot be written.
-        InvalidParameterError: An argument is invalid.
     """
-    target = _target(path)
-    chosen = _version(version)
-    where, values = spending.within(start, end)
-    terms = FocusTerms(
-        account=database.path.stem if account is None else account,
-        diem_usd=diem_usd,
-        charged_at=_charged_at(database, where, values),
-    )
-    rows = (focus_row(entry, terms) for entry in spending.read(database, where, values, spending.IN_ORDER))
-    with _replacing(target) as made:
-        if target.suffix.lower() == _CSV:
-            return _write_csv(made, COLUMNS[chosen], rows)
-        document = made.with_suffix(_CSV)
-        count = _write_csv(document, COLUMNS[chosen], map(_checked, rows))
-        _write_parquet(database, document, made, chosen)
-        return count
-
-
-def _version(version: str) -> FocusVersion:
-    return FOCUS_VERSIONS[FOCUS_VERSIONS.index(choice("focus_version", version, FOCUS_VERSIONS))]
-
-
-def _target(path: object) -> Path:
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(name, str) or "\0" in name or Path(name).suffix.lower() not in (_CSV, _PARQUET):
-        raise InvalidParameterError("path", path, "the path of a file that ends in .csv or .parquet")
-    target = Path(name).absolute()
-    check_length(target)
-    if problem := target_problem(target):
-        raise ExportError(f"{target}: {problem} is in the way; remove it, or choose another path")
-    return target
-
-
-def _charged_at(database: Database, where: str, values: Mapping[str, int]) -> dict[str, datetime]:
-    """Return when the requests were charged that refunds name, as far as the ledger has them."""
-    query = f"""SELECT request_id, epoch_us(min(timestamp)) FROM usage_rows
-        WHERE kind = 'debit' AND request_id IN (SELECT request_id FROM usage_rows WHERE kind = 'refund' AND {where})
-        GROUP BY request_id"""
-    with database.reading() as cursor:
-        found = cursor.execute(query, dict(values)).fetchall()
-    return {request_id: moment(charged_at) for request_id, charged_at in found}
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Give the path of a file in a private folder, which becomes the target at the end; on an error nothing changes."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".focus.", dir=target.parent))
-        try:
-            made = folder / f"rows{target.suffix.lower()}"
-            yield made
-            made.chmod(_MODE)
-            with made.open("rb") as file:
-                os.fsync(file.fileno())
-            made.replace(target)
-            sync_folder(target.parent)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise ExportError(f"{target}: cannot be written ({error.strerror or error}); try again") from error
-
-
-def _write_csv(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[str, FocusValue]]) -> int:
-    plan = [(column.name, _AS_TEXT.get(column.kind)) for column in columns]
-    count = 0
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([name for name, _ in plan])
-        for row in rows:
-            writer.writerow([row[name] if as_text is None else as_text(row[name]) for name, as_text in plan])
-            count += 1
-    return count
+    request = table.request
+    target = request.target()
+    with (
+        explained(target),
+        tempfile.TemporaryDirectory(prefix=".focus.", dir=target.parent) as folder,
+        replacing(target) as part,
+    ):
+        document = Path(folder, "rows.csv")
+        with document.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(table.records())
+        with request.database.reading() as cursor, request.database.writing(target):
+            marks = {"focus_version": table.version, "data_generator": f"venice-billing {__version__}"}
+            rows = copy_to_parquet(cursor, _query(table.columns), {"document": str(document)}, part.path, marks)
+        size = os.fstat(part.file.fileno()).st_size
+    return LedgerExport(path=target, format=request.format, rows=rows, size=size, written=(target,))
 
 
 def decimal_text(number: Decimal | None) -> str | None:
@@ -157,7 +141,24 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
-_AS_TEXT: Mapping[Kind, Callable[[Any], str | None]] = {"decimal": decimal_text, "time": time_text}
+def _is_parquet(path: object) -> bool:
+    if hasattr(path, "write"):
+        return False
+    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
+    if suffix not in (_CSV, _PARQUET):
+        raise InvalidParameterError("path", path, "the path of a file that ends in .csv or .parquet, for FOCUS")
+    return suffix == _PARQUET
+
+
+def _charged_at(request: ExportRequest) -> dict[str, datetime]:
+    """Return when the requests were charged that refunds name, as far as the ledger has them."""
+    where, values = request.within
+    query = f"""SELECT request_id, epoch_us(min(timestamp)) FROM usage_rows
+        WHERE kind = 'debit' AND request_id IN (SELECT request_id FROM usage_rows WHERE kind = 'refund' AND {where})
+        GROUP BY request_id"""
+    with request.database.reading() as cursor:
+        found = cursor.execute(query, dict(values)).fetchall()
+    return {request_id: moment(charged_at) for request_id, charged_at in found}
 
 
 def _checked(row: Mapping[str, FocusValue]) -> Mapping[str, FocusValue]:
@@ -179,23 +180,10 @@ def _fits(text: str, before: int, after: int) -> bool:
     return len(whole.lstrip("-")) <= before and len(fraction.rstrip("0")) <= after
 
 
-def _write_parquet(database: Database, document: Path, path: Path, version: FocusVersion) -> None:
-    """Make a Parquet file of a CSV file whose numbers all fit."""
-    casts = ", ".join(f"CAST({column.name} AS {_TYPES[column.kind]}) AS {column.name}" for column in COLUMNS[version])
-    with database.reading() as cursor:
-        cursor.execute(
-            f"""COPY (SELECT {casts} FROM read_csv($document, header = true, all_varchar = true, delim = ',',
-                    quote = '"', escape = '"', new_line = '\\r\\n', nullstr = '', max_line_size = {_LONGEST_LINE},
-                    parallel = false, auto_detect = false, columns = {_columns(version)}))
-                TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd, KV_METADATA {{
-                    focus_version: '{version}', data_generator: 'venice-billing {__version__}'}})""",
-            {"document": str(document)},
-        )
-
-
-def _columns(version: FocusVersion) -> str:
-    return "{" + ", ".join(f"'{column.name}': 'VARCHAR'" for column in COLUMNS[version]) + "}"
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _query(columns: Sequence[Column]) -> str:
+    """Return the query of typed rows from records as CSV, each of whose numbers fits."""
+    casts = ", ".join(f"CAST({column.name} AS {_TYPES[column.kind]}) AS {column.name}" for column in columns)
+    texts = ", ".join(f"{column.name}: 'VARCHAR'" for column in columns)
+    return f"""SELECT {casts} FROM read_csv($document, columns = {{{texts}}}, auto_detect = false, header = false,
+        delim = ',', quote = '"', escape = '"', new_line = '\\r\\n', nullstr = '', parallel = false,
+        max_line_size = {_LONGEST_LINE})"""

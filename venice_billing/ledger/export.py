@@ -1,4 +1,4 @@
-"""The ledger out again: one file of CSV, JSON lines or Parquet, or a dataset (`datasets.py`)."""
+"""The ledger out again: one file of CSV, JSON lines, Parquet or FOCUS (`focus.py`), or a dataset (`datasets.py`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from venice_billing._targets import replacing
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import datasets, spending
 from venice_billing.ledger._exports import PARQUET_COLUMNS, ExportRequest, copy_to_parquet
+from venice_billing.ledger._focus_file import focus_table, write_parquet
 from venice_billing.ledger.results import LedgerExport
 from venice_billing.models import UsageEntry
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from venice_billing._arguments import Moment
     from venice_billing.ledger._database import Database
-
 
 _LINES_AT_ONCE = 1000
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -42,15 +42,37 @@ def export(
     end: Moment | None,
     *,
     escape_formulas: object,
+    focus_version: object,
+    diem_usd: object,
+    account: object,
 ) -> LedgerExport:
     """Write the entries from `start` on and before `end`, as `kind` says, or the suffix of the path."""
     if not isinstance(escape_formulas, bool):
         raise InvalidParameterError("escape_formulas", escape_formulas, "True or False")
     name: Any = _by_suffix(path) if kind is None else arguments.choice("format", kind, _WRITERS)
+    if name != "focus":
+        _check_not_given(focus_version=focus_version, diem_usd=diem_usd, account=account)
     request = ExportRequest(
-        database=database, path=path, format=name, start=start, end=end, escape_formulas=escape_formulas
+        database=database,
+        path=path,
+        format=name,
+        start=start,
+        end=end,
+        escape_formulas=escape_formulas,
+        focus_version=focus_version,
+        diem_usd=diem_usd,
+        account=account,
     )
     return _WRITERS[name](request)
+
+
+def _check_not_given(**options: object) -> None:
+    for option, value in options.items():
+        if value != _UNLESS_GIVEN[option]:
+            raise InvalidParameterError(option, value, "left out, unless the format is 'focus'")
+
+
+_UNLESS_GIVEN: Mapping[str, object] = {"focus_version": "1.2", "diem_usd": None, "account": None}
 
 
 def _by_suffix(path: object) -> str:
@@ -100,9 +122,19 @@ def _cell(value: Any) -> Any:
 
 
 def _safe_cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return f"'{value}" if _FORMULA.match(value) else value
-    return _cell(value)
+    return _safe_text(value) if isinstance(value, str) else _cell(value)
+
+
+def _safe_text(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _write_focus(request: ExportRequest) -> LedgerExport:
+    table = focus_table(request)
+    if table.is_parquet:
+        return write_parquet(table)
+    records = table.records(_safe_text if request.escape_formulas else None)
+    return _write_lines(request, map(_record, records), header=_record(table.names))
 
 
 def _write_lines(request: ExportRequest, lines: Iterator[str], header: str = _CSV_HEADER) -> LedgerExport:
@@ -157,4 +189,5 @@ _WRITERS: Mapping[str, Callable[[ExportRequest], LedgerExport]] = {
     "jsonl": _write_jsonl,
     "parquet": _write_parquet,
     "dataset": datasets.write,
+    "focus": _write_focus,
 }

@@ -29,7 +29,7 @@ __all__ = [
 Change = Literal["late", "altered", "vanished"]
 """What happened to a row in time that was covered before: it was booked late, it was changed, or it is gone."""
 
-ExportFormat = Literal["csv", "jsonl", "parquet", "dataset"]
+ExportFormat = Literal["csv", "jsonl", "parquet", "dataset", "focus"]
 """What an export of the ledger can be: one file, or, for a dataset, a folder of Parquet files by month and currency."""
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from datetime import timedelta, tzinfo
+    from decimal import Decimal
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from venice_billing._arguments import Moment
+    from venice_billing.ledger._focus_columns import FocusVersion
     from venice_billing.ledger.results import Adjustment, Coverage, ExportFormat, LedgerExport, SyncProgress, SyncReport
     from venice_billing.ledger.statement import Statement
     from venice_billing.models import UsageEntry
@@ -168,28 +170,47 @@ class Ledger:
         start: Moment | None = None,
         end: Moment | None = None,
         escape_formulas: bool = True,
+        focus_version: FocusVersion = "1.2",
+        diem_usd: Decimal | None = None,
+        account: str | None = None,
     ) -> LedgerExport:
         """Write the entries to a file, or to a dataset of many files, which only you may read.
 
         `csv` has the columns of `rows()`, `jsonl` an entry as `to_json()` on each line, both oldest first; `parquet`
         has the columns of the view `entries`. A file appears, or is replaced, when it is complete. A `dataset` is a
         folder of Parquet files, `month=2026-10/currency=USD/entries.parquet` (months of UTC): only files of months and
-        currencies that have changed are written again, each in one step.
+        currencies that have changed are written again, each in one step. `focus` is a bill
+        as the FinOps Open Cost and Usage Specification has it, in CSV or Parquet by the suffix: costs there are
+        positive, and in US dollars. A number that would have to be rounded in Parquet is refused.
 
         Args:
-            path: The file, or the folder of a dataset; for csv and jsonl also a file object that is open in binary
-                mode.
-            format: csv, jsonl, parquet or dataset; if None, what the suffix of `path` says.
+            path: The file, or the folder of a dataset; for csv, jsonl and focus also a file object that is open in
+                binary mode.
+            format: csv, jsonl, parquet, dataset or focus; if None, what the suffix of `path` says.
             start: From this time on, included (UTC; a date is its midnight).
             end: Up to this time, excluded.
             escape_formulas: Whether a text in a CSV file that a spreadsheet would take for a formula gets an apostrophe
                 before it.
+            focus_version: The version of FOCUS, 1.2 or 1.4.
+            diem_usd: What a DIEM that was spent costs in US dollars in a FOCUS file; None: nothing.
+            account: The name of the account in a FOCUS file; None: the name of the ledger's file.
 
         Raises:
-            ExportError: The file cannot be written, or the folder holds something else than a dataset of that range.
+            ExportError: The file cannot be written, a number does not fit it, or the folder holds something else than a
+                dataset of that range.
             InvalidParameterError: An argument is invalid.
         """
-        return _export(self._database, path, format, start, end, escape_formulas=escape_formulas)
+        return _export(
+            self._database,
+            path,
+            format,
+            start,
+            end,
+            escape_formulas=escape_formulas,
+            focus_version=focus_version,
+            diem_usd=diem_usd,
+            account=account,
+        )
 
     def adjustments(self) -> list[Adjustment]:
         """Return what syncs changed in time that was covered before, in the order in which it was seen."""
