@@ -113,29 +113,6 @@ def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
         )
 
 
-def json_of(entry: UsageEntry) -> str:
-    """Return `entry.to_json()`; of an entry with texts that are no Unicode, the same in ASCII."""
-    try:
-        return entry.to_json()
-    except UnicodeEncodeError:
-        return json_text(entry.to_dict())
-
-
-def row_of(entry: UsageEntry) -> dict[str, Any]:
-    """Return `entry.row()`; texts that are no Unicode, with backslashes, as the columns of the ledger have them."""
-    try:
-        row = entry.row()
-    except UnicodeEncodeError:  # in the names or values of unknown fields
-        row = _without_unknown(entry).row() | {"additional_properties": _unknown(entry)}
-    return {name: value if value.__class__ is not str else _held(value) for name, value in row.items()}
-
-
-def _without_unknown(entry: UsageEntry) -> UsageEntry:
-    details = entry.inference_details
-    known = None if details is None else attrs.evolve(details, additional_properties={})
-    return attrs.evolve(entry, inference_details=known, additional_properties={})
-
-
 def _is_plain(entry: UsageEntry) -> bool:
     """Tell whether an entry has no unknown fields, and no integers of more than 64 bits."""
     details = entry.inference_details

@@ -17,7 +17,6 @@ from venice_billing._runtime.rows import column_names
 from venice_billing._targets import replacing
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import datasets, spending
-from venice_billing.ledger._entries import json_of, row_of
 from venice_billing.ledger._exports import PARQUET_COLUMNS, ExportRequest, copy_to_parquet
 from venice_billing.ledger._focus_file import focus_table, write_parquet
 from venice_billing.ledger.results import LedgerExport
@@ -94,7 +93,7 @@ def _write_csv(request: ExportRequest) -> LedgerExport:
 
 
 def _write_jsonl(request: ExportRequest) -> LedgerExport:
-    return _write_lines(request, (f"{json_of(entry)}\n" for entry in _entries(request)), header="")
+    return _write_lines(request, (f"{entry.to_json()}\n" for entry in _entries(request)), header="")
 
 
 def _entries(request: ExportRequest) -> Iterator[UsageEntry]:
@@ -115,7 +114,7 @@ _CSV_HEADER = _record(column_names(UsageEntry))
 
 def _records(request: ExportRequest) -> Iterator[str]:
     cell = _safe_cell if request.escape_formulas else _cell
-    return (_record([cell(value) for value in row_of(entry).values()]) for entry in _entries(request))
+    return (_record([cell(value) for value in entry.row().values()]) for entry in _entries(request))
 
 
 def _cell(value: Any) -> Any:
@@ -154,7 +153,7 @@ def _write_to(write: Callable[[bytes], object], lines: Iterator[str], header: st
     some = list(islice(lines, _LINES_AT_ONCE))  # before the header: an error of the ledger then writes nothing
     text = header
     while some or text:
-        data = (text + "".join(some)).encode()
+        data = (text + "".join(some)).encode("utf-8", "backslashreplace")  # half a surrogate pair shows as an escape
         write(data)
         rows, size = rows + len(some), size + len(data)
         some, text = list(islice(lines, _LINES_AT_ONCE)), ""

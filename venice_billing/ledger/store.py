@@ -325,7 +325,7 @@ class Ledger:
             return self._database.cursor().sql("FROM entries ORDER BY timestamp")
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return the entries as an Arrow stream: `polars.from_arrow(ledger)`, `pyarrow.table(ledger)`."""
+        """Return the entries as an Arrow stream: `polars.DataFrame(ledger)`, `pyarrow.table(ledger)`."""
         return self.relation().__arrow_c_stream__(requested_schema)
 
     def __len__(self) -> int:
