@@ -29,11 +29,11 @@ def _column(name: str, values: Iterable[Cell]) -> list[str]:
     """Return the heading and the cells of a column, all of the same width."""
     values = list(values)
     if all(isinstance(value, Decimal | int) for value in values):
-        return _right([name, *_aligned([value for value in values if isinstance(value, Decimal | int)])])
-    return _left([name, *("-" if value is None else _printable(str(value)) for value in values)])
+        return _right([name, *aligned([value for value in values if isinstance(value, Decimal | int)])])
+    return _left([name, *("-" if value is None else printable(str(value)) for value in values)])
 
 
-def _aligned(numbers: Sequence[Decimal | int]) -> list[str]:
+def aligned(numbers: Iterable[Decimal | int]) -> list[str]:
     """Return numbers padded behind the fraction, so that their decimal points stand below one another."""
     texts = [_exact.text(Decimal(number)) for number in numbers]
     fractions = [len(text.partition(".")[2]) + ("." in text) for text in texts]
@@ -51,7 +51,7 @@ def _left(cells: Sequence[str]) -> list[str]:
     return [cell.ljust(width) for cell in cells]
 
 
-def _printable(text: str) -> str:
+def printable(text: str, *, widest: int | None = _WIDEST) -> str:
     """Return a text of the API on one line, bounded, and with nothing in it that a terminal would obey."""
-    bounded = text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+    bounded = text if widest is None or len(text) <= widest else text[: widest - 3] + "..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in bounded)

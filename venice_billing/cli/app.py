@@ -1,0 +1,132 @@
+"""The parser of the command line, and what becomes of errors: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from venice_billing.cli.errors import UNKNOWN, USAGE, CommandError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+__all__ = ["COMMANDS", "parser", "run"]
+
+_PROGRAM = "venice-billing"
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
+    "spend": ("spend", "what was spent, by day, week, month, model, service, sku, key or currency"),
+}
+"""Of each command: its module in `venice_billing.cli.commands`, and what it does."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, and return its exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        if getattr(options, "command", None) is None:
+            raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
+        return _run(options)
+    except CommandError as error:
+        _complain(str(error))
+        return error.code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from venice_billing.cli.session import Session  # noqa: PLC0415 - `--help` needs no account
+    from venice_billing.errors import InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
+
+    try:
+        with Session(options) as session:
+            code: int = options.run(session)
+            return code
+    except InvalidParameterError as error:
+        _complain(str(error))
+        return USAGE
+    except VeniceError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        return UNKNOWN
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; that of a command is filled when it is asked for."""
+    whole = _Parser(
+        prog=_PROGRAM,
+        description="What your Venice.ai usage costs: every charge once, to the last digit.",
+        epilog="Each command explains itself: venice-billing COMMAND --help. Exit codes: 0 fine, 1 a finding, "
+        "2 usage, 3 could not be told.",
+    )
+    whole.add_argument("--version", action="store_true", help="print the version and end")
+    _add_common(whole, default=None)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    for name, (module, what) in COMMANDS.items():
+        commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", module=module)
+    return whole
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+class _CommandParser(_Parser):
+    """The parser of a command, filled by its module when a command line names it."""
+
+    def __init__(self, *, module: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._module = module
+        self._is_filled = False
+
+    def fill(self) -> Self:
+        """Add the arguments of the command."""
+        if not self._is_filled:
+            self._is_filled = True
+            command = import_module(f"venice_billing.cli.commands.{self._module}")
+            command.configure(self)
+            self.set_defaults(run=command.run)
+            _add_common(self, default=argparse.SUPPRESS)
+        return self
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super(_CommandParser, self.fill()).parse_known_args(args, namespace)
+
+
+def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Add the options of all commands, which may stand before and behind the command."""
+    group = parser.add_argument_group("options of all commands")
+    whose = group.add_mutually_exclusive_group()
+    whose.add_argument("--account", metavar="NAME", default=default, help="an account of the configuration file")
+    whose.add_argument("--ledger", metavar="PATH", default=default, help="the file of a ledger, made if there is none")
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        default=False if default is None else default,
+        help="a made-up account, the same in every run: no key, no network",
+    )
+    group.add_argument(
+        "--format",
+        choices=("table", "json", "jsonl", "csv", "md"),
+        default=default,
+        help="how to say it (default: table)",
+    )
+    group.add_argument("--timezone", metavar="ZONE", default=default, help="the IANA time zone of days (default: UTC)")
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        default=False if default is None else default,
+        help="read the ledger as it is, without a sync",
+    )
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"{_PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the output of the command
