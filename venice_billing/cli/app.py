@@ -17,9 +17,16 @@ __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
 
+FORMATS = ("table", "json", "jsonl", "csv", "md")
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
     "spend": ("spend", "what was spent, by day, week, month, model, service, sku, key or currency"),
+    "check": ("check", "whether limits of spend and balance hold, for cron and CI"),
+    "sync": ("sync", "bring the local ledger up to date"),
+    "status": ("status", "one line for a prompt, from a cache"),
+    "doctor": ("doctor", "what is wrong with key, network, clock and ledger, and what to do"),
+    "serve-fake": ("serve_fake", "a made-up account as a server, for programs in any language"),
 }
 """Of each command: its module in `venice_billing.cli.commands`, and what it does."""
 
@@ -30,6 +37,8 @@ def run(arguments: Sequence[str]) -> int:
         options = parser().parse_args(arguments)
         if getattr(options, "command", None) is None:
             raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
+        if options.format is not None and options.format not in options.formats:
+            raise UsageError(f"--format {options.format!r}: one of {', '.join(options.formats)}")
         return _run(options)
     except CommandError as error:
         _complain(str(error))
@@ -90,6 +99,7 @@ class _CommandParser(_Parser):
         """Add the arguments of the command."""
         if not self._is_filled:
             self._is_filled = True
+            self.set_defaults(formats=FORMATS)
             command = import_module(f"venice_billing.cli.commands.{self._module}")
             command.configure(self)
             self.set_defaults(run=command.run)
@@ -114,9 +124,9 @@ def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
     )
     group.add_argument(
         "--format",
-        choices=("table", "json", "jsonl", "csv", "md"),
+        metavar="FORMAT",
         default=default,
-        help="how to say it (default: table)",
+        help=f"one of {', '.join(FORMATS)}; default: table",
     )
     group.add_argument("--timezone", metavar="ZONE", default=default, help="the IANA time zone of days (default: UTC)")
     group.add_argument(

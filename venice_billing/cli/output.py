@@ -18,7 +18,7 @@ from venice_billing._table import printable
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["FORMATS", "Document", "write"]
+__all__ = ["FORMATS", "Document", "text_of", "to_text", "write"]
 
 Value = str | int | Decimal | bool | None
 Row = Mapping[str, Value]

@@ -37,12 +37,14 @@ class Session:
         options: The parsed command line.
         stdout: Where data goes.
         stderr: Where progress and remarks go.
+        is_synced: Whether this command has synced the ledger already.
     """
 
     def __init__(self, options: Namespace, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
         self.options = options
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
+        self.is_synced = False
         self._stack = ExitStack()
 
     @property
@@ -84,6 +86,14 @@ class Session:
         settings = self.settings
         options: dict[str, Any] = {} if settings is None else {"base_url": settings.base_url}
         return self._stack.enter_context(VeniceBilling(self._key(), **options))
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API."""
+        from venice_billing._config import BASE_URL  # noqa: PLC0415 - as above
+
+        named = self.settings and self.settings.base_url
+        return named or os.environ.get("VENICE_BASE_URL") or BASE_URL
 
     @property
     def ledger_path(self) -> Path:

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from venice_billing import spend
 from venice_billing.cli.errors import UsageError
+from venice_billing.report.forecast import Forecast, days_needed, forecast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
     from venice_billing._calendar import Period
     from venice_billing.cli.session import Session
-    from venice_billing.ledger.results import SyncProgress
+    from venice_billing.ledger.results import SyncProgress, SyncReport
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
-__all__ = ["Totals", "read_totals", "sync"]
+__all__ = ["Totals", "check_currency", "read_forecast", "read_totals", "sync"]
 
 _CONCURRENCY = 4
 
@@ -60,7 +61,16 @@ def read_totals(session: Session, period: Period, by: tuple[Dimension, ...], cur
     return Totals(table=table, until=until, is_complete=period.is_complete(session.now), origin="the API")
 
 
-def sync(session: Session, *, full: bool = False) -> object:
+def read_forecast(session: Session, period: Period, totals: Totals, currency: str | None = None) -> list[Forecast]:
+    """Return the forecasts for the end of a period; none for one that has ended."""
+    needed = days_needed(period, totals.until)
+    if needed is None or totals.is_complete:
+        return []
+    recent = read_totals(session, needed, ("currency",), currency)
+    return forecast(totals.table, recent.table, period, totals.until)
+
+
+def sync(session: Session, *, full: bool = False) -> SyncReport:
     """Bring the ledger up to date, with progress on a terminal, and return the report."""
     with session.progress("sync") as update:
 
@@ -69,10 +79,12 @@ def sync(session: Session, *, full: bool = False) -> object:
             share = (so_far.latest - begin) / (so_far.covered_until - begin) if begin else None
             update(so_far.rows, share)
 
-        return session.ledger.sync(session.client, full=full, concurrency=_CONCURRENCY, progress=progress)
+        report = session.ledger.sync(session.client, full=full, concurrency=_CONCURRENCY, progress=progress)
+    session.is_synced = True
+    return report
 
 
-def check_currency(session: Session, currency: str | None) -> None:
+def check_currency(session: Session, currency: str | None, option: str = "--currency") -> None:
     """Refuse a currency that neither the contract nor the ledger knows.
 
     Raises:
@@ -86,11 +98,11 @@ def check_currency(session: Session, currency: str | None) -> None:
     if currency not in known and session.has_ledger:
         known |= {row.currency for row in session.ledger.spend(by="currency")}
     if currency not in known:
-        raise UsageError(f"--currency {currency!r}: one of {', '.join(sorted(known))}")
+        raise UsageError(f"{option} {currency!r}: one of {', '.join(sorted(known))}")
 
 
 def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], currency: str | None) -> Totals:
-    if not session.options.offline:
+    if not session.options.offline and not session.is_synced:
         sync(session)
     covered = session.ledger.coverage().until
     if covered is None:

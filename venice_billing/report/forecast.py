@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from venice_billing import _exact
-from venice_billing._calendar import midnight
+from venice_billing._calendar import Period, midnight
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from venice_billing._calendar import Period
     from venice_billing.spend import SpendTable
 
-__all__ = ["Forecast", "forecast"]
+__all__ = ["METHOD", "Forecast", "days_needed", "forecast", "share_of_today"]
 
-_MOST_DAYS = 7
+METHOD = "if the mean of the 7 days before today goes on"
+"""How a forecast is made, in words."""
+
+_DAYS = 7
+_MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _ESTIMATE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _STEP = Decimal("0.0001")  # an estimate: more digits would look like knowledge
@@ -33,46 +36,40 @@ class Forecast:
         currency: The currency.
         spent: What was charged so far, exactly.
         expected: What will have been charged at the end of the period: an estimate, to four decimals.
-        days: Over how many whole days before today the mean was taken, at most 7.
     """
 
     currency: str
     spent: Decimal
     expected: Decimal
-    days: int
-
-    @property
-    def method(self) -> str:
-        """How the estimate was made, in words."""
-        basis = f"the {self.days} whole days" if self.days > 1 else "the one whole day"
-        return f"the mean of {basis} before today goes on"
 
 
-def forecast(by_day: SpendTable, period: Period, now: datetime) -> list[Forecast]:
-    """Return the forecast of each currency; none for a period that has ended, or has no whole day yet.
+def days_needed(period: Period, now: datetime) -> Period | None:
+    """Return the whole days before today that a forecast is made of; None: the period has ended or not begun."""
+    if not period.start <= now < period.end:
+        return None
+    today = now.astimezone(period.zone).date()
+    return Period.of_days("the days before today", today - _DAY * _DAYS, today, period.zone, period.timezone)
+
+
+def forecast(spent: SpendTable, recent: SpendTable, period: Period, now: datetime) -> list[Forecast]:
+    """Return the forecast of each currency that was charged in the period, or in the days before today.
 
     Args:
-        by_day: The totals of the period by day and currency, in its time zone.
-        period: The period; its days before `now` are what the forecast is made of.
-        now: The time up to which the totals are.
+        spent: The totals of the period so far.
+        recent: The totals of the days that `days_needed` names.
+        period: The period, which has not ended.
+        now: The time up to which `spent` is.
     """
-    today = now.astimezone(period.zone).date()
-    whole = [day.isoformat() for day in period.days() if day < today][-_MOST_DAYS:]
-    if not whole or period.is_complete(now):
-        return []
-    recent: dict[str, Decimal] = {}
-    for row in by_day:
-        if row.day in whole:
-            recent[row.currency] = _exact.add(recent.get(row.currency, _exact.ZERO), row.debits)
-    left = Decimal((period.end - now) // timedelta(microseconds=1)) / Decimal(_DAY // timedelta(microseconds=1))
+    so_far = {row.currency: row.debits for row in spent.totals()}
+    lately = {row.currency: row.debits for row in recent.totals()}
+    left = Decimal((period.end - now) // _MICROSECOND) / Decimal(_DAY // _MICROSECOND)
     return [
         Forecast(
-            currency=row.currency,
-            spent=row.debits,
-            expected=_expected(row.debits, recent.get(row.currency, _exact.ZERO), len(whole), left),
-            days=len(whole),
+            currency=currency,
+            spent=so_far.get(currency, _exact.ZERO),
+            expected=_expected(so_far.get(currency, _exact.ZERO), lately.get(currency, _exact.ZERO), left),
         )
-        for row in by_day.totals()
+        for currency in sorted(so_far.keys() | lately.keys())
     ]
 
 
@@ -84,6 +81,6 @@ def share_of_today(by_day: SpendTable, period: Period, now: datetime) -> dict[st
     return {row.currency: row.debits for row in by_day if row.day == today.isoformat()}
 
 
-def _expected(spent: Decimal, recent: Decimal, days: int, left: Decimal) -> Decimal:
-    mean = _ESTIMATE.divide(recent, Decimal(days))
+def _expected(spent: Decimal, recent: Decimal, left: Decimal) -> Decimal:
+    mean = _ESTIMATE.divide(recent, Decimal(_DAYS))
     return _ESTIMATE.add(spent, _ESTIMATE.multiply(mean, left)).quantize(_STEP, context=_ESTIMATE)

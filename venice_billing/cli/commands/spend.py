@@ -14,8 +14,8 @@ from venice_billing._periods import PERIODS
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.output import Document
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import Totals, read_totals
-from venice_billing.report.forecast import forecast, share_of_today
+from venice_billing.cli.source import Totals, read_forecast, read_totals
+from venice_billing.report.forecast import METHOD, share_of_today
 from venice_billing.spend import Dimension, SpendRow, SpendTable
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _document(
         rows, added = _beside(rows, table.by, before)
         columns = (*columns, *added)
     pictures = _pictures(session, period, table, totals)
-    estimates = forecast(totals.table.totals(("day", "currency")), period, totals.until)
+    estimates = read_forecast(session, period, totals, session.options.currency)
     today = share_of_today(totals.table.totals(("day", "currency")), period, session.now)
     head = {
         "period": {"start": period.start, "end": period.end},
@@ -120,12 +120,10 @@ def _document(
     if today:
         head["today"] = [{"currency": currency, "debits": amount} for currency, amount in today.items()]
     if estimates:
-        head["forecast"] = [
-            {"currency": one.currency, "debits": one.expected, "method": one.method} for one in estimates
-        ]
+        head["forecast"] = [{"currency": one.currency, "debits": one.expected, "method": METHOD} for one in estimates]
     notes = [
         *_today_notes(today),
-        *[f"forecast: {one.expected:f} {one.currency} by the end, if {one.method}" for one in estimates],
+        *[f"forecast: {one.expected:f} {one.currency} by the end of {period.name}, {METHOD}" for one in estimates],
         *([] if table else ["no charges in this period"]),
     ]
     return Document(
