@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,8 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 16
 _WIDE = 10_000  # columns of what is no terminal: nothing is cut there
 _WIDEST_NAME = 48
+_DISPENSABLE = ("count", "net", "credits", "purchases", "refunds", "debits_before_so_far")
+"""Columns that a narrow terminal leaves out, in this order; the other formats have all of them."""
 
 
 def show(document: Document, stream: TextIO) -> None:
@@ -91,36 +95,48 @@ def progress(stream: TextIO, what: str) -> Iterator[Callable[[int, float | None]
 
 
 def _console(stream: TextIO) -> Console:
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
+    plain = bool(os.environ.get("NO_COLOR"))
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, color_system=None if plain else "auto")
     if not console.is_terminal:
         console.width = _WIDE
     return console
 
 
 def _fitting(document: Document, console: Console) -> Table:
-    """Return the table with as many pictures as there is room for."""
+    """Return the table with as much as there is room for: pictures go first, then figures beside the debits."""
     pictures = list(document.pictures) if draws(console.file) else []
-    while True:
-        table = _table(document, pictures)
-        needed = Measurement.get(console, console.options, table).maximum
-        if needed <= console.width or not pictures:
-            return table
-        pictures.pop()
+    names = list(document.visible)
+    while _width(document, names, pictures) > console.width:
+        extra = next((name for name in _DISPENSABLE if name in names), None)
+        if pictures:
+            pictures.pop()
+        elif extra is not None:
+            names.remove(extra)
+        else:
+            break  # names are folded; a figure is never cut
+    return _table(document, names, pictures)
 
 
-def _table(document: Document, pictures: Sequence[str]) -> Table:
+def _width(document: Document, names: Sequence[str], pictures: Sequence[str]) -> int:
+    console = Console(file=io.StringIO(), width=_WIDE)
+    return Measurement.get(console, console.options, _table(document, names, pictures)).maximum
+
+
+def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     columns: list[Sequence[Any]] = []
-    for name in document.visible:
+    for name in names:
         values = [row[name] for row in document.rows]
         is_number = all(isinstance(value, Decimal | int | None) and not isinstance(value, bool) for value in values)
+        cells = _numbers(values) if is_number else _texts(values)
         table.add_column(
             name.replace("_", " "),
             justify="right" if is_number else "left",
             no_wrap=is_number,
-            overflow="ignore" if is_number else "fold",
+            overflow="fold",
+            min_width=max(map(len, cells), default=0) if is_number else None,
         )
-        columns.append(_numbers(values) if is_number else _texts(values))
+        columns.append(cells)
     for heading in pictures:
         table.add_column(heading, no_wrap=True)
         columns.append(document.pictures[heading])

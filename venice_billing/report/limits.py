@@ -27,7 +27,7 @@ Status = Literal["ok", "breach", "unknown"]
 PERCENT = "%"
 """The unit of a share of the DIEM epoch."""
 
-_LIMIT = re.compile(r"(?P<amount>\d{1,28}(?:\.\d{1,28})?)\s?(?P<unit>%|[A-Za-z][A-Za-z0-9_]{0,63})", re.ASCII)
+_LIMIT = re.compile(r"(?P<amount>\d{1,28}(?:\.\d{1,28})?)\s?(?P<unit>%|[A-Za-z_]{1,64})", re.ASCII)
 
 
 @frozen

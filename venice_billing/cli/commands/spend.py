@@ -60,9 +60,7 @@ def run(session: Session) -> int:
     options = session.options
     by = _names(options.by)
     if options.compare and set(by) & PERIODS.keys():
-        raise UsageError(
-            f"--compare with --by {', '.join(by)}: a {by[0]} has no other beside it; leave one of them out"
-        )
+        raise UsageError(f"--compare with --by {', '.join(by)}: a {by[0]} has none before it; leave one out")
     period = _asked(session)
     finest = tuple(dict.fromkeys((*by, "day", "currency")))
     totals = read_totals(session, period, finest, options.currency)
