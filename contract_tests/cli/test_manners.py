@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,21 @@ def test_command_alone_names_the_commands(command: Command) -> None:
     unknown = command("spent")
     assert unknown.code == 2
     assert "'spent'" in unknown.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_options(command: Command, shell: str) -> None:
+    done = command("--print-completion", shell)
+    assert done.code == 0
+    assert "serve-fake" in done.out
+    assert "max-spend" in done.out
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=done.out, text=True, timeout=SECONDS, check=True)
+
+
+def test_completion_of_an_unknown_shell(command: Command) -> None:
+    done = command("--print-completion", "cmd")
+    assert (done.code, done.err) == (2, "venice-billing: --print-completion 'cmd': one of bash, zsh, fish\n")
 
 
 def test_reader_that_goes_ends_the_command_quietly() -> None:
@@ -143,7 +159,7 @@ def test_library_imports_no_face_of_the_command() -> None:
         "from venice_billing.testing import FakeVenice\n"
         "with FakeVenice(50).client() as client: list(client.iter_usage_history())\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('rich', 'duckdb', 'altair', 'shtab', "
-        "'platformdirs', 'argparse') or name.startswith(('venice_billing.cli', 'venice_billing.report'))])"
+        "'platformdirs', 'argparse') or name.startswith(('venice_billing.cli.', 'venice_billing.report'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)
     assert done.stdout == "[]\n"

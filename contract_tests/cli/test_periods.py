@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -88,9 +89,7 @@ def test_times_without_an_offset_are_those_of_the_zone() -> None:
         (["--last", "0d"], "like 7d, 4w or 3m"),
         (["--last", "-7d"], "like 7d, 4w or 3m"),
         (["--last", "7y"], "like 7d, 4w or 3m"),
-        (["--last", "٧d"], "like 7d, 4w or 3m"),
-        (["--last", "9999w"], ""),
-        (["--last", "9999m"], ""),
+        (["--last", "\u0667d"], "like 7d, 4w or 3m"),
         (["--since", "2026-02-30"], "day is out of range"),
         (["--since", "yesterday"], "a date like 2026-10-31"),
         (["--since", "2026-12-24"], "it lies in the future"),
@@ -102,14 +101,9 @@ def test_times_without_an_offset_are_those_of_the_zone() -> None:
     ],
 )
 def test_what_names_no_period_is_refused_with_what_is_allowed(arguments: list[str], message: str) -> None:
-    if not message:  # so long ago that the zone, or the calendar, has no such day
-        assert days(*arguments)[0] < "2000"
-        return
-    argued = (
-        [f"{arguments[0]}={arguments[1]}", *arguments[2:]]
-        if len(arguments) > 1 and arguments[0] != "today"
-        else arguments
-    )
+    argued = [re.sub("^-(?=[0-9])", "=-", text) for text in arguments]
+    if argued != arguments:  # a value that looks like an option is written behind a "="
+        argued = ["".join(argued)]
     with pytest.raises(UsageError, match=message):
         period_of(options(*argued), UTC, "UTC", NOW)
 

@@ -48,7 +48,7 @@ def bounds(month: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("with_ledger", [False, True])
 def test_totals_are_those_of_the_account(
-    account: FakeVenice, command: Command, tmp_path: Any, with_ledger: bool
+    account: FakeVenice, command: Command, tmp_path: Any, *, with_ledger: bool
 ) -> None:
     month = month_of(account, 1)
     where = ["--ledger", str(tmp_path / "venice.duckdb")] if with_ledger else []

@@ -7,7 +7,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from venice_billing.cli.errors import UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing import __version__
+from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
+_SHELLS = ("bash", "zsh", "fish")
 
 FORMATS = ("table", "json", "jsonl", "csv", "md")
 
@@ -35,7 +37,12 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command line, and return its exit code."""
     try:
         options = parser().parse_args(arguments)
-        if getattr(options, "command", None) is None:
+        if options.version:
+            print(f"{_PROGRAM} {__version__}")  # noqa: T201 - the output of the command
+            return OK
+        if options.print_completion is not None:
+            return _complete(options.print_completion)
+        if options.command is None:
             raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
         if options.format is not None and options.format not in options.formats:
             raise UsageError(f"--format {options.format!r}: one of {', '.join(options.formats)}")
@@ -61,6 +68,23 @@ def _run(options: argparse.Namespace) -> int:
         return UNKNOWN
 
 
+def _complete(shell: str) -> int:
+    """Print what makes a shell complete command lines."""
+    try:
+        shtab = import_module("shtab")
+    except ImportError:
+        raise UsageError("completion needs the extra `cli`: pip install 'venice-billing[cli]'") from None
+    if shell not in _SHELLS:
+        raise UsageError(f"--print-completion {shell!r}: one of {', '.join(_SHELLS)}")
+    whole = parser()
+    for action in whole._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            for command in action.choices.values():
+                command.fill()
+    print(shtab.complete(whole, shell=shell))  # noqa: T201 - the output of the command
+    return OK
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; that of a command is filled when it is asked for."""
     whole = _Parser(
@@ -70,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
         "2 usage, 3 could not be told.",
     )
     whole.add_argument("--version", action="store_true", help="print the version and end")
+    whole.add_argument("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish and end")
     _add_common(whole, default=None)
     commands = whole.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
     for name, (module, what) in COMMANDS.items():

@@ -45,10 +45,7 @@ def run(session: Session) -> int:
                 "diem_epoch_used_percent": used,
                 **({"demo": True} if session.is_demo else {}),
             },
-            notes=[
-                state,
-                *([] if used is None else [f"DIEM epoch: {used} % used of {balance.diem_epoch_allocation:f}"]),
-            ],
+            notes=[state, *epoch],
         )
     )
     return OK
