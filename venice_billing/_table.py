@@ -34,7 +34,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -
     for column in columns:
         values = [row[column] for row in rows]
         if _are_numbers(values):
-            lines = _right([column, *_aligned(values)])
+            lines = _right([column, *aligned(values)])
             rule = "-" * (len(lines[0]) - 1) + ":"
         else:
             texts = ["-" if value is None else _escaped(str(value)) for value in values]
@@ -46,7 +46,7 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -
 
 def _escaped(text: str) -> str:
     """Return a text of the API as it stands in Markdown: on one line, bounded, with nothing in it that is markup."""
-    return _MARKUP.sub(r"\\\g<0>", _printable(text, _WIDEST_OF_MARKDOWN))
+    return _MARKUP.sub(r"\\\g<0>", printable(text, widest=_WIDEST_OF_MARKDOWN))
 
 
 def _are_numbers(values: Sequence[Cell]) -> TypeGuard[Sequence[Decimal | int]]:
@@ -57,11 +57,11 @@ def _column(name: str, values: Iterable[Cell]) -> list[str]:
     """Return the heading and the cells of a column, all of the same width."""
     values = list(values)
     if _are_numbers(values):
-        return _right([name, *_aligned(values)])
-    return _left([name, *("-" if value is None else _printable(str(value)) for value in values)])
+        return _right([name, *aligned(values)])
+    return _left([name, *("-" if value is None else printable(str(value)) for value in values)])
 
 
-def _aligned(numbers: Sequence[Decimal | int]) -> list[str]:
+def aligned(numbers: Iterable[Decimal | int]) -> list[str]:
     """Return numbers padded behind the fraction, so that their decimal points stand below one another."""
     texts = [_exact.text(Decimal(number)) for number in numbers]
     fractions = [len(text.partition(".")[2]) + ("." in text) for text in texts]
@@ -79,7 +79,7 @@ def _left(cells: Sequence[str]) -> list[str]:
     return [cell.ljust(width) for cell in cells]
 
 
-def _printable(text: str, widest: int = _WIDEST) -> str:
+def printable(text: str, *, widest: int | None = _WIDEST) -> str:
     """Return a text of the API on one line, bounded, and with nothing in it that a terminal would obey."""
-    bounded = text if len(text) <= widest else text[: widest - 3] + "..."
+    bounded = text if widest is None or len(text) <= widest else text[: widest - 3] + "..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in bounded)

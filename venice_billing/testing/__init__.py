@@ -2,7 +2,7 @@
 
 from venice_billing.testing import faults
 from venice_billing.testing._clock import VirtualClock
-from venice_billing.testing._fake import FakeVenice
+from venice_billing.testing._fake import FakeVenice, demo_account
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
 from venice_billing.testing._server import FakeServer
 from venice_billing.testing.faults import Fault
@@ -16,5 +16,6 @@ __all__ = [
     "Quirks",
     "SeenRequest",
     "VirtualClock",
+    "demo_account",
     "faults",
 ]

@@ -29,7 +29,7 @@ from venice_billing.testing._clock import VirtualClock
 from venice_billing.testing._quirks import Quirks, SeenRequest
 from venice_billing.testing._responses import Response, error_response
 from venice_billing.testing._router import ORIGINAL_LEDGER, PREFIX, Router, Service
-from venice_billing.testing._seed import seeded_charge, seeded_rows
+from venice_billing.testing._seed import demo_rows, seeded_charge, seeded_rows
 from venice_billing.testing._server import FakeServer
 from venice_billing.testing._text import Row, format_instant
 from venice_billing.testing._transport import FakeTransport
@@ -318,3 +318,13 @@ def _key_in(authorization: str) -> str | None:
     """Return the key in an `Authorization` header; None if the header holds no bearer key."""
     scheme, _, token = authorization.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def demo_account(now: datetime | None = None) -> FakeVenice:
+    """Return the account that demonstrations show: the same rows in every run, drawn from the day they fall on.
+
+    Args:
+        now: The time at the start; the current time if None. Rows end before it, and begin 400 days before.
+    """
+    clock = VirtualClock(now)
+    return FakeVenice(demo_rows(datetime.fromtimestamp(clock.time(), UTC)), clock=clock)

@@ -22,6 +22,7 @@ _NOTES = (
     "Inférence, équipe données",
     "",
 )
+_DEMO_DAYS = 400
 _LLMS = tuple(model for model in MODELS if model.kind == "LLM")
 _OTHERS = tuple(model for model in MODELS if model.kind != "LLM")
 
@@ -37,6 +38,29 @@ def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> list[Ro
         for instant, bundle in zip(_instants(rng, len(bundles), start, end), bundles, strict=True)
         for row in bundle
     ]
+
+
+def demo_rows(now: datetime) -> list[Row]:
+    """Return the rows of the demo account before `now`: those of a day are drawn from its date, whatever `now` is."""
+    end = instant_of(now)
+    today = end // DAY
+    days = range(today - _DEMO_DAYS, today + 1)
+    return [
+        {"timestamp": format_instant(instant), **row}
+        for day in days
+        for instant, bundle in _demo_day(day * DAY)
+        for row in bundle
+        if instant < end
+    ]
+
+
+def _demo_day(start: int) -> Iterator[tuple[int, list[Row]]]:
+    date = format_instant(start)[:10]
+    rng = random.Random(date)  # noqa: S311 - repeatable, not secret
+    bundles = [_bundle(rng) for _ in range(rng.randint(12, 40))]
+    if date.endswith("-01"):
+        bundles[:0] = [[_purchase(rng)], [_grant("BUNDLED_CREDITS", "50", "Bundled credits of the month")]]
+    yield from zip(_instants(rng, len(bundles), start, start + DAY), bundles, strict=True)
 
 
 def seeded_charge(rng: random.Random) -> Row:

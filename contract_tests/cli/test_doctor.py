@@ -1,0 +1,125 @@
+"""`venice-billing doctor`: what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from contract_tests.cli.conftest import Done
+    from venice_billing.testing import FakeVenice
+
+    Command = Callable[..., Done]
+
+
+def found(done: Done) -> dict[str, str]:
+    return {row["check"]: f"{row['status']}: {row['found']}" for row in done.json["rows"]}
+
+
+def test_all_is_well(account: FakeVenice, command: Command) -> None:
+    done = command("doctor", "--format", "json")
+    assert done.code == 0
+    checks = found(done)
+    assert checks["key"] == "ok: an ADMIN key: balance and ledger can be read"
+    assert checks["connection"].startswith("ok: http://127.0.0.1:")
+    assert checks["name"] == "ok: 127.0.0.1 resolves"
+    assert "WRONG" not in command("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("fake-inference-key", "wrong: an inference key: it can read the analytics alone"),
+        ("some-other-key-that-was-revoked", "wrong: it is refused"),
+    ],
+)
+def test_inference_key_and_wrong_key_are_told_apart(
+    account: FakeVenice, command: Command, monkeypatch: pytest.MonkeyPatch, key: str, expected: str
+) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", key)
+    done = command("doctor", "--format", "json")
+    assert (done.code, found(done)["key"]) == (1, expected)
+    assert key not in done.out + done.err
+
+
+def test_no_key(account: FakeVenice, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    done = command("doctor")
+    assert done.code == 1
+    assert "-> make an ADMIN key at Venice.ai" in done.out
+
+
+def test_nobody_answers(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "some-admin-key")
+    monkeypatch.setenv("VENICE_BASE_URL", "http://127.0.0.1:9/api/v1")
+    done = command("doctor", "--format", "json")
+    assert done.code == 1
+    assert found(done)["connection"].startswith("wrong: http://127.0.0.1:9/api/v1: ConnectError")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Refuses every request, with a `Date` header that is off by some seconds."""
+
+    skew = 0
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string(int(time.time()) - self.skew)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "where"),
+    [
+        (7200, "wrong", "ahead of the server's"),
+        (-7200, "wrong", "behind the server's"),
+        (20, "ok", "from the server's"),
+    ],
+)
+def test_clock_is_compared_with_the_servers(
+    command: Command, monkeypatch: pytest.MonkeyPatch, skew: int, status: str, where: str
+) -> None:
+    monkeypatch.setattr(Refusing, "skew", skew)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("VENICE_API_KEY", "some-admin-key")
+        monkeypatch.setenv("VENICE_BASE_URL", f"http://127.0.0.1:{server.server_port}/api/v1")
+        clock = found(command("doctor", "--format", "json"))["clock"]
+        server.shutdown()
+    assert clock.startswith(f"{status}: ")
+    assert clock.endswith(where)
+
+
+def test_ledger_that_is_old_is_named(account: FakeVenice, command: Command, tmp_path: Path) -> None:
+    ledger = str(tmp_path / "a.duckdb")
+    assert "none at" in found(command("doctor", "--ledger", ledger, "--format", "json"))["ledger"]
+    command("sync", "--ledger", ledger)
+    assert "covers all until" in found(command("doctor", "--ledger", ledger, "--format", "json"))["ledger"]
+
+
+def test_file_that_is_no_ledger(account: FakeVenice, command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "picture.png"
+    file.write_bytes(b"\x89PNG" + bytes(5000))
+    done = command("doctor", "--ledger", str(file), "--format", "json")
+    assert done.code == 1
+    assert "no DuckDB file" in found(done)["ledger"]
+
+
+def test_broken_configuration(home: Path, account: FakeVenice, command: Command) -> None:
+    (home / "config.toml").write_text("nonsense")
+    done = command("doctor", "--format", "json")
+    assert done.code == 1
+    assert "is no TOML" in found(done)["configuration"]

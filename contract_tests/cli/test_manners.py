@@ -1,0 +1,166 @@
+"""How the command behaves among other programs: pipes, interrupts, terminals, what it imports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from venice_billing import VeniceBilling, __version__
+from venice_billing.cli.app import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contract_tests.cli.conftest import Done
+
+    Command = Callable[..., Done]
+
+PROGRAM = [sys.executable, "-m", "venice_billing"]
+SECONDS = 120  # for a process of a second, on a machine under any load
+
+
+def start(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    environment = {**os.environ, **settings}
+    return subprocess.Popen([*PROGRAM, *arguments], stdout=pipe, stderr=pipe, text=True, env=environment)
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **settings}
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, env=environment, timeout=SECONDS, check=False
+    )
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == command("--version")
+    assert command("--version").out == f"venice-billing {__version__}\n"
+    installed = Path(sys.executable).with_name("venice-billing")
+    done = subprocess.run([str(installed), "--version"], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout == f"venice-billing {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command_has_examples(name: str) -> None:
+    done = run(name, "--help")
+    assert done.returncode == 0
+    assert f"venice-billing {name}" in done.stdout.partition("examples:")[2]
+
+
+def test_command_alone_names_the_commands(command: Command) -> None:
+    done = command()
+    assert done.code == 2
+    assert "name a command: balance, spend" in done.err
+    unknown = command("spent")
+    assert unknown.code == 2
+    assert "'spent'" in unknown.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_options(command: Command, shell: str) -> None:
+    done = command("--print-completion", shell)
+    assert done.code == 0
+    assert "serve-fake" in done.out
+    assert "max-spend" in done.out
+    if shutil.which(shell):
+        subprocess.run([shell, "-n"], input=done.out, text=True, timeout=SECONDS, check=True)
+
+
+def test_completion_of_an_unknown_shell(command: Command) -> None:
+    done = command("--print-completion", "cmd")
+    assert (done.code, done.err) == (2, "venice-billing: --print-completion 'cmd': one of bash, zsh, fish\n")
+
+
+def test_reader_that_goes_ends_the_command_quietly() -> None:
+    process = start("--demo", "spend", "--last", "12m", "--by", "day", "--by", "sku", "--format", "jsonl")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert (process.wait(SECONDS), process.stderr.read()) == (0, "")
+    process.stderr.close()
+
+
+def test_interrupt_ends_the_command_quietly() -> None:
+    process = start("serve-fake", "--entries", "10")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_interrupt_of_a_walk_ends_130(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("venice_billing.testing.demo_account", interrupted)
+    done = command("--demo", "spend")
+    assert (done.code, done.out, done.err) == (130, "", "")
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_terminal_of_any_width_shows_every_figure_whole(
+    columns: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = command("--demo", "spend", "last-month", "--by", "model", "--format", "json").json
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    shown = command("--demo", "spend", "last-month", "--by", "model").out
+    for row in exact["rows"]:
+        assert row["debits"] in shown
+
+
+def test_no_colour_where_none_is_wanted() -> None:
+    assert "\x1b[" in run("--demo", "balance", FORCE_COLOR="1").stdout
+    assert "\x1b[" not in run("--demo", "balance", FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert "\x1b[" not in run("--demo", "balance").stdout
+
+
+def test_terminal_without_unicode_gets_no_pictures() -> None:
+    done = run("--demo", "spend", "--by", "model", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "llama" in done.stdout
+
+
+def test_start_imports_no_more_than_it_needs() -> None:
+    program = (
+        "import sys; sys.modules['click'] = None  # with click here too, httpx imports rich for its own command\n"
+        "from venice_billing.cli.main import main; main({!r}); "
+        "print([name for name in ('httpx', 'rich', 'duckdb', 'altair', 'argparse') if name in sys.modules])"
+    )
+    lines = {}
+    for arguments in (["--version"], ["--demo", "balance", "--format", "json"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(arguments)],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+        )
+        lines[arguments[0]] = done.stdout.splitlines()[-1]
+    assert lines["--version"] == "[]"
+    assert "rich" not in lines["--demo"]
+    assert "duckdb" not in lines["--demo"]
+
+
+def test_library_imports_no_face_of_the_command() -> None:
+    program = (
+        "import sys; sys.modules['click'] = None  # as above\n"
+        "from venice_billing.testing import FakeVenice\n"
+        "with FakeVenice(50).client() as client: list(client.iter_usage_history())\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('rich', 'duckdb', 'altair', 'shtab', "
+        "'platformdirs', 'argparse') or name.startswith(('venice_billing.cli.', 'venice_billing.report'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout == "[]\n"
+    assert VeniceBilling.__module__ == "venice_billing.client"

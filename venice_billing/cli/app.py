@@ -1,0 +1,167 @@
+"""The parser of the command line, and what becomes of errors: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from venice_billing import __version__
+from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Self
+
+__all__ = ["COMMANDS", "parser", "run"]
+
+_PROGRAM = "venice-billing"
+_SHELLS = ("bash", "zsh", "fish")
+
+FORMATS = ("table", "json", "jsonl", "csv", "md")
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
+    "spend": ("spend", "what was spent, by day, week, month, model, service, sku, key or currency"),
+    "check": ("check", "whether limits of spend and balance hold, for cron and CI"),
+    "sync": ("sync", "bring the local ledger up to date"),
+    "status": ("status", "one line for a prompt, from a cache"),
+    "doctor": ("doctor", "what is wrong with key, network, clock and ledger, and what to do"),
+    "serve-fake": ("serve_fake", "a made-up account as a server, for programs in any language"),
+}
+"""Of each command: its module in `venice_billing.cli.commands`, and what it does."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, and return its exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        if options.version:
+            print(f"{_PROGRAM} {__version__}")  # noqa: T201 - the output of the command
+            return OK
+        if options.print_completion is not None:
+            return _complete(options.print_completion)
+        if options.command is None:
+            raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
+        if options.format is not None and options.format not in options.formats:
+            raise UsageError(f"--format {options.format!r}: one of {', '.join(options.formats)}")
+        return _run(options)
+    except CommandError as error:
+        _complain(str(error))
+        return error.code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from venice_billing.cli.session import Session  # noqa: PLC0415 - `--help` needs no account
+    from venice_billing.errors import InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
+
+    try:
+        with Session(options) as session:
+            code: int = options.run(session)
+            return code
+    except InvalidParameterError as error:
+        _complain(str(error))
+        return USAGE
+    except VeniceError as error:
+        _complain(f"{type(error).__name__}: {error}")
+        return UNKNOWN
+
+
+def _complete(shell: str) -> int:
+    """Print what makes a shell complete command lines."""
+    try:
+        shtab = import_module("shtab")
+    except ImportError:
+        raise UsageError("completion needs the extra `cli`: pip install 'venice-billing[cli]'") from None
+    if shell not in _SHELLS:
+        raise UsageError(f"--print-completion {shell!r}: one of {', '.join(_SHELLS)}")
+    whole = parser()
+    for action in whole._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
+            for command in action.choices.values():
+                command.fill()
+    print(shtab.complete(whole, shell=shell))  # noqa: T201 - the output of the command
+    return OK
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; that of a command is filled when it is asked for."""
+    whole = _Parser(
+        prog=_PROGRAM,
+        description="What your Venice.ai usage costs: every charge once, to the last digit.",
+        epilog="Each command explains itself: venice-billing COMMAND --help. Exit codes: 0 fine, 1 a finding, "
+        "2 usage, 3 could not be told.",
+    )
+    whole.add_argument("--version", action="store_true", help="print the version and end")
+    whole.add_argument("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish and end")
+    _add_common(whole, default=None)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    for name, (module, what) in COMMANDS.items():
+        commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", module=module)
+    return whole
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+class _CommandParser(_Parser):
+    """The parser of a command, filled by its module when a command line names it."""
+
+    def __init__(self, *, module: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._module = module
+        self._is_filled = False
+
+    def fill(self) -> Self:
+        """Add the arguments of the command."""
+        if not self._is_filled:
+            self._is_filled = True
+            self.set_defaults(formats=FORMATS)
+            command = import_module(f"venice_billing.cli.commands.{self._module}")
+            command.configure(self)
+            self.set_defaults(run=command.run)
+            _add_common(self, default=argparse.SUPPRESS)
+        return self
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super(_CommandParser, self.fill()).parse_known_args(args, namespace)
+
+
+def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Add the options of all commands, which may stand before and behind the command."""
+    group = parser.add_argument_group("options of all commands")
+    whose = group.add_mutually_exclusive_group()
+    whose.add_argument("--account", metavar="NAME", default=default, help="an account of the configuration file")
+    whose.add_argument("--ledger", metavar="PATH", default=default, help="the file of a ledger, made if there is none")
+    group.add_argument(
+        "--demo",
+        action="store_true",
+        default=False if default is None else default,
+        help="a made-up account, the same in every run: no key, no network",
+    )
+    group.add_argument(
+        "--format",
+        metavar="FORMAT",
+        default=default,
+        help=f"one of {', '.join(FORMATS)}; default: table",
+    )
+    group.add_argument("--timezone", metavar="ZONE", default=default, help="the IANA time zone of days (default: UTC)")
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        default=False if default is None else default,
+        help="read the ledger as it is, without a sync",
+    )
+
+
+def _complain(message: str) -> None:
+    line = " ".join(message.split())
+    print(f"{_PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the output of the command

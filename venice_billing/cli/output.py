@@ -1,0 +1,138 @@
+"""What a command says, as a table for a terminal, JSON, JSON lines, CSV or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from venice_billing import _exact
+from venice_billing._table import printable
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["FORMATS", "Document", "text_of", "to_text", "write"]
+
+Value = str | int | Decimal | bool | None
+Row = Mapping[str, Value]
+
+FORMATS = ("table", "json", "jsonl", "csv", "md")
+
+
+@frozen(kw_only=True)
+class Document:
+    """What a command says.
+
+    Attributes:
+        title: One line that says what this is, of which period, in which zone.
+        columns: The names of the rows' values, in order.
+        rows: The rows; money is `Decimal`, to the digit.
+        head: What JSON says beside the rows: the period, the zone, whether it is complete.
+        notes: Lines below the rows, for people.
+        shown: The names that a terminal and Markdown show, if not all; JSON and CSV always have all.
+        pictures: Further columns of a terminal: the heading, and what stands in each row.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    head: Mapping[str, Any] = field(factory=dict)
+    notes: Sequence[str] = ()
+    shown: Sequence[str] | None = None
+    pictures: Mapping[str, Sequence[Any]] = field(factory=dict)
+
+    @property
+    def visible(self) -> Sequence[str]:
+        """The names of the columns that people see."""
+        return self.columns if self.shown is None else self.shown
+
+
+def write(document: Document, how: str, stream: TextIO) -> None:
+    """Write a document in one of `FORMATS`."""
+    if how == "table":
+        from venice_billing.cli.terminal import show  # noqa: PLC0415 - rich is needed here alone
+
+        show(document, stream)
+    else:
+        _WRITERS[how](document, stream)
+
+
+def text_of(value: object) -> str:
+    """Return a value as text: money and times exactly, nothing as an empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return _exact.text(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.isoformat() if isinstance(value, datetime | date) else str(value)
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, Decimal):
+        return _exact.text(value)  # most readers of JSON would round a number
+    if isinstance(value, datetime | date):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Mapping):
+        return {name: _json_value(item) for name, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_json_value(item) for item in value]
+    return value
+
+
+def _write_json(document: Document, stream: TextIO) -> None:
+    whole = {**document.head, "rows": [dict(row) for row in document.rows]}
+    stream.write(json.dumps(_json_value(whole), indent=2) + "\n")
+
+
+def _write_jsonl(document: Document, stream: TextIO) -> None:
+    stream.writelines(json.dumps(_json_value(row)) + "\n" for row in document.rows)
+
+
+def _write_csv(document: Document, stream: TextIO) -> None:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(document.columns)
+    writer.writerows([text_of(row[name]) for name in document.columns] for row in document.rows)
+
+
+def _write_markdown(document: Document, stream: TextIO) -> None:
+    stream.write(f"## {_cell(document.title)}\n\n")
+    names = document.visible
+    numeric = [any(isinstance(row[name], Decimal | int) for row in document.rows) for name in names]
+    stream.write(_line(names))
+    stream.write(_line("---:" if is_number else "---" for is_number in numeric))
+    stream.writelines(_line(_cell(text_of(row[name])) for name in names) for row in document.rows)
+    if document.notes:
+        stream.write("\n" + "\n".join(f"- {_cell(note)}" for note in document.notes) + "\n")
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _cell(text: str) -> str:
+    """Return a text that neither ends its cell nor is taken for markup."""
+    escaped = "".join(f"\\{char}" if char in "\\|`*_<>[]" else char for char in printable(text, widest=None))
+    return escaped or " "
+
+
+_WRITERS: Mapping[str, Callable[[Document, TextIO], None]] = {
+    "json": _write_json,
+    "jsonl": _write_jsonl,
+    "csv": _write_csv,
+    "md": _write_markdown,
+}
+
+
+def to_text(document: Document, how: str) -> str:
+    """Return what `write` writes."""
+    stream = io.StringIO()
+    write(document, how, stream)
+    return stream.getvalue()

@@ -1,0 +1,187 @@
+"""What a command works on: the account, its client, its ledger, the clock and the time zone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from venice_billing._periods import time_zone
+from venice_billing.cli import config
+from venice_billing.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable, Iterator
+    from datetime import tzinfo
+    from types import TracebackType
+    from typing import Any, Self, TextIO
+
+    from venice_billing import VeniceBilling
+    from venice_billing.cli.output import Document
+    from venice_billing.ledger import Ledger
+    from venice_billing.testing import FakeVenice
+
+__all__ = ["Session"]
+
+
+class Session:
+    """The account that a command line names, opened when it is needed; a context manager.
+
+    Attributes:
+        options: The parsed command line.
+        stdout: Where data goes.
+        stderr: Where progress and remarks go.
+        is_synced: Whether this command has synced the ledger already.
+    """
+
+    def __init__(self, options: Namespace, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self.options = options
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self.is_synced = False
+        self._stack = ExitStack()
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether all of it is made up."""
+        return bool(self.options.demo)
+
+    @cached_property
+    def settings(self) -> config.AccountSettings | None:
+        """What the configuration file says of the account; None: nothing."""
+        return None if self.is_demo else self._config.account(self.options.account)
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The time zone of days and months."""
+        return self._time_zone[1]
+
+    @property
+    def timezone(self) -> str:
+        """The name of the time zone."""
+        return self._time_zone[0]
+
+    @cached_property
+    def now(self) -> datetime:
+        """When the command began, in UTC."""
+        return datetime.fromtimestamp(self._fake.clock.time(), UTC) if self.is_demo else datetime.now(UTC)
+
+    @cached_property
+    def client(self) -> VeniceBilling:
+        """The client of the account.
+
+        Raises:
+            UsageError: The account has no key.
+        """
+        from venice_billing import VeniceBilling  # noqa: PLC0415 - offline commands need no HTTP
+
+        if self.is_demo:
+            return self._stack.enter_context(self._fake.client())
+        settings = self.settings
+        options: dict[str, Any] = {} if settings is None else {"base_url": settings.base_url}
+        return self._stack.enter_context(VeniceBilling(self._key(), **options))
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API."""
+        from venice_billing._config import BASE_URL  # noqa: PLC0415 - as above
+
+        named = self.settings and self.settings.base_url
+        return named or os.environ.get("VENICE_BASE_URL") or BASE_URL
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger of the account lies, or would lie."""
+        if self.options.ledger is not None:
+            return Path(self.options.ledger).expanduser()
+        if self.is_demo:
+            return self._demo_folder / "demo.duckdb"
+        settings = self.settings
+        if settings is not None and settings.ledger is not None:
+            return settings.ledger
+        return config.ledger_path(None if settings is None else settings.name)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the account has a ledger, or one is named."""
+        return self.options.ledger is not None or (not self.is_demo and self.ledger_path.exists())
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of the account, made where there is none."""
+        from venice_billing.errors import VeniceError  # noqa: PLC0415 - as above
+        from venice_billing.ledger import Ledger  # noqa: PLC0415 - DuckDB is needed here alone
+
+        path = self.ledger_path
+        if self.options.ledger is None and not self.is_demo:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return self._stack.enter_context(Ledger(path))
+        except VeniceError as error:
+            raise UsageError(str(error)) from error
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, float | None], None]]:
+        """Show progress on stderr, in a terminal only; yields a function of the rows so far and the share done."""
+        if not self.stderr.isatty():
+            yield lambda _rows, _share: None
+            return
+        from venice_billing.cli.terminal import progress  # noqa: PLC0415 - rich is needed here alone
+
+        with progress(self.stderr, what) as update:
+            yield update
+
+    def show(self, document: Document) -> None:
+        """Write a document to stdout, in the format that the command line names."""
+        from venice_billing.cli.output import write  # noqa: PLC0415 - `status` does without
+
+        write(document, self.options.format or "table", self.stdout)
+
+    def say(self, line: str) -> None:
+        """Write a remark for people to stderr."""
+        print(line, file=self.stderr)
+
+    @cached_property
+    def _config(self) -> config.Config:
+        return config.load(config.config_path())
+
+    @cached_property
+    def _time_zone(self) -> tuple[str, tzinfo]:
+        named = self.options.timezone
+        if named is None and not self.is_demo:
+            named = (self.settings and self.settings.timezone) or self._config.timezone
+        return time_zone("--timezone", named or "UTC")
+
+    @cached_property
+    def _fake(self) -> FakeVenice:
+        from venice_billing.testing import demo_account  # noqa: PLC0415 - for `--demo` alone
+
+        return demo_account()
+
+    @cached_property
+    def _demo_folder(self) -> Path:
+        return Path(self._stack.enter_context(TemporaryDirectory(prefix="venice-billing-")))
+
+    def _key(self) -> str | None:
+        """Return the key of a named account, else that of the environment; None leaves it to the client."""
+        settings = self.settings
+        if settings is None or (self.options.account is None and os.environ.get("VENICE_API_KEY")):
+            return None
+        key = config.key_of(settings)
+        if key is None:
+            raise UsageError(f"account {settings.name!r} has no key: give it key_command in {self._config.path}")
+        return key
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
