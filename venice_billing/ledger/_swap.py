@@ -205,6 +205,7 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     """Keep the rows that differ as adjustments, and return how many of each kind there are.
 
     A row that is gone and one that has come are one that was altered, if their time, SKU, currency and request agree.
+    They are paired by their numbers, since whole rows would take more memory than DuckDB has here.
     """
     numbered = f"""SELECT {_ROW}, row_number() OVER (PARTITION BY {_ROW_KEY} ORDER BY amount_text, units_text) AS place
         FROM (SELECT {_ROW}, unnest(range(abs(surplus))) FROM differing WHERE surplus {{}} 0)"""
@@ -214,9 +215,11 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     cursor.execute(
         """CREATE OR REPLACE TEMP TABLE noted AS
             SELECT $first + row_number() OVER (ORDER BY coalesce(gone.timestamp, come.timestamp)) AS adjustment,
-                gone, come, CASE WHEN gone.place IS NULL THEN 'late' WHEN come.place IS NULL THEN 'vanished'
-                ELSE 'altered' END AS change
-            FROM gone FULL JOIN come ON gone.timestamp = come.timestamp AND gone.sku = come.sku
+                gone.number AS gone, come.number AS come, CASE WHEN gone.place IS NULL THEN 'late'
+                WHEN come.place IS NULL THEN 'vanished' ELSE 'altered' END AS change
+            FROM (SELECT rowid AS number, * FROM gone) AS gone
+            FULL JOIN (SELECT rowid AS number, * FROM come) AS come
+                ON gone.timestamp = come.timestamp AND gone.sku = come.sku
                 AND gone.currency = come.currency AND gone.request_id IS NOT DISTINCT FROM come.request_id
                 AND gone.place = come.place""",
         {"first": first},
@@ -225,10 +228,10 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
         "INSERT INTO changes SELECT adjustment, $sync, make_timestamptz($seen), change FROM noted",
         {"sync": stretch.sync, "seen": microseconds(stretch.began_at)},
     )
-    for side, table, absent in (("before", "gone", "late"), ("after", "come", "vanished")):
-        values = ", ".join(f"{table}.{name}" for name in ROW_COLUMNS)
+    for side, table in (("before", "gone"), ("after", "come")):
         cursor.execute(
-            f"INSERT INTO changed_rows SELECT adjustment, '{side}', {values} FROM noted WHERE change <> '{absent}'"
+            f"INSERT INTO changed_rows SELECT adjustment, '{side}', {_ROW} FROM {table} JOIN noted "
+            f"ON {table}.rowid = noted.{table}"
         )
     counts = dict(cursor.execute("SELECT change, count(*) FROM noted GROUP BY change").fetchall())
     for table in ("gone", "come", "noted"):
