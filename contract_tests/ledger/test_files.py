@@ -79,6 +79,9 @@ def test_ledger_of_a_newer_version_is_refused(path: Path) -> None:
     with duckdb.connect(str(path)) as other:
         other.execute("UPDATE venice_ledger SET schema_version = 1000")
     refused(path, "version 1000, but .* pip install --upgrade")
+    with duckdb.connect(str(path)) as other:
+        other.execute("UPDATE venice_ledger SET schema_version = 0")
+    refused(path, "no ledger")
 
 
 def test_folder_and_missing_folder_are_told_apart(tmp_path: Path) -> None:
@@ -246,6 +249,23 @@ def test_missing_duckdb_says_what_to_type(path: Path) -> None:
     )
     assert run(script) == "a ledger needs DuckDB: pip install 'venice-billing[ledger]'"
     assert files(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "match"),
+    [
+        ("__version__ = '1.4.5'", "needs DuckDB 2 or later, and found DuckDB 1.4.5: pip install --upgrade"),
+        ("mine = True", "found another module of that name, .*duckdb.py"),
+        ("raise ImportError('libstdc++.so.6 is too old')", "cannot be imported: libstdc.* is too old"),
+    ],
+)
+def test_other_duckdb_is_told(path: Path, monkeypatch: pytest.MonkeyPatch, module: str, match: str) -> None:
+    path.with_name("duckdb.py").write_text(module)
+    monkeypatch.delitem(sys.modules, "duckdb")
+    monkeypatch.syspath_prepend(path.parent)
+    with pytest.raises(LedgerError, match=match):
+        Ledger(path)
+    sys.modules.pop("duckdb", None)
 
 
 def test_fetching_times_needs_no_pytz(path: Path, fake: FakeVenice) -> None:

@@ -140,7 +140,7 @@ def _columns_are_known() -> bool:
 
 def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
     """Return the whole of the entries that the columns cannot hold, as the API sends them; None for the others."""
-    exact = [all(map(_is_unicode, _texts(entry))) for entry in entries]
+    exact = [all(map(is_unicode, _texts(entry))) for entry in entries]
     is_held = [
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
@@ -177,11 +177,12 @@ def _json(value: Any) -> str:
 def _held(value: Any) -> Any:
     """Return a value as a column can hold it."""
     if isinstance(value, str):
-        return value if _is_unicode(value) else value.encode("utf-8", "backslashreplace").decode()
+        return value if is_unicode(value) else value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, int) and _is_large(value) else value
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has no half of a character, which UTF-8 cannot hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -191,13 +191,16 @@ def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str
 
 def _tell_gains(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Tell purchases from other gains, by the rule of `spend.kind_of`."""
-    found = cursor.execute(f"SELECT DISTINCT ON (sku, notes) {_entries.COLUMNS} FROM {table} WHERE kind IS NULL")
-    kinds = [(entry.sku, entry.notes, kind_of(entry)) for entry in _entries.entries(found.fetchall())]
-    purchases = [{"sku": sku, "notes": notes} for sku, notes, kind in kinds if kind == "purchase"]
-    for purchase in purchases:
-        cursor.execute(
-            f"UPDATE {table} SET kind = 'purchase' WHERE kind IS NULL AND sku = $sku AND notes = $notes", purchase
-        )
+    found = cursor.execute(
+        f"SELECT DISTINCT ON (sku, notes) sku, notes, {_entries.COLUMNS} FROM {table} WHERE kind IS NULL"
+    ).fetchall()
+    gains = _entries.entries([row[2:] for row in found])
+    for (sku, notes, *_), entry in zip(found, gains, strict=True):  # texts as stored: the entry's may be no Unicode
+        if kind_of(entry) == "purchase":
+            cursor.execute(
+                f"UPDATE {table} SET kind = 'purchase' WHERE kind IS NULL AND sku = $sku AND notes = $notes",
+                {"sku": sku, "notes": notes},
+            )
     cursor.execute(f"UPDATE {table} SET kind = 'credit' WHERE kind IS NULL")
 
 
