@@ -53,7 +53,19 @@ def decode_json(content: bytes | str) -> Any:
 
 def encode_json(value: Any) -> str:
     """Return decoded JSON as text: a `Decimal` becomes a JSON number with the same digits."""
-    return _json_encoder()(value).decode()
+    try:
+        return _json_encoder()(value).decode()
+    except UnicodeEncodeError:
+        return encode_ascii_json(value)
+
+
+def encode_ascii_json(value: Any) -> str:
+    """Return decoded JSON as text in ASCII, in which half a character has its escape, as the API sent it."""
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{json.dumps(name)}:{encode_ascii_json(item)}" for name, item in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(encode_ascii_json, value)) + "]"
+    return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from venice_billing._runtime.codec import encode_json
+from venice_billing._runtime.codec import encode_ascii_json
 from venice_billing.ledger._moments import moment
 from venice_billing.models import Currency, InferenceDetails, UsageEntry
 
@@ -145,7 +145,9 @@ def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
     return {
-        "entry_json": [None if held else _json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)],
+        "entry_json": [
+            None if held else encode_ascii_json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)
+        ],
         "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
         "is_text_exact": exact,
     }
@@ -162,16 +164,7 @@ def _unknown(entry: UsageEntry) -> str | None:
     unknown = dict(entry.additional_properties)
     if entry.inference_details is not None and entry.inference_details.additional_properties:
         unknown["inferenceDetails"] = entry.inference_details.additional_properties
-    return _json(unknown) if unknown else None
-
-
-def _json(value: Any) -> str:
-    """Return decoded JSON as text in ASCII: unlike that of `encode_json`, it may hold a lone surrogate."""
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{json.dumps(name)}:{_json(item)}" for name, item in value.items()]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_json, value)) + "]"
-    return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
+    return encode_ascii_json(unknown) if unknown else None
 
 
 def _held(value: Any) -> Any:
