@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent
 PYPROJECT_FILE = ROOT / "pyproject.toml"
 VENV_PYTHON = ROOT / ".venv" / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
+FOCUS_CONSTRAINTS = ROOT / "constraints-focus.txt"
 CONTRACT = Path("openapi", "venice-billing.yaml")
 PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
 TESTS = Path("contract_tests")
@@ -143,6 +144,13 @@ def chaos(session: nox.Session) -> None:
 def crash(session: nox.Session) -> None:
     """Kill fifty processes that sync a ledger, and compare what the next sync makes of it (arguments: kills, seed)."""
     _run(session, "-m", "contract_tests.ledger", *session.posargs)
+
+
+@nox.session(python="3.12")
+def focus(session: nox.Session) -> None:
+    """Validate a FOCUS export with the official validator, which needs Python 3.12 and libraries of its own."""
+    _install(session, "--group", "focus", constraints=FOCUS_CONSTRAINTS)
+    _run(session, "-m", "contract_tests.ledger.focus_validation", str(_python_of(Path(session.virtualenv.location))))
 
 
 @nox.session(venv_backend="none")

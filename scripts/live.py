@@ -51,7 +51,7 @@ _PIECE = 8
 """Characters of the key in a row that are not shown: an API may repeat a key in part."""
 _PAUSE = 3.0
 """Seconds between requests: even if every one failed, 20 failures in 30 seconds are far away."""
-_DUE = (EndpointRetiredError, CursorRejectedError)
+_EXPECTED_ERRORS = (EndpointRetiredError, CursorRejectedError)
 """Failures that are the right answer to some of the questions."""
 _REFUSALS = {
     AuthenticationError: "the key is refused (401)",
@@ -131,7 +131,7 @@ class Mask:
         return "".join("[key]" if is_hidden else "".join(map(itemgetter(1), run)) for is_hidden, run in runs)
 
 
-class Interview:
+class LiveCheck:
     """Calls the public client, and holds every answer against the contract on its way in."""
 
     def __init__(self, contract: Contract, key: str, pause: float) -> None:
@@ -139,11 +139,11 @@ class Interview:
         self._mask = Mask(key)
         self._judge = Judge(contract)
         self._pause = pause
-        self._http = httpx.Client(event_hooks={"response": [self._look]})
+        self._http = httpx.Client(event_hooks={"response": [self._judge_response]})
         self._client = VeniceBilling(key, max_retries=0, http_client=self._http)
         self._operation = ""
 
-    def hold(self, now: datetime) -> Record:
+    def run(self, now: datetime) -> Record:
         """Ask everything."""
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         week, month, quarter = (today - timedelta(days=days) for days in (7, 30, 90))
@@ -184,7 +184,7 @@ class Interview:
             location = self._judge.location(error.field)
             what = f"the client refuses it: {error.problem.partition(', got')[0]}"
             self._note(Finding(self._operation, location, _printable(what), Verdict.BROKEN))
-        elif isinstance(error, _DUE):
+        elif isinstance(error, _EXPECTED_ERRORS):
             self.record.answered += 1
         else:
             status = getattr(error, "status_code", None)
@@ -193,9 +193,9 @@ class Interview:
             if type(error) in _REFUSALS:
                 self.record.refused.setdefault(type(error), {})[self._operation] = None
 
-    def _look(self, response: httpx.Response) -> None:
+    def _judge_response(self, response: httpx.Response) -> None:
         """Judge an answer before the client reads it."""
-        operation = self._of(response.request)
+        operation = self._operation_of(response.request)
         if operation is None:
             return
         self._operation = operation.name
@@ -208,13 +208,13 @@ class Interview:
     def _note(self, finding: Finding) -> None:
         self.record.note(self._mask.finding(finding))
 
-    def _of(self, request: httpx.Request) -> Operation | None:
+    def _operation_of(self, request: httpx.Request) -> Operation | None:
         operations = self._judge.contract.operations
         return next((each for each in operations if request.url.path.endswith(each.path)), None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Interview the API and return the exit code."""
+    """Check the API and return the exit code."""
     options = _parser().parse_args(arguments)
     key = os.environ.get("VENICE_API_KEY")
     if not key:
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     now = datetime.now(UTC)
     try:
         contract = Contract(load_document(options.contract))
-        record = Interview(contract, key, options.pause).hold(now)
+        record = LiveCheck(contract, key, options.pause).run(now)
     except (UnreadableDocumentError, InvalidParameterError) as error:  # neither repeats the key
         print(f"live: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary, WeakSet
 
-from venice_billing._forks import heed_forks
+from venice_billing._forks import reset_in_children
 
 FAILURES = 15
 """Failed requests that one client allows itself in any `PERIOD`: other clients may use the same account."""
@@ -33,11 +33,11 @@ class FailureBudget:
 
     def __init__(self) -> None:
         self._failed: list[float] = []
-        self.begin_anew()
-        heed_forks(self)
+        self.reset_after_fork()
+        reset_in_children(self)
 
-    def begin_anew(self) -> None:
-        """In a forked child, forget the parent's requests; failures stay, since the API counts them by account."""
+    def reset_after_fork(self) -> None:
+        """Begin without requests, also in a forked child; its failures stay, since the API counts them by account."""
         self._under_way: WeakSet[Ticket] = WeakSet()
         self._queue: WeakKeyDictionary[Ticket, None] = WeakKeyDictionary()  # in order of arrival
 
@@ -48,7 +48,7 @@ class FailureBudget:
         """
         self._queue.setdefault(ticket)
         # In this order, so that a ticket that moves from one collection to the next meanwhile counts twice, not never.
-        ahead, waiting = self._place_of(ticket)
+        ahead, waiting = self._position_of(ticket)
         under_way = len(self._under_way)
         failed = [moment for moment in self._failed[:] if not _is_over(moment, now)]
         if len(failed) >= FAILURES:
@@ -69,10 +69,10 @@ class FailureBudget:
         self._under_way.discard(ticket)
         self._queue.pop(ticket, None)
 
-    def _place_of(self, ticket: Ticket) -> tuple[int, int]:
+    def _position_of(self, ticket: Ticket) -> tuple[int, int]:
         """Return how many tickets wait before this one, and how many wait in all."""
         waiting = [other for reference in self._queue.keyrefs() if (other := reference()) is not None]
-        return next((place for place, other in enumerate(waiting) if other is ticket), len(waiting)), len(waiting)
+        return next((position for position, other in enumerate(waiting) if other is ticket), len(waiting)), len(waiting)
 
 
 def _is_over(moment: float, now: float) -> bool:

@@ -156,15 +156,27 @@ class Operation(Generic[T]):
 
 def call(operation: Operation[T], policy: Policy) -> Steps[T]:
     """Make one call; return its value, or raise the `VeniceError` of the last attempt."""
+    reply = yield from _success(operation.request, policy)
+    return _read(operation, reply, policy.secret)
+
+
+def call_and_keep(operation: Operation[T], policy: Policy) -> Steps[tuple[T, Callable[[], T]]]:
+    """Make one call; return its value, and a function that reads the same answer again, without a notice of drift."""
+    reply = yield from _success(operation.request, policy)
+    return _read(operation, reply, policy.secret), partial(read_with_notice, _no_notice, operation.read, reply)
+
+
+def _success(request: Request, policy: Policy) -> Steps[Reply]:
+    """Make a request until it succeeds, or raise the `VeniceError` of the last attempt."""
     attempt = 0
     while True:
-        outcome = yield from _attempt(operation.request, policy)
+        outcome = yield from _attempt(request, policy)
         if isinstance(outcome, Reply) and _is_success(outcome):
-            return _read(operation, outcome, policy.secret)
+            return outcome
         wait = _wait_before_retry(outcome, attempt, policy)
         if wait is None:
-            raise _error(operation.request, outcome, policy)
-        _log_retry(operation.request, outcome, policy, attempt + 1, wait)
+            raise _error(request, outcome, policy)
+        _log_retry(request, outcome, policy, attempt + 1, wait)
         yield Wait(wait)
         attempt += 1
 
@@ -234,6 +246,10 @@ def _read(operation: Operation[T], reply: Reply, secret: Secret) -> T:
     raise ResponseValidationError(secret.masked(problem), field=secret.masked(place))
 
 
+def _no_notice(_kind: str, _name: str) -> None:
+    """Ignore what is new in an answer: it was logged when the answer was read first."""
+
+
 def _error(request: Request, outcome: Outcome, policy: Policy) -> VeniceError:
     match outcome:
         case Reply(status, headers, body):
@@ -263,18 +279,18 @@ def _log_attempt(request: Request, outcome: Outcome, policy: Policy, seconds: fl
         if isinstance(outcome, Reply):
             told = f"HTTP {outcome.status}, {len(outcome.body)} bytes"
         else:
-            told = _told(request, outcome, policy)
+            told = _described(request, outcome, policy)
         asked = policy.secret.masked(str(dict(request.params)))
         _log.debug("%s: %s %s %s: %s, %.3f s", request.operation, request.method, request.path, asked, told, seconds)
 
 
 def _log_retry(request: Request, outcome: Outcome, policy: Policy, number: int, wait: float) -> None:
     if _log.isEnabledFor(logging.INFO):
-        told = _told(request, outcome, policy)
+        told = _described(request, outcome, policy)
         _log.info("%s: retry %d of %d in %.2f s after %s", request.operation, number, policy.max_retries, wait, told)
 
 
-def _told(request: Request, outcome: Outcome, policy: Policy) -> str:
+def _described(request: Request, outcome: Outcome, policy: Policy) -> str:
     """Return the status of a failed attempt and the reason that the API gave, or what happened instead, in one line."""
     return bounded(str(_error(request, outcome, policy)), _LOGGED)
 

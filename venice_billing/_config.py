@@ -15,7 +15,7 @@ from venice_billing._budget import FailureBudget
 from venice_billing._call import Policy
 from venice_billing._clock import SystemClock
 from venice_billing._default_headers import merged
-from venice_billing._logging import heed_environment
+from venice_billing._logging import configure_from_environment
 from venice_billing._secret import Secret
 from venice_billing.errors import AuthenticationError, InvalidParameterError
 
@@ -87,7 +87,7 @@ def configure(
         AuthenticationError: There is no key, neither as an argument nor in `VENICE_API_KEY`.
         InvalidParameterError: An argument or an environment variable is invalid.
     """
-    heed_environment()
+    configure_from_environment()
     key_name, api_key = _or_variable("api_key", api_key, "VENICE_API_KEY")
     if api_key is None:
         raise AuthenticationError("no API key: pass api_key, or set the environment variable VENICE_API_KEY")

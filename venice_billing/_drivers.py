@@ -10,7 +10,7 @@ from venice_billing._clock import Pace, SystemClock
 from venice_billing._event_loops import under_asyncio
 from venice_billing._exchange import Exchange
 from venice_billing._http_client import ClosedError
-from venice_billing._runtime.connections import leave_unless_clean
+from venice_billing._runtime.connections import stop_reuse_unless_clean
 from venice_billing._runtime.deadline import Deadline, parts
 from venice_billing._runtime.http_libraries import faults_of, http_of, is_async_stream, is_sync_stream
 from venice_billing._walk.types import Batch, RunConcurrently, Walk, WindowPlan
@@ -52,7 +52,7 @@ class Driver:
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # typeshed: the value of a generator is Any here
                 except ResponseValidationError:
-                    self.connections.distrust()
+                    self.connections.stop_reuse()
                     raise
                 outcome = self.perform(step)
 
@@ -67,7 +67,7 @@ class Driver:
                 except StopIteration:
                     return
                 except ResponseValidationError:
-                    self.connections.distrust()
+                    self.connections.stop_reuse()
                     raise
                 outcome = failure = None
                 if isinstance(step, Batch):
@@ -142,7 +142,7 @@ class Driver:
                 for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
-                leave_unless_clean(response)
+                stop_reuse_unless_clean(response)
         return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 
@@ -164,7 +164,7 @@ class AsyncDriver:
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # as in Driver.run
                 except ResponseValidationError:
-                    self.connections.distrust()
+                    self.connections.stop_reuse()
                     raise
                 outcome = await self.perform(step)
 
@@ -179,7 +179,7 @@ class AsyncDriver:
                 except StopIteration:
                     return
                 except ResponseValidationError:
-                    self.connections.distrust()
+                    self.connections.stop_reuse()
                     raise
                 outcome = failure = None
                 if isinstance(step, Batch):
@@ -255,7 +255,7 @@ class AsyncDriver:
                 async for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
-                leave_unless_clean(response)
+                stop_reuse_unless_clean(response)
         return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 

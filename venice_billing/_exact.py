@@ -10,6 +10,8 @@ _EXACT = Context(
     prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow]
 )
 
+_SHORT = Context(prec=28, Emin=MIN_EMIN, Emax=MAX_EMAX, clamp=0, traps=[Clamped, Inexact, InvalidOperation, Overflow])
+
 ZERO = Decimal(0)
 
 
@@ -21,6 +23,24 @@ def add(one: Decimal, other: Decimal) -> Decimal:
 def subtract(one: Decimal, other: Decimal) -> Decimal:
     """Return the exact difference of two finite numbers."""
     return _EXACT.subtract(one, other)
+
+
+def multiply(one: Decimal, other: Decimal) -> Decimal:
+    """Return the exact product of two finite numbers."""
+    return _EXACT.multiply(one, other)
+
+
+def scaled(number: Decimal, digits: int) -> Decimal:
+    """Return a finite number times a power of ten."""
+    return _EXACT.scaleb(number, digits)
+
+
+def quotient(one: Decimal, other: Decimal) -> Decimal | None:
+    """Return the exact quotient of two finite numbers; None if it has more than 28 digits, or divides by zero."""
+    try:
+        return _SHORT.divide(one, other) if other else None
+    except Inexact:
+        return None
 
 
 def text(number: Decimal) -> str:

@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from venice_billing._forks import heed_forks
+from venice_billing._forks import reset_in_children
 from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class OwnFile(io.FileIO):
     A lock belongs to the open file, which a child shares: if only the child lived on, the lock would too.
     """
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Close the file in a child, and leave its lock to the parent."""
         with suppress(OSError):
             self.close()
@@ -73,7 +73,7 @@ def open_own(path: Path, *, locked: bool = False) -> io.FileIO:
     for _ in range(_ATTEMPTS):
         file = OwnFile(_descriptor(path, os.O_APPEND if locked else 0), "r+")
         try:
-            heed_forks(file)
+            reset_in_children(file)
             if is_still_at(path, file):
                 _check_own(path, os.fstat(file.fileno()))
                 if locked:

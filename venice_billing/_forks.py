@@ -1,4 +1,4 @@
-"""The registry of objects that must not go on after `fork()`; the `begin_anew` of each resets it in the child.
+"""The registry of objects that must not go on after `fork()`; the `reset_after_fork` of each resets it in the child.
 
 Connections (`_http_client`) and the failure budget (`_budget`) register here; the workers of a walk notice a fork by
 themselves.
@@ -11,26 +11,26 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class ForksAlone(Protocol):
+class ForkSensitive(Protocol):
     """An object that holds something that belongs to one process."""
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Drop what belongs to the parent, without using it: no other code runs in the child yet, no lock is free."""
         ...
 
 
-_known: WeakSet[ForksAlone] = WeakSet()
+_registered: WeakSet[ForkSensitive] = WeakSet()
 
 
-def heed_forks(holder: ForksAlone) -> None:
-    """Call `holder.begin_anew()` in each child, for as long as `holder` lives."""
-    _known.add(holder)
+def reset_in_children(holder: ForkSensitive) -> None:
+    """Call `holder.reset_after_fork()` in each child, for as long as `holder` lives."""
+    _registered.add(holder)
 
 
-def _begin_anew() -> None:
-    for holder in list(_known):
-        holder.begin_anew()
+def _reset_all() -> None:
+    for holder in list(_registered):
+        holder.reset_after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_all)

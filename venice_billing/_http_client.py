@@ -6,48 +6,37 @@ So unless the user passes an httpx client, no two processes, event loops or thre
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
-from functools import partial
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.request import getproxies
 from weakref import WeakKeyDictionary, ref
 
 import httpx
-from httpx._utils import get_environment_proxies
 
 from venice_billing._event_loops import has_ended, running_loop
 from venice_billing._exchange import set_location_aside, set_location_aside_async
-from venice_billing._forks import heed_forks
-from venice_billing._runtime.connections import bound_async, bound_sync, leave_all, shut
+from venice_billing._forks import reset_in_children
+from venice_billing._http_settings import HttpSettings
+from venice_billing._runtime.connections import bound_async, bound_sync, shut, stop_reuse
 from venice_billing._runtime.http_libraries import http_of
 from venice_billing.errors import InvalidParameterError, VeniceError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
-    from http.client import HTTPResponse
-    from urllib.request import Request
 
     from venice_billing._runtime.deadline import Deadline
 
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
-_LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-"""More than a client ever has under way at once: its failure budget bounds that."""
 _KEPT = 5.0
 """Seconds that httpx keeps an idle connection."""
 _NESTED = (
     "http_client is in the middle of a request of this thread: a signal handler or a __del__ cannot use it too; "
     "pass no http_client, or make another client there"
 )
-_LARGEST_PORT = 65_535
 _OTHER_LOOP = "one that was used in another event loop"
 _OF_THIS_LOOP = "used in one event loop: make one in each, or pass no http_client"
-_TRANSPORTS: dict[type, type] = {httpx.Client: httpx.HTTPTransport, httpx.AsyncClient: httpx.AsyncHTTPTransport}
 
 
 class ClosedError(Exception):
@@ -79,7 +68,7 @@ class Connections:
         self._given = _checked(given, base_url)
         self._owned = owned
         self._has_shared_connections = given is not None and _has_connections(given)
-        self._settings = None if given is not None else _Settings(base_url)
+        self._settings = None if given is not None else HttpSettings(base_url)
         self._is_closed = False
         self._is_used = False
         self._is_foreign = False
@@ -94,7 +83,7 @@ class Connections:
             bound_sync(given)
             if owned:
                 _add_hook(given, set_location_aside)
-        heed_forks(self)
+        reset_in_children(self)
 
     @property
     def is_closed(self) -> bool:
@@ -143,10 +132,10 @@ class Connections:
         self._entered.request = None
         self._clients.pop(client, None)
 
-    def distrust(self) -> None:
+    def stop_reuse(self) -> None:
         """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         for client in self._open():
-            leave_all(client)
+            stop_reuse(client)
 
     def close(self) -> None:
         """Close the connections, unless they are the user's own; requests under way end at once.
@@ -162,16 +151,16 @@ class Connections:
         if self._given is not None and self._owned:
             self._given.close()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Leave the connections to the parent process, untouched: a thread of the parent may have held a TLS lock."""
         if self._settings is not None:
             self._inherited.append(self._open())
             self._clients, self._idle = WeakKeyDictionary(), []
-            self._settings.begin_anew()
+            self._settings.reset_after_fork()
         elif self._is_used and self._has_shared_connections:
             self._is_foreign = True
 
-    def _taken(self, settings: _Settings) -> httpx.Client:
+    def _taken(self, settings: HttpSettings) -> httpx.Client:
         try:
             client, _ = self._idle.pop()
         except IndexError:
@@ -182,7 +171,7 @@ class Connections:
             raise ClosedError
         return client
 
-    def _made(self, settings: _Settings) -> httpx.Client:
+    def _made(self, settings: HttpSettings) -> httpx.Client:
         client = settings.make(httpx.Client)
         bound_sync(client)
         _add_hook(client, set_location_aside)
@@ -221,7 +210,7 @@ class AsyncConnections:
         _load_event_loops()
         self._given = _checked(given, base_url)
         self._owned = owned or given is None
-        self._settings = None if given is not None else _Settings(base_url)
+        self._settings = None if given is not None else HttpSettings(base_url)
         self._is_closed = False
         self._is_used = False
         self._is_foreign = False
@@ -232,7 +221,7 @@ class AsyncConnections:
             bound_async(given)
             if owned:
                 _add_hook(given, set_location_aside_async)
-        heed_forks(self)
+        reset_in_children(self)
 
     @property
     def is_closed(self) -> bool:
@@ -269,10 +258,10 @@ class AsyncConnections:
             raise ClosedError
         return client
 
-    def distrust(self) -> None:
+    def stop_reuse(self) -> None:
         """Do not reuse idle connections: an answer did not fit its request, and the next one may not fit either."""
         for client in [self._given] if self._given is not None else list(self._clients.values()):
-            leave_all(client)
+            stop_reuse(client)
 
     async def close(self) -> None:
         """Close this event loop's connections, unless they are the user's own; others end with their loops."""
@@ -284,66 +273,19 @@ class AsyncConnections:
         if here is not None:
             await here.aclose()
 
-    def begin_anew(self) -> None:
+    def reset_after_fork(self) -> None:
         """Leave the connections to the parent process, untouched: they belong to its event loops."""
         if self._settings is not None:
             self._inherited.append(self._clients)
             self._clients = {}
-            self._settings.begin_anew()
+            self._settings.reset_after_fork()
         elif self._given is not None and self._is_used and _has_connections(self._given):
             self._is_foreign = True
-
-
-class _Settings:
-    """Settings of httpx clients; the environment is read once, at the start, so that a mistake there shows at once."""
-
-    def __init__(self, base_url: str) -> None:
-        self._is_plain = httpx.URL(base_url).scheme == "http"
-        self._proxies = {} if self._is_plain else get_environment_proxies()  # plain http: a proxy could read the key
-        self._tls: ssl.SSLContext | None = None
-        self._inherited: list[object] = []
-        if not self._is_plain:
-            _check_proxies(verify=self._verify())
-            _check_proxy_setting("no_proxy", lambda: self.make(httpx.Client))
-
-    def make(self, kind: type[Client]) -> Client:
-        """Return a client of one kind, not connected yet."""
-        verify = self._verify()
-        transport: Any = _TRANSPORTS[kind]
-        mounts: Any = {
-            hosts: None if proxy is None else transport(verify=verify, trust_env=False, limits=_LIMITS, proxy=proxy)
-            for hosts, proxy in self._proxies.items()
-        }
-        return kind(verify=verify, trust_env=False, limits=_LIMITS, cookies=_NoCookies(), mounts=mounts)
-
-    def begin_anew(self) -> None:
-        """In a forked child, leave the parent's TLS context as it is, and make another for the next client."""
-        self._inherited.append(self._tls)
-        self._tls = None
-
-    def _verify(self) -> ssl.SSLContext | bool:
-        """Return the TLS context; False for plain http, which is for loopback only and has no certificates."""
-        if self._is_plain:
-            return False
-        context = self._tls
-        if context is None:
-            context = self._tls = _tls_context()
-        return context
 
 
 def _add_hook(client: httpx.Client | httpx.AsyncClient, hook: Callable[[httpx.Response], Any]) -> None:
     """Make a client of this package call a hook with each response."""
     client.event_hooks = {**client.event_hooks, "response": [*client.event_hooks["response"], hook]}
-
-
-class _NoCookies(CookieJar):
-    """Stores and sends no cookies: a billing API has no use for them, and one that is not ASCII breaks httpx."""
-
-    def extract_cookies(self, response: HTTPResponse, request: Request) -> None:
-        """Store no cookie."""
-
-    def add_cookie_header(self, request: Request) -> None:
-        """Send no cookie."""
 
 
 def _load_decoders() -> None:
@@ -356,79 +298,6 @@ def _load_event_loops() -> None:
     import anyio  # noqa: F401, PLC0415 - a synchronous program does not need it
 
     from venice_billing._runtime import network  # noqa: F401, PLC0415 - as above
-
-
-def _tls_context() -> ssl.SSLContext:
-    """Return a TLS context with the certificates that the environment names, or those of certifi."""
-    folders = os.environ.get("SSL_CERT_DIR")
-    if folders and not os.environ.get("SSL_CERT_FILE") and not any(map(os.path.isdir, folders.split(os.pathsep))):
-        # OpenSSL accepts any path, and trusts no server if there is nothing.
-        raise _wrong_path("SSL_CERT_DIR", "left out, or the path of a folder with certificates")
-    try:
-        return httpx.create_ssl_context()
-    except (ValueError, OSError) as error:
-        problem = error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
-    if not os.environ.get("SSLKEYLOGFILE") or not _has_certificates(os.environ.get("SSL_CERT_FILE")):
-        raise _wrong_path("SSL_CERT_FILE", f"left out, or the path of a file with certificates ({problem})")
-    raise _wrong_path("SSLKEYLOGFILE", f"left out, or the path of a file to write keys of TLS to ({problem})")
-
-
-def _has_certificates(path: str | None) -> bool:
-    import ssl  # noqa: PLC0415 - httpx loads it this late too
-
-    try:
-        if path:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-    except (ValueError, OSError):
-        return False
-    return True
-
-
-def _wrong_path(variable: str, allowed: str) -> InvalidParameterError:
-    return InvalidParameterError(f"the environment variable {variable}", os.environ.get(variable), allowed)
-
-
-def _check_proxies(*, verify: ssl.SSLContext | bool) -> None:
-    """Refuse a proxy that httpx would refuse without naming the variable, or that has no host or no real port."""
-    proxies = getproxies()
-    if "*" in [host.strip() for host in proxies.get("no", "").split(",")]:
-        return  # httpx then uses no proxy
-    for scheme in ("http", "https", "all"):
-        address = proxies.get(scheme)
-        if address:
-            _check_proxy_setting(f"{scheme}_proxy", partial(_made_transport, address, verify=verify))
-
-
-def _made_transport(address: str, *, verify: ssl.SSLContext | bool) -> httpx.HTTPTransport:
-    url = httpx.URL(address if "://" in address else f"http://{address}")
-    if not url.host or "[" in url.host:
-        raise ValueError("there is no host")
-    if url.port is not None and not 0 < url.port <= _LARGEST_PORT:
-        raise ValueError(f"there is no port {url.port}")  # the system may use another port instead
-    return httpx.HTTPTransport(verify=verify, proxy=url)
-
-
-def _check_proxy_setting(name: str, make: Callable[[], httpx.HTTPTransport | httpx.Client]) -> None:
-    """Refuse a proxy setting with which `make` fails; the error names its variable."""
-    try:
-        made = make()
-    except ImportError:
-        allowed = "left out, or the address of an http:// or https:// proxy (SOCKS needs the package socksio)"
-    except (ValueError, OSError, httpx.InvalidURL) as error:
-        allowed = f"left out, or usable ({type(error).__name__})"
-    else:
-        made.close()
-        return
-    # Python reads either spelling, lower case first, and on some systems also the system's settings.
-    spelled = [variable for variable in sorted(os.environ, reverse=True) if variable.lower() == name]
-    where = f"the environment variable {spelled[0]}" if spelled else f"the setting {name} of this system"
-    # The address of a proxy may hold a password, so it is not shown.
-    raise InvalidParameterError(where, _Unshown(), allowed) from None
-
-
-class _Unshown:
-    def __repr__(self) -> str:
-        return "a value that is not shown here"
 
 
 def _checked(client: Client | None, base_url: str) -> Client | None:

@@ -12,7 +12,7 @@ _LEVELS = {"info": logging.INFO, "debug": logging.DEBUG}
 _log = logging.getLogger("venice_billing")
 
 
-def heed_environment() -> None:
+def configure_from_environment() -> None:
     """Set the level that `VENICE_LOG` names, if any; a second call changes nothing.
 
     The loggers of httpx and httpcore are left alone: at DEBUG the latter shows all that servers send, unmasked.

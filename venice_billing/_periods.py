@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -18,6 +18,11 @@ _ALLOWED = 'an IANA time zone like "UTC" or "Europe/Berlin" (zoneinfo.available_
 # `ZoneInfo` opens more than the zones of IANA: "right/Europe/Berlin" has leap seconds, "localtime" is another zone on
 # each machine, and "europe/berlin" is found on some file systems alone. To list the zones first costs up to 200 ms.
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)
+
+_MONTH_TEXT = re.compile(r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+_FARTHEST = timedelta(days=2)  # from midnight in UTC to that in any zone: zones have skipped or repeated whole days
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def _day(local: date) -> str:
@@ -88,3 +93,31 @@ def _advice(name: str) -> str:
     close = get_close_matches(name.lower(), [known.lower() for known in names], n=1)
     found = [known for known in names if close and known.lower() == close[0]]
     return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def month_range(parameter: str, value: object, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return the first instant of a month in a zone, and that of the next month; `value` is a text like "2026-10".
+
+    Where the clocks skip midnight of the first day, the month begins when they do.
+
+    Raises:
+        InvalidParameterError: The value is no month.
+    """
+    match = _MONTH_TEXT.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not _FIRST_YEAR <= int(match["year"]) <= _LAST_YEAR:
+        raise InvalidParameterError(parameter, value, f'a month as text, like "2026-10", {_FIRST_YEAR} to {_LAST_YEAR}')
+    year, month = int(match["year"]), int(match["month"])
+    return _first_instant(date(year, month, 1), zone), _first_instant(date(year + month // 12, month % 12 + 1, 1), zone)
+
+
+def _first_instant(day: date, zone: tzinfo) -> datetime:
+    """Return the first instant, to the microsecond, whose date in a zone is that day or a later one."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    low, high = midnight - _FARTHEST, midnight + _FARTHEST
+    while high - low > _MICROSECOND:
+        middle = low + (high - low) // 2
+        if middle.astimezone(zone).date() < day:
+            low = middle
+        else:
+            high = middle
+    return high

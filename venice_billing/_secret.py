@@ -62,7 +62,7 @@ class Secret:
         if not self._text or not any(hint in lower for hint in self._hints):
             return text
         if self._in_text is None:
-            self._in_text = self._told()
+            self._in_text = self._text_pattern()
         return self._in_text.sub(self._mask, text)
 
     def masked_data(self, data: Any) -> Any:
@@ -106,7 +106,7 @@ class Secret:
     def _may_be_escaped_in(self, body: bytes) -> bool:
         return b"\0" in body or any(_occurs(mark, escape, body) for mark, escape in self._escapes)
 
-    def _told(self) -> re.Pattern[str]:
+    def _text_pattern(self) -> re.Pattern[str]:
         """Return a pattern that finds every spelling of the key in a text for people."""
         if self._everywhere:
             ways = [_spelled(self._text, doubled=True), *_in_base64(self._text), self._bytes.hex()]

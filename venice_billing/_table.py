@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from venice_billing import _exact
 
@@ -14,6 +15,8 @@ Cell = str | int | Decimal | None
 
 _MOST_ROWS = 20
 _WIDEST = 40
+_WIDEST_OF_MARKDOWN = 200  # ids are told apart by their ends
+_MARKUP = re.compile(r"[\\`*<>\[\]|&~]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is none
 
 
 def table_text(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> str:
@@ -25,11 +28,36 @@ def table_text(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, C
     return "\n".join([title, *(lines if shown else []), *left_out])
 
 
+def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return all rows as a table in Markdown, which is aligned as plain text too."""
+    cells = []
+    for column in columns:
+        values = [row[column] for row in rows]
+        if _are_numbers(values):
+            lines = _right([column, *_aligned(values)])
+            rule = "-" * (len(lines[0]) - 1) + ":"
+        else:
+            texts = ["-" if value is None else _escaped(str(value)) for value in values]
+            lines = _left([column, *texts, "---"])[:-1]
+            rule = "-" * len(lines[0])
+        cells.append([lines[0], rule, *lines[1:]])
+    return "\n".join("| " + " | ".join(line) + " |" for line in zip(*cells, strict=True))
+
+
+def _escaped(text: str) -> str:
+    """Return a text of the API as it stands in Markdown: on one line, bounded, with nothing in it that is markup."""
+    return _MARKUP.sub(r"\\\g<0>", _printable(text, _WIDEST_OF_MARKDOWN))
+
+
+def _are_numbers(values: Sequence[Cell]) -> TypeGuard[Sequence[Decimal | int]]:
+    return all(isinstance(value, Decimal | int) for value in values)
+
+
 def _column(name: str, values: Iterable[Cell]) -> list[str]:
     """Return the heading and the cells of a column, all of the same width."""
     values = list(values)
-    if all(isinstance(value, Decimal | int) for value in values):
-        return _right([name, *_aligned([value for value in values if isinstance(value, Decimal | int)])])
+    if _are_numbers(values):
+        return _right([name, *_aligned(values)])
     return _left([name, *("-" if value is None else _printable(str(value)) for value in values)])
 
 
@@ -51,7 +79,7 @@ def _left(cells: Sequence[str]) -> list[str]:
     return [cell.ljust(width) for cell in cells]
 
 
-def _printable(text: str) -> str:
+def _printable(text: str, widest: int = _WIDEST) -> str:
     """Return a text of the API on one line, bounded, and with nothing in it that a terminal would obey."""
-    bounded = text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+    bounded = text if len(text) <= widest else text[: widest - 3] + "..."
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in bounded)

@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from venice_billing._headers import http_date, link_to, retry_after
+from venice_billing._runtime.errors import DecodeError, VeniceError
 from venice_billing._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "BillingTimeoutError",
     "ClientClosedError",
     "CursorRejectedError",
+    "DecodeError",
     "EndpointRetiredError",
     "ExportError",
     "InsufficientBalanceError",
@@ -44,20 +46,6 @@ _BODY_LIMIT = 64 * 1024
 _HISTORY = "/billing/usage-history"
 _INSTEAD = "; call get_usage_history() for a page, or iter_usage() for the charges of a range"
 _MARGIN = 4096  # so that a key at the limit is found before it is cut in two
-
-
-class VeniceError(Exception):
-    """Base of every error of this package; nothing else escapes a public call.
-
-    Attributes:
-        checkpoint: In a walk, the text that continues the walk with exactly the rest; otherwise None.
-    """
-
-    checkpoint: str | None = None
-
-    def __reduce__(self) -> tuple[Callable[..., VeniceError], tuple[Any, ...]]:
-        """Pickle by class, arguments and attributes: keyword-only constructors do not survive the default."""
-        return _restore, (type(self), self.args, dict(self.__dict__))
 
 
 class APIError(VeniceError):
@@ -286,13 +274,6 @@ def _shown(value: object) -> str:
         return repr(value)
     except Exception:  # noqa: BLE001 - an integer of more than 4,300 digits, or a user's __repr__ that fails
         return f"an unprintable {type(value).__name__}"
-
-
-def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, Any]) -> VeniceError:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
 
 
 def _explanation(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, Any]:

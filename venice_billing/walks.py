@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, closing
+from functools import partial
 from itertools import chain
-from operator import length_hint
+from operator import is_not, length_hint
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from attrs import frozen
@@ -27,6 +28,7 @@ __all__ = ["AsyncUsageWalk", "EntryPage", "UsageWalk"]
 
 Item = TypeVar("Item")
 Row = dict[str, Any]
+_IS_ITEM = partial(is_not, None)
 
 
 class EntryPage(Sequence[UsageEntry]):
@@ -77,7 +79,7 @@ class _Received:
 
     batch: Batch[UsageEntry]
     rows: Sequence[UsageEntry]
-    waiting: Iterator[UsageEntry | EntryPage | Row]
+    waiting: Iterator[Any]
     size: int
 
     @property
@@ -98,9 +100,9 @@ class _Progress:
         is_cut_short: Whether the iteration ended before the walk did.
     """
 
-    def __init__(self, start: WalkStart) -> None:
+    def __init__(self, start: WalkStart, max_items: int | None) -> None:
         self._filters = start.filters
-        self._left = start.max_items
+        self._left = max_items
         self._latest: Position | _Received = start.position
         self.is_cut_short = False
         self._completed = False
@@ -123,19 +125,32 @@ class _Progress:
         self._latest = _Received(batch, rows, waiting, 1)
         return waiting
 
-    def rows(self, batch: Batch[UsageEntry]) -> Iterator[Row]:
-        """Return an iterator of the same entries as flat dicts, all made now, so that an interrupt loses none."""
-        rows = self._rows(batch)
-        waiting = iter([entry.row() for entry in rows])
-        self._latest = _Received(batch, rows, waiting, 1)
-        return waiting
-
     def page(self, batch: Batch[UsageEntry]) -> Iterator[EntryPage]:
         """Return an iterator of the same entries as one page."""
         rows = self._rows(batch)
         waiting = iter([EntryPage(rows)])
         self._latest = _Received(batch, rows, waiting, len(rows))
         return waiting
+
+    def each(self, convert: Callable[[UsageEntry], Item | None]) -> Callable[[Batch[UsageEntry]], Iterator[Item]]:
+        """Return a function like `entries` for what `convert` makes of each entry; None is passed over.
+
+        All items of a batch are made beforehand, and passed over by compiled code, so that an interrupt loses none.
+        """
+
+        def converted(batch: Batch[UsageEntry]) -> Iterator[Item]:
+            items: list[Any] = []
+            for entry in batch.rows:
+                if self._left == 0:
+                    break
+                items.append(convert(entry))
+                if self._left is not None and items[-1] is not None:
+                    self._left -= 1
+            waiting = iter(items)
+            self._latest = _Received(batch, batch.rows[: len(items)], waiting, 1)
+            return filter(_IS_ITEM, waiting)
+
+        return converted
 
     def cut_short(self) -> None:
         """Note that the iteration ends here; it is not cut short if the consumer has all `max_items` entries."""
@@ -172,7 +187,7 @@ class _Progress:
 class _BaseWalk:
     def __init__(self, start: WalkStart) -> None:
         self._start = start
-        self._latest = _Progress(start)
+        self._latest = _Progress(start, start.max_items)
 
     @property
     def checkpoint(self) -> str:
@@ -183,8 +198,8 @@ class _BaseWalk:
         """
         return self._latest.checkpoint
 
-    def _progress(self) -> _Progress:
-        self._latest = _Progress(self._start)
+    def _progress(self, max_items: int | None = None) -> _Progress:
+        self._latest = _Progress(self._start, max_items or self._start.max_items)
         return self._latest
 
     def __reduce__(self) -> NoReturn:
@@ -231,8 +246,12 @@ class UsageWalk(_BaseWalk):
             >>> list(row)[:5]
             ['timestamp', 'sku', 'model', 'service', 'units']
         """
-        progress = self._progress()
-        return _Iteration(self._items(progress, progress.rows), progress)
+        return self._each(UsageEntry.row)
+
+    def _each(self, convert: Callable[[UsageEntry], Item | None], max_items: int | None = None) -> Iterator[Item]:
+        """Iterate over what `convert` makes of the entries, up to `max_items` in all; None is passed over."""
+        progress = self._progress(max_items)
+        return _Iteration(self._items(progress, progress.each(convert)), progress)
 
     def _items(
         self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]
@@ -331,8 +350,12 @@ class AsyncUsageWalk(_BaseWalk):
 
     def rows(self) -> AsyncIterator[Row]:
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
-        progress = self._progress()
-        return _AsyncIteration(self._items(progress, progress.rows), progress)
+        return self._each(UsageEntry.row)
+
+    def _each(self, convert: Callable[[UsageEntry], Item | None], max_items: int | None = None) -> AsyncIterator[Item]:
+        """Iterate over what `convert` makes of the entries, up to `max_items` in all; None is passed over."""
+        progress = self._progress(max_items)
+        return _AsyncIteration(self._items(progress, progress.each(convert)), progress)
 
     async def _items(
         self, progress: _Progress, begin: Callable[[Batch[UsageEntry]], Iterator[Item]]

@@ -70,7 +70,7 @@ def export(base_url: str, key: str, target: Path, flavour: str) -> None:
     asyncio.run(run())
 
 
-def _export_after_a_word(says: Connection, *arguments: Any) -> None:
+def _export_when_ready(says: Connection, *arguments: Any) -> None:
     says.send("here I go")
     export(*arguments)
 
@@ -81,7 +81,7 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], whole: byte
     context.set_forkserver_preload(["contract_tests.chaos.crash"])
     target = arguments[2]
     heard, says = context.Pipe(duplex=False)
-    process = context.Process(target=_export_after_a_word, args=(says, *arguments), daemon=True)
+    process = context.Process(target=_export_when_ready, args=(says, *arguments), daemon=True)
     process.start()
     heard.recv()  # the imports are done, so the kill hits the export
     if rng.random() < 0.8:  # most kills come during the export, even on a slow machine

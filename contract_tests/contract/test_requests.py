@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from contract_tests.contract.coverage import operation_key
 from contract_tests.contract.harness import CALLS, CSV, FLAVOURS, JSON, MockResponse
 from contract_tests.contract.promises import promise
 from contract_tests.contract.values import QUIET, Values
+from contract_tests.support.flavours import NOW
 from venice_billing import InvalidParameterError, VeniceBilling, VeniceError
 from venice_billing._config import BASE_URL, Setup
 from venice_billing.testing import FakeVenice
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 Walk = Callable[[VeniceBilling, Path], None]
 
 _PAGINATION = ("limit", "total", "total-pages")
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def _parameters(_contract: Contract, call: Call) -> Sequence[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from contract_tests.support.flavours import NOW, Face, Flavour, files
+from contract_tests.support.flavours import NOW, Face, Flavour, as_one_page, files
 from venice_billing import (
     CsvExport,
     ExportError,
@@ -33,16 +33,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def fake() -> FakeVenice:
     return FakeVenice(300, now=NOW)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "usage.csv"
-
-
-def as_one_page(fake: FakeVenice, **filters: Any) -> bytes:
-    """Return the expected file: the ledger as the API itself sends it in a single page."""
-    return bytes(fake.client().get_usage_history(format="csv", page_size=1000, **filters))
 
 
 def partial(folder: Path) -> Path:

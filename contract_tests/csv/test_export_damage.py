@@ -23,16 +23,6 @@ FOREIGN = b"dear to somebody\n"
 
 
 @pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(60, now=NOW)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "usage.csv"
-
-
-@pytest.fixture
 def whole(fake: FakeVenice, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("whole") / "usage.csv"
     FakeVenice(fake.ledger, now=NOW).client().export_usage_csv(path)

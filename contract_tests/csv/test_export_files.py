@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.support.flavours import NOW, Face, Flavour, files
+from contract_tests.support.flavours import Face, Flavour, files
 from venice_billing import ExportError, PermissionDeniedError, _files
 from venice_billing.testing import FakeVenice, faults
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 FOREIGN = b"dear to somebody\n"
-
-
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(60, now=NOW)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.support.flavours import NOW, Face, Flavour, files
+from contract_tests.support.flavours import Face, Flavour, files
 from venice_billing import ExportError, InvalidParameterError, PermissionDeniedError
 from venice_billing.testing import FakeVenice, faults
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(60, now=NOW)
 
 
 async def test_a_relative_path_is_made_absolute_once(

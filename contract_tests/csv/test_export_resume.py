@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from contract_tests.support.flavours import NOW, Face, Flavour, files
+from contract_tests.support.flavours import NOW, Face, Flavour, as_one_page, files
 from venice_billing import InvalidParameterError, PermissionDeniedError
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, faults
@@ -20,26 +20,12 @@ pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(60, now=NOW)
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Path:
-    return tmp_path / "usage.csv"
-
-
 async def cut_short(fake: FakeVenice, face: Face, target: Path, *, pages: int = 2, **options: Any) -> None:
     """Export some pages, then fail."""
     fake.quirks.faults = [*[None] * pages, faults.status(403)]
     with pytest.raises(PermissionDeniedError):
         await face.call("export_usage_csv", target, page_size=10, **options)
     fake.quirks.faults = ()
-
-
-def as_one_page(fake: FakeVenice) -> bytes:
-    return bytes(fake.client().get_usage_history(format="csv", page_size=1000))
 
 
 async def test_charge_booked_late_is_in_the_export_a_day_later(fake: FakeVenice, face: Face, target: Path) -> None:

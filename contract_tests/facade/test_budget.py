@@ -207,7 +207,7 @@ def test_fork_keeps_failures_and_forgets_requests_under_way() -> None:
     assert [budget.admit(ticket, 0.0) for ticket in under_way] == [0.0] * 10
     waiting = Ticket()
     assert budget.admit(waiting, 0.0) > 0
-    budget.begin_anew()
+    budget.reset_after_fork()
     assert budget.admit(waiting, 0.0) == 0
     assert len(budget._under_way) == 1
     budget.settle(under_way[0], 0.0, failed=False)

@@ -22,6 +22,7 @@ from venice_billing import (
     BillingTimeoutError,
     ClientClosedError,
     CursorRejectedError,
+    DecodeError,
     EndpointRetiredError,
     ExportError,
     InsufficientBalanceError,
@@ -266,6 +267,7 @@ SAMPLES: list[VeniceError] = [
     BillingTimeoutError("no whole answer within 10 s"),
     ClientClosedError("the client is closed"),
     ResponseValidationError("missing", field="data[3].amount"),
+    DecodeError("data[3].amount", "missing"),
     ExportError("usage.csv: No space left on device"),
     LedgerError("venice.duckdb: in use by another process"),
 ]

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import evolve
 
 from contract_tests.support.flavours import NOW
 from venice_billing import Currency, Pagination, UsageCsv, UsageEntry
@@ -64,12 +63,3 @@ def test_known_and_unknown_currencies_format_as_text(entry: UsageEntry) -> None:
     assert isinstance(entry.currency, Currency)
     assert {str(currency) for currency in (entry.currency, "SHELLS")} == {entry.currency}
     assert (str(entry.currency), f"{entry.currency:>8}") == ("SHELLS", "  SHELLS")
-
-
-def test_text_with_half_a_character_is_written_with_its_escape() -> None:
-    """JavaScript cuts a text in the middle of an emoji, and JSON has an escape for what is left."""
-    received = FakeVenice(1, now=NOW).client().get_usage_history().data[0]
-    entry = evolve(received, notes="cut \ud83d", additional_properties={"x": ["\ud83d", Decimal("1.50")]})
-    assert UsageEntry.from_json(entry.to_json()) == entry
-    assert entry.to_json().isascii()
-    assert entry.row()["additional_properties"] == '{"x":["\\ud83d",1.50]}'

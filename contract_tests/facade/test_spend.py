@@ -1,58 +1,26 @@
-"""Totals are exact, keep currencies and kinds apart, and are made of any entries, one by one."""
+"""Totals keep currencies and kinds apart; bad arguments are refused by name."""
 
 from __future__ import annotations
 
-import tracemalloc
-from collections import defaultdict
-from decimal import Context, Decimal, localcontext
-from fractions import Fraction
+from decimal import Decimal
 from itertools import repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 import venice_billing
-from contract_tests.support.flavours import receive
+from contract_tests.support.bookings import REQUEST, entry, purchase, single
 from venice_billing import Currency, InvalidParameterError, UsageEntry
 from venice_billing.spend import SpendRow, SpendTable, kind_of, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
-
-    from contract_tests.support.flavours import Face
     from venice_billing.spend import Dimension, Kind
     from venice_billing.testing import FakeVenice
 
 DIMENSIONS: tuple[Dimension, ...] = ("day", "week", "month", "model", "service", "sku", "key", "currency")
 KINDS = ("debit", "refund", "purchase", "credit")
-REQUEST = {"requestId": "chatcmpl-1", "promptTokens": 1, "completionTokens": 1, "inferenceExecutionTime": 1}
-
-
-def entry(amount: str | Decimal = "-1", **fields: Any) -> UsageEntry:
-    """Return one booking: an image for USD, unless told otherwise."""
-    wire = {
-        "timestamp": "2026-10-15T12:00:00.000Z",
-        "sku": "some-model-image-unit",
-        "pricePerUnitUsd": 1,
-        "units": 1,
-        "currency": "USD",
-        "notes": "API Inference",
-        "inferenceDetails": None,
-    }
-    return attrs.evolve(UsageEntry.from_dict({**wire, "amount": 0, **fields}), amount=Decimal(amount))
-
-
-def purchase(amount: str) -> UsageEntry:
-    return entry(amount, sku="account-credit", notes="Credit purchase, card")
-
-
-def single(table: SpendTable) -> SpendRow:
-    [row] = table
-    return row
 
 
 # Kinds
@@ -113,78 +81,6 @@ def test_another_rule_says_what_a_booking_is() -> None:
     entries = [entry("2", notes="Refund of a failed generation"), entry("-3"), entry("-1", notes="Refund reversed")]
     row = single(summarize(entries, kinds=by_note))
     assert (row.debits, row.refunds, row.credits, row.net) == (Decimal(3), Decimal(1), Decimal(0), Decimal(-2))
-
-
-# Exact sums
-
-LOSSLESS = Context(prec=10_000)
-# As the service may send them, and then some: more digits than Python's own context keeps.
-amounts = st.builds(
-    lambda digits, exponent: Decimal(digits).scaleb(exponent, LOSSLESS),
-    st.integers(-(10**80), 10**80) | st.integers(-9, 9),
-    st.integers(-120, 30),
-)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            amounts, st.sampled_from(["USD", "DIEM", "SHELLS"]), st.booleans(), st.sampled_from(["", "purchase"])
-        ),
-        max_size=30,
-    )
-)
-@example([(Decimal("1E-30"), "USD", True, ""), (Decimal("12345678901234567890.123456789"), "USD", True, "")])
-@example([(Decimal("-3.0799999999999996e-05"), "DIEM", False, ""), (Decimal("1e30"), "DIEM", False, "")])
-def test_sums_equal_those_of_fractions(bookings: list[tuple[Decimal, str, bool, str]]) -> None:
-    entries = [
-        entry(amount, currency=currency, notes=notes, inferenceDetails=REQUEST if asked else None)
-        for amount, currency, asked, notes in bookings
-    ]
-    expected: dict[tuple[str, str], Fraction] = defaultdict(Fraction)
-    counts: dict[str, int] = defaultdict(int)
-    for booking in entries:
-        expected[str(booking.currency), kind_of(booking)] += Fraction(booking.amount)
-        counts[str(booking.currency)] += 1
-    table = summarize(entries, by=())
-    assert {row.currency: row.count for row in table} == counts
-    for row in table:
-        signed = [expected[row.currency, kind] for kind in KINDS]
-        assert [-Fraction(row.debits), *map(Fraction, (row.refunds, row.purchases, row.credits))] == signed
-        assert Fraction(row.net) == sum(signed)
-        assert min(row.debits, row.refunds, row.purchases, row.credits) >= 0
-
-
-@given(st.lists(amounts, max_size=30), st.randoms())
-def test_order_and_grouping_change_no_sum(values: list[Decimal], random: Any) -> None:
-    """The same bookings in another order, or summed by sku first, give the same table, also as text."""
-    entries = [entry(value, sku=f"model-{number % 3}-image-unit") for number, value in enumerate(values)]
-    shuffled = random.sample(entries, len(entries))
-    table = summarize(entries, by="currency")
-    assert summarize(shuffled, by="currency") == table == summarize(entries, by=("sku", "month")).totals()
-    assert summarize(shuffled, by="currency").to_json() == table.to_json()
-
-
-def test_context_of_the_caller_neither_rounds_nor_is_changed() -> None:
-    with localcontext(prec=3) as context:
-        context.clear_flags()
-        row = single(summarize([entry("-123.456"), entry("-0.0000000000000000000000000000000001")]))
-        assert str(row.debits) == "123.4560000000000000000000000000000001"
-        assert str(row.net) == "-123.4560000000000000000000000000000001"
-        assert not any(context.flags.values())
-
-
-def test_digits_far_apart_are_all_kept() -> None:
-    table = summarize([entry("-1E+30"), entry("-1E-100"), entry("1E-100", inferenceDetails=REQUEST)], by=())
-    assert table.to_dict()["rows"][0] == {
-        "currency": "USD",
-        "debits": "1" + "0" * 30 + "." + "0" * 99 + "1",
-        "refunds": "0." + "0" * 99 + "1",
-        "purchases": "0",
-        "credits": "0",
-        "net": "-1" + "0" * 30,
-        "count": 3,
-    }
 
 
 # Groups
@@ -272,113 +168,6 @@ def test_no_entries_make_an_empty_table() -> None:
     assert (len(table), list(table), table.rows(), list(table.totals())) == (0, [], [], [])
 
 
-# Any iterable
-
-
-@pytest.mark.anyio
-async def test_walk_is_summarised_in_both_flavours(fake: FakeVenice, face: Face) -> None:
-    expected = summarize(await receive(face.client.iter_usage_history()), by=DIMENSIONS)
-    summary = summarize(face.client.iter_usage_history(page_size=50), by=DIMENSIONS)
-    table = summary if isinstance(summary, SpendTable) else await summary
-    assert table == expected
-    assert sum(row.count for row in table) == 600
-    await face.close()
-
-
-@pytest.mark.anyio
-async def test_async_arguments_are_checked_at_once() -> None:
-    async def entries() -> AsyncIterator[UsageEntry]:
-        yield entry()
-
-    with pytest.raises(InvalidParameterError, match="by must be"):
-        summarize(entries(), by="modle")  # type: ignore[arg-type]
-    assert single(await summarize(entries())).count == 1
-
-
-def broken() -> Iterator[UsageEntry]:
-    yield entry()
-    raise ConnectionError
-
-
-async def broken_async() -> AsyncIterator[UsageEntry]:
-    for booking in broken():
-        yield booking
-
-
-@pytest.mark.anyio
-async def test_error_of_the_entries_is_not_swallowed() -> None:
-    with pytest.raises(ConnectionError):
-        summarize(broken())
-    with pytest.raises(ConnectionError):
-        await summarize(broken_async())
-
-
-class Walk:
-    """Entries whose iterations are counted while they are under way."""
-
-    def __init__(self) -> None:
-        self.open = 0
-
-    def __iter__(self) -> Iterator[UsageEntry]:
-        self.open += 1
-        try:
-            yield from [entry()] * 3
-        finally:
-            self.open -= 1
-
-
-class AsyncWalk(Walk):
-    __iter__ = None  # type: ignore[assignment]
-
-    async def __aiter__(self) -> AsyncIterator[UsageEntry]:
-        for booking in Walk.__iter__(self):
-            yield booking
-
-
-@pytest.mark.anyio
-async def test_iteration_is_closed_when_a_rule_fails() -> None:
-    def rule(_: UsageEntry) -> Kind:
-        raise ArithmeticError
-
-    walk, async_walk = Walk(), AsyncWalk()
-    with pytest.raises(ArithmeticError) as caught:
-        summarize(walk, kinds=rule)
-    with pytest.raises(ArithmeticError) as caught_later:
-        await summarize(async_walk, kinds=rule)
-    assert (walk.open, async_walk.open) == (0, 0)
-    assert caught.tb is not None  # the frames are alive: nothing was closed by chance
-    assert caught_later.tb is not None
-
-
-@pytest.mark.anyio
-async def test_iterator_of_the_caller_stays_open() -> None:
-    def rule(_: UsageEntry) -> Kind:
-        raise ArithmeticError
-
-    bookings, async_bookings = iter(Walk()), aiter(AsyncWalk())
-    with pytest.raises(ArithmeticError):
-        summarize(bookings, kinds=rule)
-    with pytest.raises(ArithmeticError):
-        await summarize(async_bookings, kinds=rule)
-    assert len(list(bookings)) == 2
-    assert len([booking async for booking in async_bookings]) == 2
-
-
-def test_memory_does_not_grow_with_the_entries() -> None:
-    """A list of the entries would hold 20,000 of them: megabytes."""
-
-    def bookings(count: int) -> Iterator[UsageEntry]:
-        for number in range(count):
-            yield entry(f"-0.{number}", sku=f"unheard-of-{number}")
-
-    summarize(bookings(10), by="month")
-    tracemalloc.start()
-    summarize(bookings(20_000), by=("month", "service"))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 1_000_000
-
-
 # Arguments
 
 
@@ -450,9 +239,6 @@ def test_unknown_kind_is_told_which_there_are(kind: Any) -> None:
         summarize([entry()], kinds=lambda _: kind)
 
 
-# Imports
-
-
 def test_spend_is_reached_from_the_package() -> None:
     assert venice_billing.spend.summarize is summarize
     with pytest.raises(AttributeError):
@@ -464,12 +250,3 @@ def test_known_and_unknown_currencies_are_grouped_by_their_text() -> None:
         attrs.evolve(entry(), currency=currency) for currency in (Currency.USD, Currency("SHELLS"), Currency("SHELLS"))
     ]
     assert [(row.currency, row.count) for row in summarize(entries, by=())] == [("SHELLS", 2), ("USD", 1)]
-
-
-def count_of(entries: Iterable[UsageEntry]) -> int:
-    return sum(row.count for row in summarize(entries))
-
-
-@pytest.mark.parametrize("kind", [list, tuple, iter, set])
-def test_any_iterable_of_entries_will_do(kind: Any) -> None:
-    assert count_of(kind([entry("-1"), entry("-2")])) == 2

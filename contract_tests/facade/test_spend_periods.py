@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests.facade.test_spend import entry
+from contract_tests.support.bookings import entry
 from venice_billing import InvalidParameterError, _periods
 from venice_billing._periods import local_date
 from venice_billing.spend import summarize

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract_tests.facade.test_spend import entry, purchase
+from contract_tests.support.bookings import entry, purchase
 from venice_billing import Currency, InvalidParameterError
 from venice_billing.spend import SpendRow, SpendTable, summarize
 

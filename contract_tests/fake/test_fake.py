@@ -1,52 +1,19 @@
-"""FakeVenice follows the contract: its HTTP responses are checked with plain httpx."""
+"""FakeVenice's ledger and its pages follow the contract: JSON, CSV, cursors, numbered pages; seen with plain httpx."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from base64 import urlsafe_b64decode
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
+from contract_tests.support.flavours import NOW
+from contract_tests.support.plain_client import HISTORY, USAGE, Row, connect, exact, rows_of, walk
 from venice_billing.testing import FakeVenice
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-HISTORY, USAGE = "/billing/usage-history", "/billing/usage"
-ANALYTICS, BALANCE = "/billing/usage-analytics", "/billing/balance"
-Row = dict[str, Any]
-
-
-def connect(fake: FakeVenice, key: str | None = None) -> httpx.Client:
-    headers = {"authorization": f"Bearer {key or fake.admin_key}"}
-    return httpx.Client(base_url="https://fake.test/api/v1", headers=headers, transport=fake.transport())
-
-
-def exact(response: httpx.Response) -> Any:
-    assert response.status_code == 200, response.text
-    return json.loads(response.content, parse_float=Decimal)
-
-
-def walk(client: httpx.Client, **params: str | int) -> Iterator[list[Row]]:
-    asked: dict[str, str | int] = params
-    while asked is not None:
-        page = exact(client.get(HISTORY, params=asked))
-        yield page["data"]
-        if page["nextCursor"] is None:
-            return
-        asked = {"cursor": page["nextCursor"]}
-
-
-def rows_of(client: httpx.Client, **params: str | int) -> list[Row]:
-    return [row for page in walk(client, **params) for row in page]
 
 
 @pytest.fixture
@@ -173,117 +140,6 @@ def test_a_page_may_end_among_charges_booked_at_one_instant() -> None:
     assert rows_of(connect(fake), pageSize=10) == fake.ledger
 
 
-@pytest.mark.parametrize("filter_", ["pageSize=10", "currency=USD", "endTimestamp=2026-10-01T00:00:00Z"])
-def test_continuation_with_another_parameter_is_a_400(fake: FakeVenice, filter_: str) -> None:
-    client = connect(fake)
-    cursor = client.get(HISTORY, params={"pageSize": 10}).json()["nextCursor"]
-    response = client.get(f"{HISTORY}?cursor={cursor}&{filter_}")
-    assert (response.status_code, list(response.json()["details"])) == (400, ["_errors", "cursor"])
-
-
-def test_a_cursor_is_opaque_and_signed(fake: FakeVenice) -> None:
-    client = connect(fake)
-    cursor = client.get(HISTORY, params={"pageSize": 10}).json()["nextCursor"]
-    assert httpx.codes.is_success(client.get(HISTORY, params={"cursor": cursor}).status_code)
-    assert len(cursor) <= 512
-    tampered = [cursor[:n] + ("A" if cursor[n] != "A" else "B") + cursor[n + 1 :] for n in range(len(cursor))]
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    same_bytes = cursor[:-1] + alphabet[alphabet.index(cursor[-1]) ^ 1]
-    assert urlsafe_b64decode(same_bytes + "=") == urlsafe_b64decode(cursor + "=")
-    foreign = connect(FakeVenice(300, now=NOW, admin_key="another")).get(HISTORY, params={"pageSize": 10}).json()
-    for refused in [*tampered, same_bytes, cursor[:-1], cursor + "A", "x", foreign["nextCursor"]]:
-        response = client.get(HISTORY, params={"cursor": refused})
-        assert response.status_code == 400
-        assert "cursor" in response.json()["details"]
-
-
-REFUSED = [
-    (HISTORY, "cursor=a.b", "cursor"),
-    (HISTORY, "cursor=", "cursor"),
-    (HISTORY, f"cursor={'a' * 513}", "cursor"),
-    (HISTORY, "pageSize=9", "pageSize"),
-    (HISTORY, "pageSize=1001", "pageSize"),
-    (HISTORY, "pageSize=10.5", "pageSize"),
-    (HISTORY, "pageSize=%2010", "pageSize"),
-    (HISTORY, "pageSize=10&pageSize=10", "pageSize"),
-    (HISTORY, "currency=VCU", "currency"),
-    (HISTORY, "currency=usd", "currency"),
-    (HISTORY, "startTimestamp=2026-10-01", "startTimestamp"),
-    (HISTORY, "startTimestamp=2026-10-01T00:00:00%2B00:00", "startTimestamp"),
-    (HISTORY, "startTimestamp=2026-02-30T00:00:00Z", "startTimestamp"),
-    (HISTORY, f"startTimestamp=2026-10-01T00:00:00.{'0' * 30}Z", "startTimestamp"),
-    (HISTORY, "startTimestamp=2026-10-01T00:00:00Z&endTimestamp=2026-10-01T00:00:00Z", "endTimestamp"),
-    (HISTORY, "page=1", "page"),
-    (USAGE, "limit=0", "limit"),
-    (USAGE, "limit=501", "limit"),
-    (USAGE, "page=0", "page"),
-    (USAGE, "sortOrder=up", "sortOrder"),
-    (USAGE, "currency=EUR", "currency"),
-    (USAGE, "startDate=2026-10-02T00:00:00Z&endDate=2026-10-01T00:00:00Z", "endDate"),
-    (USAGE, "startDate=yesterday", "startDate"),
-    (USAGE, "pageSize=10", "pageSize"),
-    (ANALYTICS, "lookback=0d", "lookback"),
-    (ANALYTICS, "lookback=7", "lookback"),
-    (ANALYTICS, "lookback=7d%0A", "lookback"),
-    (ANALYTICS, "lookback=%D9%A7d", "lookback"),
-    (ANALYTICS, "startDate=2026-10-01", "endDate"),
-    (ANALYTICS, "endDate=2026-10-01", "startDate"),
-    (ANALYTICS, "startDate=2026-10-02&endDate=2026-10-01", "startDate"),
-    (ANALYTICS, "startDate=2026-13-01&endDate=2026-13-02", "startDate"),
-    (ANALYTICS, "lookback=7d&startDate=2026-10-01&endDate=2026-10-02", "lookback"),
-    (BALANCE, "currency=USD", "currency"),
-]
-
-
-@pytest.mark.parametrize(("path", "query", "parameter"), REFUSED)
-def test_invalid_query_is_a_400_that_names_the_parameter(path: str, query: str, parameter: str) -> None:
-    response = connect(FakeVenice(10, now=NOW, original="alive")).get(f"{path}?{query}")
-    assert response.status_code == 400
-    document = response.json()
-    assert document["error"]
-    assert document["details"][parameter]["_errors"]
-    assert [parameter] in [issue["path"] for issue in document["issues"]]
-
-
-@pytest.mark.parametrize("path", [HISTORY, USAGE, ANALYTICS, BALANCE])
-def test_each_path_checks_the_key(path: str) -> None:
-    fake = FakeVenice(10, now=NOW, original="alive")
-    assert connect(fake).get(path).status_code == 200
-    for authorization in [None, "Bearer wrong", "Basic fake-admin-key", "Bearer "]:
-        headers = {} if authorization is None else {"authorization": authorization}
-        response = httpx.Client(transport=fake.transport()).get(f"https://fake.test/api/v1{path}", headers=headers)
-        assert (response.status_code, list(response.json())) == (401, ["error"])
-    response = connect(fake, fake.inference_key).get(path)
-    if path == ANALYTICS:
-        assert response.status_code == 200
-    else:
-        assert response.status_code == 401
-        assert response.json() == {"error": "Admin API key required"}
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "QUERY"])
-@pytest.mark.parametrize("path", [HISTORY, USAGE, ANALYTICS, BALANCE])
-def test_methods_other_than_get_are_refused(fake: FakeVenice, method: str, path: str) -> None:
-    response = connect(fake).request(method, path)
-    assert (response.status_code, response.headers["allow"]) == (405, "GET")
-
-
-def test_other_paths_are_not_found(fake: FakeVenice) -> None:
-    response = connect(fake).get("/billing/invoices")
-    assert (response.status_code, list(response.json())) == (404, ["error"])
-    assert connect(FakeVenice(1, history=False)).get(HISTORY).status_code == 404
-
-
-def test_the_retired_ledger_names_its_successor(fake: FakeVenice) -> None:
-    for query in ["", "?limit=1", "?limit=wrong"]:
-        response = connect(fake).get(USAGE + query)
-        assert response.status_code == 410
-        assert response.headers["link"] == '</api/v1/billing/usage-history>; rel="successor-version"'
-        assert response.headers["deprecation"] == "@1783555200"
-        assert response.headers["sunset"] == "Wed, 16 Sep 2026 00:00:00 GMT"
-        assert "usage-history" in response.json()["error"]
-
-
 @pytest.mark.parametrize(
     ("order", "turned"), [({}, True), ({"sortOrder": "desc"}, True), ({"sortOrder": "asc"}, False)]
 )
@@ -317,94 +173,6 @@ def test_the_original_ledger_filters_and_writes_csv() -> None:
     assert page.headers["content-disposition"] == "attachment; filename=billing_usage.csv"
     assert page.headers["x-pagination-limit"] == "5"
     assert [row["timestamp"] for row in csv.DictReader(io.StringIO(page.text))] == [r["timestamp"] for r in expected]
-
-
-def spend(rows: list[Row], currencies: set[str], where: Callable[[Row], bool] = lambda _: True) -> Decimal:
-    return -sum(
-        (r["amount"] for r in rows if r["amount"] < 0 and r["currency"] in currencies and where(r)),
-        Decimal(0),
-    )
-
-
-def test_analytics_are_the_sums_of_the_ledger() -> None:
-    fake = FakeVenice(3000, now=NOW)
-    answer = exact(connect(fake).get(ANALYTICS, params={"lookback": "30d"}))
-    rows = fake.rows(start=NOW - timedelta(days=30))
-    dollars, diem = {"USD", "BUNDLED_CREDITS"}, {"DIEM"}
-    assert answer["lookback"] == "30d"
-    for part in ("byModel", "byKey"):
-        assert sum(item["totalUsd"] for item in answer[part]) == spend(rows, dollars)
-        assert sum(item["totalDiem"] for item in answer[part]) == spend(rows, diem)
-    assert sum(item["USD"] for item in answer["byDate"]) == spend(rows, dollars)
-    day = answer["byDate"][3]
-    assert day["DIEM"] == spend(rows, diem, lambda row: row["timestamp"].startswith(day["date"]))
-    key = answer["byKey"][1]
-    assert key["totalUsd"] == spend(rows, dollars, lambda row: row["apiKeyId"] == key["apiKeyId"])
-    model = next(item for item in answer["byModel"] if item["modelName"] == "GLM 5.1")
-    assert model["totalUsd"] == spend(rows, dollars, lambda row: row["sku"].startswith("zai-org-glm-5-1-"))
-    assert {part["type"] for part in model["breakdown"]} == {"Input", "Output", "Cache Read"}
-    assert sum(part["diem"] for part in model["breakdown"]) == model["totalDiem"]
-    assert answer["topModels"] == [item["modelName"] for item in answer["byModel"]][:8]
-
-
-def test_analytics_series_are_by_day_and_name() -> None:
-    fake = FakeVenice(
-        [
-            {"timestamp": "2026-10-30T23:59:59.999Z", "amount": "-1.5", "currency": "DIEM", "apiKeyId": "k1"},
-            {"timestamp": "2026-10-31T00:00:00.000Z", "amount": "-0.25", "currency": "BUNDLED_CREDITS"},
-            {
-                "timestamp": "2026-10-31T00:00:00.000Z",
-                "amount": "9",
-                "currency": "USD",
-                "sku": "account-credit",
-            },
-        ],
-        now=NOW,
-    )
-    answer = exact(connect(fake).get(ANALYTICS, params={"startDate": "2026-10-30", "endDate": "2026-10-31"}))
-    friday, saturday = 1793318400000, 1793404800000
-    assert answer["lookback"] == "2026-10-30:2026-10-31"
-    assert answer["byKeyDaily"] == [{"date": friday, "k1": Decimal("1.5")}, {"date": saturday}]
-    assert answer["byKeyDailyUsd"] == [{"date": friday}, {"date": saturday, "Web App": Decimal("0.25")}]
-    assert answer["byModelDaily"][0] == {"date": friday, "GLM 5.1": Decimal("1.5")}
-    assert (
-        exact(connect(fake).get(ANALYTICS, params={"startDate": "2026-10-29", "endDate": "2026-10-29"}))["byDate"] == []
-    )
-
-
-def test_a_lookback_over_90_days_is_clamped_silently(fake: FakeVenice) -> None:
-    client = connect(fake)
-    assert (
-        client.get(ANALYTICS, params={"lookback": "90d"}).json()
-        == client.get(ANALYTICS, params={"lookback": "36500d"}).json()
-    )
-
-
-def test_the_balance_follows_the_ledger_until_it_is_set() -> None:
-    fake = FakeVenice([{"timestamp": "2026-10-01T00:00:00Z", "amount": "25"}], now=NOW)
-    fake.book({"amount": "-0.75"})
-    fake.book({"amount": "-1.5", "currency": "DIEM"})
-    assert (
-        exact(connect(fake).get(BALANCE))
-        == fake.balance
-        == {
-            "canConsume": True,
-            "consumptionCurrency": "DIEM",
-            "balances": {"diem": Decimal("98.5"), "usd": Decimal("24.25")},
-            "diemEpochAllocation": Decimal(100),
-        }
-    )
-    fake.balance = {**fake.balance, "balances": {"diem": None, "usd": None}, "consumptionCurrency": None}
-    assert exact(connect(fake).get(BALANCE))["balances"] == {"diem": None, "usd": None}
-
-
-def test_request_log_holds_the_query_but_no_key(fake: FakeVenice) -> None:
-    connect(fake, fake.inference_key).get(HISTORY, params=[("pageSize", "10"), ("pageSize", "20")])
-    (seen,) = fake.requests
-    assert (seen.number, seen.method, seen.host, seen.path) == (1, "GET", "fake.test", f"/api/v1{HISTORY}")
-    assert seen.params == (("pageSize", "10"), ("pageSize", "20"))
-    assert (seen.key, seen.status, seen.time) == ("inference", 401, NOW.timestamp())
-    assert fake.inference_key not in repr(seen)
 
 
 def test_refund_names_its_request() -> None:

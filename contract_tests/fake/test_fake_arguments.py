@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from contract_tests.support.flavours import NOW
 from venice_billing.testing import FakeVenice, VirtualClock
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 AT = "2026-10-01T00:00:00Z"
 DETAILS = {"requestId": "r-1", "promptTokens": 10, "completionTokens": 2, "inferenceExecutionTime": 300}
 

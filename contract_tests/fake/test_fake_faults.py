@@ -12,18 +12,17 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from contract_tests.support.flavours import NOW
+from contract_tests.support.plain_client import BALANCE, HISTORY
 from venice_billing.testing import FakeServer, FakeVenice, Fault, faults
 from venice_billing.testing._responses import Response
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-HISTORY, BALANCE = "/billing/usage-history", "/billing/balance"
 START, END = "2026-10-01T00:00:00.000Z", "2026-10-20T00:00:00.000Z"
 WINDOW = {"startTimestamp": START, "endTimestamp": END}
 CSV = {"accept": "text/csv"}
@@ -121,7 +120,7 @@ def test_a_record_over_several_lines_is_not_cut() -> None:
     document = b'timestamp,notes\n1,"two\nlines"\n2,"and ""\n"" more"\n3,\n'
     for share in (0.3, 0.6, 0.9):
         answer = faults.cut_at_record(share).apply(Response(200, (("content-type", "text/csv"),), document))
-        kept = document[: answer.delivery.cut_at]
+        kept = document[: answer.transmission.cut_at]
         assert kept.count(b'"') % 2 == 0
         assert kept.endswith(b"\n")
 

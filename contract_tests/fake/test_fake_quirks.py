@@ -5,30 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from contract_tests.support.flavours import NOW
+from contract_tests.support.plain_client import ANALYTICS, BALANCE, HISTORY, USAGE, connect
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks, SeenRequest, VirtualClock, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-HISTORY, USAGE = "/billing/usage-history", "/billing/usage"
-ANALYTICS, BALANCE = "/billing/usage-analytics", "/billing/balance"
-
-
-def connect(fake: FakeVenice, **headers: str) -> httpx.Client:
-    return httpx.Client(
-        base_url="https://fake.test/api/v1",
-        headers={"authorization": f"Bearer {fake.admin_key}", **headers},
-        transport=fake.transport(),
-        timeout=10.0,
-    )
 
 
 def cursors(client: httpx.Client, page_size: int = 10) -> Iterator[str]:

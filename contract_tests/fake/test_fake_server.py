@@ -7,20 +7,18 @@ import json
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from contract_tests.support.flavours import NOW
+from contract_tests.support.plain_client import BALANCE, HISTORY
 from venice_billing.testing import FakeServer, FakeVenice, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-HISTORY, BALANCE = "/billing/usage-history", "/billing/balance"
 
 
 @pytest.fixture

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import inspect
-import json
-import pickle
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import httpx
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contract_tests.generated.bodies import details, entry
 from venice_billing._runtime import codec
-from venice_billing_api import AuthenticatedClient, Client, errors, types
-from venice_billing_api.api.billing import (
-    get_billing_balance,
-    get_billing_usage,
-    get_billing_usage_analytics,
-    get_billing_usage_history,
-)
-from venice_billing_api.errors import DecodeError, UnexpectedStatus
-from venice_billing_api.models import (
-    Currency,
-    DailySeriesPoint,
-    DetailedError,
-    ErrorObject,
-    HistoryCurrency,
-    LegacyCurrency,
-    SortOrder,
-    StandardError,
-    UsageEntry,
-    UsageHistoryPage,
-)
-from venice_billing_api.types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
+from venice_billing_api.api.billing import get_billing_usage_history
+from venice_billing_api.errors import DecodeError
+from venice_billing_api.models import UsageEntry
 
 # ---------------------------------------------------------------- JSON text
 
@@ -77,6 +48,65 @@ def test_invalid_json_is_a_decode_error(content: bytes) -> None:
 def test_any_bytes_decode_or_raise_a_decode_error(content: bytes) -> None:
     with contextlib.suppress(DecodeError):
         codec.decode_json(content)
+
+
+@pytest.mark.parametrize("value", [None, 5, {"amount": 1}, ["{}"], 1.5])
+def test_from_json_says_that_it_reads_text(value: Any) -> None:
+    with pytest.raises(DecodeError, match=r"expected JSON as text or bytes, got .*; from_dict reads decoded JSON$"):
+        UsageEntry.from_json(value)
+
+
+def test_from_json_reads_each_kind_of_text() -> None:
+    text = UsageEntry.from_dict(entry()).to_json()
+    kinds: list[Any] = [text, f"\ufeff{text}", text.encode(), bytearray(text.encode()), memoryview(text.encode())]
+    for kind in kinds:
+        assert UsageEntry.from_json(kind).to_json() == text
+
+
+@pytest.mark.parametrize("content", ["1" * 5000, "-" + "1" * 5000, "1e9999999999999999999999"])
+def test_a_number_that_python_cannot_read_is_said_to_be_one(content: str) -> None:
+    with pytest.raises(DecodeError, match=r"^the body: a number that is too long, or beyond any sane size$"):
+        codec.decode_json(content)
+
+
+LETTERS = st.characters()  # with halves of surrogate pairs
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.text(LETTERS)
+    | st.integers(-(10**30), 10**30)
+    | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(DOCUMENTS)
+def test_what_is_encoded_decodes_to_the_same(value: Any) -> None:
+    """Also half of a surrogate pair, which JSON may hold as an escape, and UTF-8 may not."""
+    text = codec.encode_json(value)
+    assert text.encode().decode() == text
+    assert codec.decode_json(text) == value
+
+
+def test_half_a_character_survives_to_json_and_rows() -> None:
+    half = UsageEntry.from_dict(entry(notes="NaN \ud83d", **{"\ud83d": "\ude00"}))
+    assert UsageEntry.from_json(half.to_json()) == half
+    assert half.row()["additional_properties"] == '{"\\ud83d":"\\ude00"}'
+
+
+@pytest.mark.parametrize("number", ["NaN", "-NaN", "sNaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_cannot_express_is_not_written(number: str) -> None:
+    strange = attrs.evolve(UsageEntry.from_dict(entry()), amount=Decimal(number))
+    with pytest.raises(DecodeError, match="not JSON"):
+        strange.to_json()
+
+
+def test_a_value_within_itself_is_not_written() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(DecodeError, match="too deeply nested"):
+        codec.encode_json(endless)
 
 
 # ---------------------------------------------------------------- numbers
@@ -171,6 +201,3 @@ def test_a_time_round_trips(instant: datetime) -> None:
 
 
 # ---------------------------------------------------------------- models
-
-
-

@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import inspect
 import json
 import pickle
-import subprocess
 import sys
-from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from contract_tests.generated.bodies import details, entry, without
 from venice_billing._runtime import codec
-from venice_billing_api import AuthenticatedClient, Client, errors, types, wire
-from venice_billing_api.api.billing import (
-    get_billing_balance,
-    get_billing_usage,
-    get_billing_usage_analytics,
-    get_billing_usage_history,
-)
-from venice_billing_api.errors import DecodeError, UnexpectedStatus
-from venice_billing_api.models import (
-    Currency,
-    DailySeriesPoint,
-    DetailedError,
-    ErrorObject,
-    HistoryCurrency,
-    LegacyCurrency,
-    SortOrder,
-    StandardError,
-    UsageEntry,
-    UsageHistoryPage,
-)
-from venice_billing_api.types import UNSET, Unset
+from venice_billing_api import wire
+from venice_billing_api.errors import DecodeError
+from venice_billing_api.models import Currency, DailySeriesPoint, SortOrder, UsageEntry, UsageHistoryPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
 
 
 def test_a_page_round_trips() -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import inspect
 import json
 import pickle
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from contract_tests.generated.bodies import entry
-from venice_billing._runtime import codec
 from venice_billing_api import AuthenticatedClient, Client, errors, types
 from venice_billing_api.api.billing import (
     get_billing_balance,
@@ -29,8 +22,6 @@ from venice_billing_api.api.billing import (
 )
 from venice_billing_api.errors import DecodeError, UnexpectedStatus
 from venice_billing_api.models import (
-    Currency,
-    DailySeriesPoint,
     DetailedError,
     ErrorObject,
     HistoryCurrency,
@@ -40,10 +31,6 @@ from venice_billing_api.models import (
     UsageEntry,
     UsageHistoryPage,
 )
-from venice_billing_api.types import UNSET, Unset
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _JSON = {"content-type": "application/json"}
 

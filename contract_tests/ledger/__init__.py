@@ -1,1 +1,1 @@
-"""The public clients: arguments, results and errors of their methods, without a network."""
+"""The local ledger: syncs, exact sums, its file, and other tools on it."""

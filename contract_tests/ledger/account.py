@@ -1,4 +1,4 @@
-"""What the tests of the ledger share: a sync of either flavour, and what an account says itself."""
+"""What the tests of the ledger share: a sync of either flavour, and the entries of an account."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _truth(fake: FakeVenice) -> str:
     return hashlib.sha256("\n".join(entries).encode()).hexdigest()
 
 
-def _sync_after_a_word(says: Connection, *arguments: Any) -> None:
+def _sync_when_ready(says: Connection, *arguments: Any) -> None:
     import duckdb  # noqa: F401, PLC0415 - so that the kill hits the sync, not the import
 
     says.send(0)
@@ -110,7 +110,7 @@ def _kill(rng: random.Random, arguments: tuple[str, str, Path, str], killed: Kil
     context.set_forkserver_preload(["contract_tests.ledger.crash"])
     staged = arguments[2].with_name(f"{arguments[2].name}.sync")
     heard, says = context.Pipe(duplex=False)
-    process = context.Process(target=_sync_after_a_word, args=(says, *arguments), daemon=True)
+    process = context.Process(target=_sync_when_ready, args=(says, *arguments), daemon=True)
     process.start()
     says.close()
     with suppress(EOFError):  # the sync came to its end first

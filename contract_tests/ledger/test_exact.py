@@ -68,7 +68,7 @@ def test_number_comes_back_to_the_digit_and_is_never_rounded(ledger: Ledger, amo
     assert ledger.spend("day").to_json() == spend.summarize(walked(fake), "day").to_json()
 
 
-def test_sums_touch_what_does_not_fit_to_the_digit(ledger: Ledger) -> None:
+def test_sums_include_numbers_that_no_decimal_holds(ledger: Ledger) -> None:
     fake = booked(["-1e-30", "-0.25", "-1e-30", "0.1234567890123456789012345678901234567890"], sku="m-llm-input-mtoken")
     with fake.client() as client:
         ledger.sync(client)
@@ -77,7 +77,7 @@ def test_sums_touch_what_does_not_fit_to_the_digit(ledger: Ledger) -> None:
     assert str(row.net) == "-0.1265432109876543210987654321118765432110"
 
 
-def test_sums_have_no_zeros_that_only_fill_up_a_column(ledger: Ledger) -> None:
+def test_sums_have_no_trailing_zeros(ledger: Ledger) -> None:
     fake = booked(["-0.0006356", "-0.000339"])
     with fake.client() as client:
         ledger.sync(client)
@@ -204,7 +204,7 @@ def test_ledger_equals_the_walk_to_the_digit(entries: list[UsageEntry]) -> None:
         check_round_trip(Path(folder, "venice.duckdb"), [*entries, *entries[:2]])
 
 
-def test_range_takes_the_start_and_leaves_out_the_end(ledger: Ledger) -> None:
+def test_range_includes_its_start_and_excludes_its_end(ledger: Ledger) -> None:
     fake = FakeVenice(300, days=40, now=NOW)
     with fake.client() as client:
         ledger.sync(client)

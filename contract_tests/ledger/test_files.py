@@ -90,7 +90,7 @@ def test_folder_and_missing_folder_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [None, "", " ", 5, b"bytes", "a\0b", ":memory:"])
-def test_path_that_is_none_is_named(path: Any) -> None:
+def test_invalid_path_is_refused_by_name(path: Any) -> None:
     with pytest.raises(InvalidParameterError, match="path must be"):
         Ledger(path)
 
@@ -128,7 +128,7 @@ def test_read_only_file_can_be_read_but_not_synced(
     assert (path.read_bytes(), files(path.parent)) == (before, ["venice.duckdb"])
 
 
-def test_closed_ledger_says_so(path: Path, fake: FakeVenice) -> None:
+def test_closed_ledger_is_an_error(path: Path, fake: FakeVenice) -> None:
     ledger = Ledger(path)
     ledger.close()
     ledger.close()
@@ -204,9 +204,18 @@ def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
         assert [stretch.sync for stretch in ledger.coverage().stretches] == [1, 2]
         fresh = path.with_name("fresh.duckdb")
         with Ledger(fresh) as new:
-            described = "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL"
-            tables = [one._database.cursor().execute(described).fetchall() for one in (ledger, new)]
-        assert tables[0] == tables[1]
+            for described in (
+                "SELECT table_name, column_name, data_type FROM information_schema.columns ORDER BY ALL",
+                "SELECT view_name, sql, comment FROM duckdb_views() WHERE NOT internal ORDER BY ALL",
+                "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL",
+            ):
+                tables = [one._database.cursor().execute(described).fetchall() for one in (ledger, new)]
+                assert tables[0] == tables[1]
+        statement = ledger.statement("2026-11")
+        assert (statement.count, [(row.currency, str(row.net)) for row in statement.totals]) == (
+            3,
+            [("USD", "24.999364400000000000000000000001")],
+        )
 
 
 def test_there_is_a_file_of_each_version() -> None:
@@ -214,24 +223,25 @@ def test_there_is_a_file_of_each_version() -> None:
 
 
 def test_ledger_of_an_earlier_version_is_migrated_in_one_step(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is none yet: the next version is made up. A migration that fails leaves the ledger as it was."""
+    """The next version is made up. A migration that fails leaves the ledger as it was."""
     Ledger(path).close()
-    monkeypatch.setattr(_schema, "VERSION", 2)
-    monkeypatch.setattr(_schema, "MIGRATIONS", {1: ["CREATE TABLE more (one INTEGER)", "no SQL"]})
+    version = _schema.VERSION
+    monkeypatch.setattr(_schema, "VERSION", version + 1)
+    monkeypatch.setattr(_schema, "MIGRATIONS", {version: ["CREATE TABLE more (one INTEGER)", "no SQL"]})
     refused(path, "syntax error")
-    monkeypatch.setattr(_schema, "MIGRATIONS", {1: ["CREATE TABLE more (one INTEGER)"]})
+    monkeypatch.setattr(_schema, "MIGRATIONS", {version: ["CREATE TABLE more (one INTEGER)"]})
     for _ in range(2):
         with Ledger(path) as ledger:
             found = ledger._database.cursor().execute("SELECT schema_version FROM venice_ledger, more").fetchall()
             assert found == []
-            assert ledger._database._version() == 2
+            assert ledger._database._version() == version + 1
 
 
 def run(script: str) -> str:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_duckdb_is_imported_by_a_ledger_alone(tmp_path: Path) -> None:
+def test_duckdb_is_imported_only_for_a_ledger(tmp_path: Path) -> None:
     script = (
         "import sys, venice_billing; from venice_billing import *; from venice_billing import ledger\n"
         "from venice_billing.testing import FakeVenice\n"
@@ -241,7 +251,7 @@ def test_duckdb_is_imported_by_a_ledger_alone(tmp_path: Path) -> None:
     assert run(script) == "False"
 
 
-def test_missing_duckdb_says_what_to_type(path: Path) -> None:
+def test_missing_duckdb_says_how_to_install_it(path: Path) -> None:
     script = (
         "import sys; sys.modules['duckdb'] = None\n"
         "from venice_billing import LedgerError\nfrom venice_billing.ledger import Ledger\n"

@@ -292,12 +292,12 @@ async def test_error_of_the_callback_ends_the_sync_and_the_next_goes_on(
 ) -> None:
     with_small_pages(face, monkeypatch)
 
-    def tired(progress: SyncProgress) -> None:
+    def failing(progress: SyncProgress) -> None:
         if progress.rows == 50:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await synced(ledger, face, progress=tired)
+        await synced(ledger, face, progress=failing)
     assert (await synced(ledger, face)).resumed_rows == 50
     await check(ledger, fake)
 
@@ -312,7 +312,7 @@ async def test_error_of_the_callback_ends_the_sync_and_the_next_goes_on(
         ({"progress": "yes"}, "progress"),
     ],
 )
-async def test_bad_argument_is_named(
+async def test_bad_argument_is_refused_by_name(
     ledger: Ledger, face: Face, fake: FakeVenice, options: Any, parameter: str
 ) -> None:
     with pytest.raises(InvalidParameterError) as caught:
@@ -320,7 +320,7 @@ async def test_bad_argument_is_named(
     assert (caught.value.parameter, fake.requests) == (parameter, [])
 
 
-def test_client_must_be_one(ledger: Ledger) -> None:
+def test_client_of_another_type_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="client must be a VeniceBilling"):
         ledger.sync("client")  # type: ignore[call-overload]
 

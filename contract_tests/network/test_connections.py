@@ -46,12 +46,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def _face(flavour: Flavour, url: str, **options: Any) -> Face:
-    return flavour.open("a-key", base_url=url, **{"max_retries": 0, **options})
-
-
 async def test_consecutive_calls_share_one_connection(flavour: Flavour, scripted: ScriptedServer) -> None:
-    face = _face(flavour, scripted.url)
+    face = flavour.at(scripted.url)
     for _ in range(3):
         assert (await face.call("get_balance")).can_consume
     assert scripted.connections == 1
@@ -75,7 +71,7 @@ async def test_consecutive_calls_share_one_connection(flavour: Flavour, scripted
 async def test_an_unusable_connection_is_not_reused(flavour: Flavour, first: Any) -> None:
     """The next call succeeds without retries."""
     with ScriptedServer(first, say(BALANCE_ANSWER)) as server:
-        face = _face(flavour, server.url, timeout=0.5)
+        face = flavour.at(server.url, timeout=0.5)
         with contextlib.suppress(BillingTimeoutError, APIConnectionError):
             await face.call("get_balance")
         await anyio.sleep(0.05)
@@ -87,7 +83,7 @@ async def test_an_unusable_connection_is_not_reused(flavour: Flavour, first: Any
 async def test_a_connection_idle_for_too_long_is_not_reused(
     flavour: Flavour, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    face = _face(flavour, scripted.url)
+    face = flavour.at(scripted.url)
     await face.call("get_balance")
     now = time.monotonic
     module = "sync" if flavour.name == "sync" else "async"
@@ -145,7 +141,7 @@ def test_an_asynchronous_client_outlives_its_event_loop(backend: str) -> None:
 async def test_closing_a_client_ends_its_running_call_with_an_error(flavour: Flavour, anyio_backend: str) -> None:
     """Later calls raise the same error, and none of them counts as a failure of the API."""
     with ScriptedServer(stall_after(BALANCE_ANSWER[:-5])) as server:
-        face = _face(flavour, server.url, timeout=60, max_retries=2)
+        face = flavour.at(server.url, timeout=60, max_retries=2)
         started = time.monotonic()
         said: list[VeniceError] = []
 
@@ -207,9 +203,7 @@ async def test_leaving_a_walk_leaves_no_connection(flavour: Flavour, fault: faul
     fake.quirks.faults = lambda seen: fault if seen.number > 3 else None
     before = threading.active_count()
     with fake.serve() as server:
-        face = Face(
-            (VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling)(fake.admin_key, base_url=server.base_url)
-        )
+        face = flavour.open(fake.admin_key, base_url=server.base_url)
         walk = face.client.iter_usage_history(page_size=50, concurrency=4)
         if flavour.name == "sync":
             for _ in walk:
@@ -258,7 +252,7 @@ async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flav
         connection.close()
 
     with ScriptedServer(answer_once, say(BALANCE_ANSWER)) as server:
-        face = _face(flavour, server.url)
+        face = flavour.at(server.url)
         for _ in range(2):
             assert (await face.call("get_balance")).can_consume
         assert face.client._policy.budget.admit is not None
@@ -270,7 +264,7 @@ async def test_a_kept_connection_closed_meanwhile_costs_no_attempt(flavour: Flav
 async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: Flavour) -> None:
     """It is unknown whether the server processed the request."""
     with ScriptedServer(then_close(b"")) as server:
-        face = _face(flavour, server.url)
+        face = flavour.at(server.url)
         with pytest.raises(APIConnectionError):
             await face.call("get_balance")
         await face.close()
@@ -280,7 +274,7 @@ async def test_a_new_connection_closed_without_a_response_is_a_failure(flavour: 
 @ON_EACH_LIBRARY
 async def test_a_kept_connection_closed_within_a_response_is_a_failure(flavour: Flavour) -> None:
     with ScriptedServer(say(BALANCE_ANSWER), then_close(BALANCE_ANSWER[:40])) as server:
-        face = _face(flavour, server.url)
+        face = flavour.at(server.url)
         await face.call("get_balance")
         with pytest.raises(APIConnectionError):
             await face.call("get_balance")
@@ -306,7 +300,7 @@ async def test_unsolicited_bytes_answer_no_request(
         sent.set()
 
     with ScriptedServer(script, tls=server_context(authority, "127.0.0.1") if tls else None) as server:
-        face = _face(flavour, server.url, timeout=60)
+        face = flavour.at(server.url, timeout=60)
         for _ in range(3):
             assert (await face.call("get_balance")).can_consume is True
             received.set()
@@ -335,7 +329,7 @@ async def test_a_tls_record_behind_a_response_answers_no_request(
         ScriptedServer(script, tls=server_context(authority, "127.0.0.1")) as server,
         Front(server.port, gather=0.05) as front,
     ):
-        face = _face(flavour, f"https://127.0.0.1:{front.port}", timeout=60)
+        face = flavour.at(f"https://127.0.0.1:{front.port}", timeout=60)
         for _ in range(3):
             assert (await face.call("get_balance")).can_consume is True
         await face.close()
@@ -350,7 +344,7 @@ async def test_no_cookie_is_stored(flavour: Flavour, scripted: ScriptedServer, c
     set_cookie = f"\r\nSet-Cookie: {cookie}\r\n".encode()
     scripted.then(say(BALANCE_ANSWER.replace(b"\r\n", set_cookie, 1)))
     theirs = flavour.http()
-    for face in (_face(flavour, scripted.url), _face(flavour, scripted.url, http_client=theirs)):
+    for face in (flavour.at(scripted.url), flavour.at(scripted.url, http_client=theirs)):
         for _ in range(2):
             assert (await face.call("get_balance")).can_consume
         await face.close()

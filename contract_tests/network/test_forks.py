@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
+from contract_tests.support.forked import ENVIRONMENT
 from contract_tests.support.front_server import Front
 from venice_billing.testing import FakeVenice
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 
 _START = """
-import asyncio, os, signal, sys, threading
+import asyncio, sys, threading
 import httpx
+from contract_tests.support.forked import child, result
 from venice_billing import AsyncVeniceBilling, InvalidParameterError, VeniceBilling
 
 flavour, url, key, theirs = sys.argv[1:]
@@ -37,26 +39,14 @@ def ask(*sizes):
         return [len((await client.get_usage_history(page_size=size)).data) for size in sizes]
     return asyncio.run(answers())
 
-def child(work):
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid:
-        os.close(writing)
-        return reading
-    signal.alarm(100)
-    try:
-        os.write(writing, work().encode()[:2000])
-    finally:
-        os._exit(0)
-
 def outcome(sizes):
     try:
         return "right" if ask(*sizes) == list(sizes) else "the answer of somebody else"
     except BaseException as error:
         return repr(error)
 
-def answers(pipes):
-    return [os.fdopen(pipe).read() for pipe in pipes]
+def results(pipes):
+    return [result(pipe) for pipe in pipes]
 """
 
 _POOL = (
@@ -66,7 +56,7 @@ ask(10)
 tasks = [range(20 + task, 420, 40) for task in range(8)]
 pipes = [child(lambda task=task: outcome(task)) for task in tasks]
 mine = outcome(range(15, 415, 40))
-print(sorted({mine, *answers(pipes)}))
+print(sorted({mine, *results(pipes)}))
 """
 )
 
@@ -86,7 +76,7 @@ for thread in threads:
     thread.start()
 said = set()
 for number in range(12):
-    said |= set(answers([child(lambda: outcome(range(100 + number, 400, 100)))]))
+    said |= set(results([child(lambda: outcome(range(100 + number, 400, 100)))]))
 stop.set()
 for thread in threads:
     thread.join(60)
@@ -104,14 +94,14 @@ def refused():
     except InvalidParameterError as error:
         return f"{error.parameter}: {error}"
     return "not refused"
-print(*answers([child(refused)]), outcome([20]))
+print(*results([child(refused)]), outcome([20]))
 """
 )
 
 _UNUSED = (
     _START
     + """
-print(*answers([child(lambda: outcome([20]))]))
+print(*results([child(lambda: outcome([20]))]))
 """
 )
 
@@ -125,7 +115,7 @@ def rest():
     rows = [*first, *walk]
     return f"{len(rows)} {len({(row.timestamp, row.sku, row.amount, row.units) for row in rows})}"
 pipe = child(rest)
-print(rest(), *answers([pipe]))
+print(rest(), *results([pipe]))
 """
 )
 
@@ -154,7 +144,7 @@ def url(request: pytest.FixtureRequest, fake: FakeVenice, tmp_path: Path) -> Ite
 def _said(script: str, flavour: str, url: tuple[str, dict[str, str]], theirs: str = "ours") -> str:
     """Return what a process prints; warnings about forks in threaded processes are turned off."""
     command = [sys.executable, "-W", "ignore", "-c", script, flavour, url[0], "fake-admin-key", theirs]
-    environment = {**os.environ, **url[1]}
+    environment = {**os.environ, **ENVIRONMENT, **url[1]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -12,21 +12,13 @@ from certifi import where
 from contract_tests.support.certificates import server_context
 from contract_tests.support.flavours import ON_EACH_LIBRARY, Face, Flavour
 from contract_tests.support.scripted_server import BALANCE_ANSWER, ScriptedServer, say, then_close
-from venice_billing import (
-    APIConnectionError,
-    BillingTimeoutError,
-    InvalidParameterError,
-)
+from venice_billing import APIConnectionError, BillingTimeoutError, InvalidParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-
-
-def _face(flavour: Flavour, url: str, **options: Any) -> Face:
-    return flavour.open("a-key", base_url=url, **{"max_retries": 0, **options})
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
@@ -41,7 +33,7 @@ async def test_tls_connections_are_kept_alive(flavour: Flavour, authority: trust
     context.set_alpn_protocols(["h2", "http/1.1"])
     with ScriptedServer(script, tls=context) as server:
         for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
-            face = _face(flavour, url)
+            face = flavour.at(url)
             for _ in range(3):
                 assert (await face.call("get_balance")).can_consume
             await face.close()
@@ -62,7 +54,7 @@ async def test_a_server_with_an_invalid_certificate_gets_no_request(
         else server_context(trusted, "venice.test" if reason == "another name" else "127.0.0.1")
     )
     with ScriptedServer(say(BALANCE_ANSWER), tls=context) as server:
-        face = _face(flavour, server.url.replace("http:", "https:"), timeout=0.5)
+        face = flavour.at(server.url.replace("http:", "https:"), timeout=0.5)
         with pytest.raises((APIConnectionError, BillingTimeoutError)):
             await face.call("get_balance")
         await face.close()
@@ -82,10 +74,10 @@ async def test_unreadable_certificates_are_refused_at_once(
     for name, value in {**others, wrong: "missing/x"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InvalidParameterError) as caught:
-        _face(flavour, "https://127.0.0.1:1")
+        flavour.at("https://127.0.0.1:1")
     assert re.findall(r"SSL\w+", str(caught.value)) == [wrong]
     assert "'missing/x'" in str(caught.value)
-    await _face(flavour, "http://127.0.0.1:1").close()
+    await flavour.at("http://127.0.0.1:1").close()
 
 
 async def test_a_file_without_certificates_is_refused_at_once(
@@ -95,7 +87,7 @@ async def test_a_file_without_certificates_is_refused_at_once(
     (tmp_path / "empty.pem").touch()
     monkeypatch.setenv("SSL_CERT_FILE", "empty.pem")
     with pytest.raises(InvalidParameterError, match=r"SSL_CERT_FILE .*a file with certificates .*empty\.pem"):
-        _face(flavour, "https://127.0.0.1:1")
+        flavour.at("https://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "http_proxy"])
@@ -104,7 +96,7 @@ async def test_plain_http_uses_no_proxy(
 ) -> None:
     """A proxy could read the key."""
     monkeypatch.setenv(variable, scripted.url)
-    face = _face(flavour, "http://127.0.0.1:9/api")
+    face = flavour.at("http://127.0.0.1:9/api")
     with pytest.raises(APIConnectionError):
         await face.call("get_balance")
     await face.close()
@@ -117,7 +109,7 @@ async def test_plain_http_through_a_proxy_of_the_users_client_is_refused(
 ) -> None:
     http = flavour.http(proxy=scripted.url)
     with pytest.raises(InvalidParameterError, match="proxy"):
-        _face(flavour, "http://127.0.0.1:9/api", http_client=http)
+        flavour.at("http://127.0.0.1:9/api", http_client=http)
     await Face(http).close()
 
 
@@ -126,7 +118,7 @@ async def test_https_tunnels_through_the_proxy_of_the_environment(
 ) -> None:
     scripted.then(then_close(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"))
     monkeypatch.setenv("HTTPS_PROXY", scripted.url)
-    face = _face(flavour, "https://venice.test/api")
+    face = flavour.at("https://venice.test/api")
     with pytest.raises(APIConnectionError):
         await face.call("get_balance")
     await face.close()
@@ -147,11 +139,11 @@ async def test_an_unusable_proxy_is_refused_at_once(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv(wrong, "http://hidden:b/" if wrong == "NO_PROXY" else proxy)
     with pytest.raises(InvalidParameterError) as caught:
-        _face(flavour, "https://venice.test/api")
+        flavour.at("https://venice.test/api")
     assert re.findall(r"(?i)\w+_proxy", str(caught.value)) == [wrong]
     assert "hidden" not in str(caught.value)
     monkeypatch.setenv("NO_PROXY", "*")
-    await _face(flavour, "https://venice.test/api").close()
+    await flavour.at("https://venice.test/api").close()
 
 
 # ---------------------------------------------------------------- kept connections

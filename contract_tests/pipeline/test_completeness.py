@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
-import regenerate
+from contract_tests.support.regeneration import UPSTREAM, regenerate_from
 from pipeline.documents import load_document
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from contract.document import Document
 
-SMALL = Path(__file__).with_name("upstream.yaml")
 TEXT = {"type": "string"}
 POST = {
     "operationId": "topUp",
@@ -25,15 +24,9 @@ POST = {
 }
 
 
-def made(document: Document, folder: Path) -> int:
-    """Regenerate from a document below `folder`; return the exit code."""
-    (folder / "upstream.yaml").write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
-    return regenerate.main(["--upstream", str(folder / "upstream.yaml"), "--output", str(folder / "made")])
-
-
 def with_properties(**properties: Any) -> Document:
     """Return the small document with further properties in each row of the history."""
-    document = load_document(SMALL)
+    document = load_document(UPSTREAM)
     page = document["paths"]["/billing/usage-history"]["get"]["responses"]["200"]["content"]["application/json"]
     page["schema"]["properties"]["data"]["items"]["properties"] |= properties
     return document
@@ -41,7 +34,7 @@ def with_properties(**properties: Any) -> Document:
 
 def with_cursor_pattern(pattern: str) -> Document:
     """Return the small document with another pattern of the cursor."""
-    document = load_document(SMALL)
+    document = load_document(UPSTREAM)
     parameters = document["paths"]["/billing/usage-history"]["get"]["parameters"]
     next(each for each in parameters if each["name"] == "cursor")["schema"]["pattern"] = pattern
     return document
@@ -58,7 +51,7 @@ def with_cursor_pattern(pattern: str) -> Document:
         (with_properties(**{"😀": TEXT, "-": TEXT}), "cannot express the 200 of get_billing_usage"),
         (with_properties(kind={"type": "string", "enum": ["a-b", "a_b"]}), "Duplicate key A_B in enum"),
         (
-            {**load_document(SMALL), "paths": {"/billing/x": {"post": POST}}},
+            {**load_document(UPSTREAM), "paths": {"/billing/x": {"post": POST}}},
             "request body of top_up, multipart/form-data",
         ),
         (with_cursor_pattern("["), "schema/pattern is no regular expression that can be read: '['"),
@@ -69,7 +62,7 @@ def with_cursor_pattern(pattern: str) -> Document:
 def test_contract_that_has_no_whole_package_is_refused_in_one_line(
     document: Document, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert made(document, tmp_path) == 2
+    assert regenerate_from(document, tmp_path) == 2
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert complaint.startswith("regenerate: ")
     assert message in complaint
@@ -79,7 +72,7 @@ def test_contract_that_has_no_whole_package_is_refused_in_one_line(
 def test_properties_may_have_any_name_that_the_models_use_themselves(tmp_path: Path) -> None:
     names = ["NO_NAMES", "additional_properties", "attrs", "cls", "explicit_nulls", "from_dict", "from_json", "self"]
     names += ["src_dict", "source_", "to_dict", "to_json", "written", "on", "1", "class", "None", "datetime"]
-    assert made(with_properties(**dict.fromkeys(names, TEXT)), tmp_path) == 0
+    assert regenerate_from(with_properties(**dict.fromkeys(names, TEXT)), tmp_path) == 0
     row = {name: f"value of {name}" for name in names}
     program = f"""
 import sys

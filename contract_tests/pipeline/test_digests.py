@@ -6,17 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import regenerate
 from contract_tests.support.paths import CONTRACT, ROOT
+from contract_tests.support.regeneration import UPSTREAM
 from pipeline.digests import changed_overlays, edits, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 OVERLAYS = {"corrections.yaml": {"actions": [{"target": "$", "update": {"a": 1}}]}}
 SMALL = sealed("A head.", "one: 1\ntwo: 2\nthree: 3\n", OVERLAYS)
@@ -124,7 +125,7 @@ def test_the_command_finds_an_edit_in_a_plain_clone(tmp_path: Path) -> None:
 def test_hand_edit_is_named_with_its_line_beside_an_upstream_document_too(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--upstream", str(Path(__file__).with_name("upstream.yaml"))]
+    small = ["--upstream", str(UPSTREAM)]
     assert regenerate.main(small) == 0
     contract = clone / "openapi" / "venice-billing.yaml"
     lines = contract.read_text().splitlines()

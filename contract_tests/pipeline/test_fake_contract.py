@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 import schemathesis
 
+from contract_tests.support.flavours import NOW
 from contract_tests.support.paths import CONTRACT
+from contract_tests.support.plain_client import ANALYTICS, BALANCE, HISTORY, USAGE, connect
 from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
+    import httpx
     from schemathesis.schemas import BaseSchema
-
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-HISTORY, USAGE = "/billing/usage-history", "/billing/usage"
-ANALYTICS, BALANCE = "/billing/usage-analytics", "/billing/balance"
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +23,8 @@ def contract() -> BaseSchema:
 
 
 def ask(fake: FakeVenice, path: str, accept: str = "application/json", key: str | None = None) -> httpx.Response:
-    headers = {"authorization": f"Bearer {key or fake.admin_key}", "accept": accept}
-    with httpx.Client(transport=fake.transport()) as client:
-        return client.get(f"https://fake.test/api/v1{path}", headers=headers)
+    with connect(fake, key, accept=accept) as client:
+        return client.get(path)
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
-import yaml
 from jinja2 import nodes
 from openapi_python_client import TEMPLATE_FILTERS, Project
 from openapi_python_client.parser.properties import ModelProperty
@@ -18,10 +16,10 @@ from openapi_python_client.parser.properties.float import FloatProperty
 
 import regenerate
 from contract_tests.support.paths import ROOT
+from contract_tests.support.regeneration import UPSTREAM, regenerate_from
 from pipeline import internals
 from pipeline.documents import load_document
 
-SMALL = Path(__file__).with_name("upstream.yaml")
 BUILDING = ROOT / "scripts" / "pipeline" / "building.py"
 # What templates use that is not the generator's: jinja's own, text's methods, names that the templates set themselves.
 OWN = {
@@ -43,6 +41,9 @@ OWN = {
     *("strip", "upper"),
 }
 LISTED = {name for attributes in internals.OBJECTS.values() for name in attributes}
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_internal_is_where_we_look_for_it() -> None:
@@ -128,12 +129,11 @@ def test_version_is_the_one_that_is_installed_everywhere() -> None:
 
 
 def test_warnings_are_lines_of_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = load_document(SMALL)
+    document = load_document(UPSTREAM)
     responses = document["paths"]["/billing/usage-history"]["get"]["responses"]
     responses["418"] = {"description": "Odd", "content": {"application/x-odd": {"schema": {"type": "string"}}}}
     responses["odd"] = {"description": "Odd"}
-    (tmp_path / "upstream.yaml").write_text(yaml.safe_dump(document))
-    assert regenerate.main(["--upstream", str(tmp_path / "upstream.yaml"), "--output", str(tmp_path / "made")]) == 0
+    assert regenerate_from(document, tmp_path) == 0
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     place = "warning: parsing GET /billing/usage-history within billing"
     omitted = "response will be omitted from generated client"

@@ -7,16 +7,16 @@ import os
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-import regenerate
 from contract.document import UnreadableDocumentError
 from contract_tests.contract.harness import CALLS
 from contract_tests.support.additions import ADDITIONS, with_additions
 from contract_tests.support.paths import CONTRACT, ROOT
+from contract_tests.support.regeneration import contract_of
 from pipeline.documents import load_document
 from pipeline.offer import given_by_models, load_offer
 from venice_billing import AsyncVeniceBilling, VeniceBilling
@@ -53,12 +53,6 @@ GIVEN = {
     ],
     "status": [f"{BALANCE} responses.418, status added"],
 }
-
-
-def contract_of(document: dict[str, Any]) -> dict[str, Any]:
-    text, _ = regenerate.contract_from(yaml.safe_dump(document).encode(), "a test")
-    contract: dict[str, Any] = yaml.safe_load(text)
-    return contract
 
 
 def test_every_kind_is_tried() -> None:

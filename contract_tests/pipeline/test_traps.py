@@ -15,7 +15,6 @@ import sys
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
@@ -27,12 +26,14 @@ import venice_billing_api.models
 from contract.schemas import Reader
 from contract.structure import objects
 from contract_tests.support.paths import CONTRACT, ROOT
+from contract_tests.support.regeneration import UPSTREAM
 from contract_tests.support.scripted_server import GOOD, ScriptedServer, say
 from pipeline.documents import load_document
 from venice_billing_api import AuthenticatedClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from contract.document import Document
 
@@ -86,7 +87,7 @@ class _Ours:
 
 class _Stock:
     def __init__(self, folder: Path) -> None:
-        self.document = load_document(Path(__file__).with_name("upstream.yaml"))
+        self.document = load_document(UPSTREAM)
         _generate_stock(folder / "stock_client", dict(os.environ), "post_hooks: []\n")
         sys.path.insert(0, str(folder))
         self.models: Any = importlib.import_module("stock_client.models")
@@ -268,6 +269,6 @@ def _generate_stock(target: Path, environment: dict[str, str], config: str) -> N
     config_file = target.parent / "config.yml"
     config_file.write_text(f"package_name_override: {target.name}\n{config}")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
-    command += ["--path", str(Path(__file__).with_name("upstream.yaml")), "--output-path", str(target)]
+    command += ["--path", str(UPSTREAM), "--output-path", str(target)]
     command += ["--config", str(config_file)]
     subprocess.run(command, check=True, env=environment, capture_output=True)

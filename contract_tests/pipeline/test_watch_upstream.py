@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-import regenerate
 import watch
 from contract.diff_rows import Severity
 from contract.document import UnreadableDocumentError
 from contract_tests.support.paths import ROOT
+from contract_tests.support.regeneration import UPSTREAM, run
 from pipeline.documents import load_document
 from watching import upstream
 from watching.upstream import changed_files, observe, shown_source
@@ -22,7 +22,6 @@ from watching.upstream import changed_files, observe, shown_source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SMALL = Path(__file__).with_name("upstream.yaml")
 CONTRACT = "openapi/venice-billing.yaml"
 
 
@@ -30,7 +29,7 @@ CONTRACT = "openapi/venice-billing.yaml"
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the contract and the client of the small document."""
     folder = tmp_path_factory.mktemp("committed")
-    assert regenerate.main(["--upstream", str(SMALL), "--output", str(folder)]) == 0
+    assert run("--upstream", UPSTREAM, "--output", folder) == 0
     return folder
 
 
@@ -39,7 +38,7 @@ def published(tmp_path: Path) -> Callable[[Callable[[Any], None]], str]:
     """Return a function that publishes the small document with a change, and returns its path."""
 
     def published(change: Callable[[Any], None]) -> str:
-        document = load_document(SMALL)
+        document = load_document(UPSTREAM)
         change(document)
         path = tmp_path / "published.yaml"
         path.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -18,7 +18,9 @@ RIGHT = """\
 from decimal import Decimal
 
 import venice_billing
-from venice_billing import UsageEntry, VeniceBilling, VeniceError, errors
+from venice_billing import DecodeError, UsageEntry, VeniceBilling, VeniceError, errors
+from venice_billing.compat import venice_ai_v1
+from venice_billing.compat.venice_ai import APITimeoutError, NotFoundError, VeniceClient
 
 
 def spent() -> Decimal:
@@ -31,6 +33,18 @@ def again(entry: UsageEntry) -> venice_billing.AsyncVeniceBilling | None:
         return None
     except (VeniceError, errors.RateLimitError):
         return venice_billing.AsyncVeniceBilling()
+
+
+async def old(text: str) -> UsageEntry | None:
+    try:
+        async with VeniceClient() as client, venice_ai_v1.AsyncVeniceClient() as other:
+            print([entry.amount async for entry in client.billing.iter_usage()], other)
+        return UsageEntry.from_json(text)
+    except (APITimeoutError, NotFoundError, venice_ai_v1.InternalServerError) as error:
+        print(error.status_code)
+    except DecodeError as error:
+        print(error.location, error.problem)
+    return None
 """
 WRONG = {
     "from venice_billing import VeniceBiling\n": "VeniceBiling",

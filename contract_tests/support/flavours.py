@@ -14,7 +14,7 @@ from attrs import frozen
 from venice_billing import AsyncVeniceBilling, UsageEntry, UsageWalk, VeniceBilling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from venice_billing.testing import FakeVenice
@@ -44,6 +44,15 @@ class Flavour:
         """Return a client for any server."""
         http = None if self.library == "httpx" or "http_client" in options else self.http()
         return Face(self.kind(api_key, **({"http_client": http} if http else {}), **options), http)
+
+    def at(self, url: str, **options: Any) -> Face:
+        """Return a client of a server, without retries."""
+        return self.open("a-key", base_url=url, **{"max_retries": 0, **options})
+
+    def mocked(self, handle: Callable[[Any], Any], api_key: str = "a-key", **options: Any) -> Face:
+        """Return a client whose requests a function answers, through a mock transport."""
+        transport = self.package.MockTransport(handle)
+        return self.open(api_key, http_client=self.http(transport=transport), **options)
 
     @property
     def kind(self) -> type[VeniceBilling | AsyncVeniceBilling]:
@@ -117,6 +126,11 @@ async def receive(
 def files(folder: Path) -> list[str]:
     """Return the names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def as_one_page(fake: FakeVenice, **filters: Any) -> bytes:
+    """Return what an export is to hold: the ledger as the API itself sends it in a single page of CSV."""
+    return bytes(fake.client().get_usage_history(format="csv", page_size=1000, **filters))
 
 
 def as_wire(entries: Sequence[UsageEntry]) -> list[dict[str, Any]]:

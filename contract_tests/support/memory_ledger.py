@@ -32,7 +32,32 @@ class Row:
     name: str
 
 
-class MemoryLedger:
+class LedgerOfRows:
+    """What page sources in memory share: wider queries, and the rows' timestamps and fingerprints."""
+
+    now = NOW
+
+    def open(self, bounds: Bounds, order: Order, page_size: int | None) -> Steps[Page[Row]]:
+        raise NotImplementedError
+
+    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
+        return widened(
+            lambda query: self.open(query.bounds, order, None),
+            bounds,
+            hang,
+            now=self.now.timestamp(),
+            filtered=False,
+            landmarks=Landmarks(),
+        )
+
+    def timestamp(self, row: Row) -> datetime:
+        return row.at
+
+    def fingerprint(self, row: Row) -> str:
+        return row.name
+
+
+class MemoryLedger(LedgerOfRows):
     """Pages of rows; `spoil` gets the request number and page, and returns a page or raises."""
 
     def __init__(self, rows: Iterable[Row], page_size: int = 3, spoil: Any = None) -> None:
@@ -52,27 +77,11 @@ class MemoryLedger:
         chosen = [row for row in self.rows if bounds.contain(row.at)]
         return self._page(chosen if order == "asc" else chosen[::-1], 0, page_size or self.page_size)
 
-    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
-        return widened(
-            lambda question: self.open(question.bounds, order, None),
-            bounds,
-            hang,
-            now=NOW.timestamp(),
-            filtered=False,
-            landmarks=Landmarks(),
-        )
-
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         yield from ()
         assert isinstance(page.state, tuple)
         chosen, end, size = page.state
         return self._page(chosen, end, size)
-
-    def timestamp(self, row: Row) -> datetime:
-        return row.at
-
-    def fingerprint(self, row: Row) -> str:
-        return row.name
 
     def _page(self, chosen: Sequence[Row], start: int, size: int) -> Page[Row]:
         end = min(start + size, len(chosen))

@@ -7,7 +7,7 @@ ledger.
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from contract_tests.chaos.oracle import text_of_row
+from contract_tests.support.flavours import NOW
 from venice_billing import VeniceError
 from venice_billing.testing import FakeVenice, Quirks, faults
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from venice_billing import UsageEntry, UsageWalk
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 _HOURS = st.sampled_from([0, 1, 1, 1, 2, 3, 30])
 _LIFE = 60.0  # seconds that a cursor lives
 

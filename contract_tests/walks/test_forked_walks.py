@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from contract_tests.support.forked import ENVIRONMENT
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -16,8 +18,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 SCRIPT = '''
 """Fork during a walk while one of its worker threads is held at one line, in the parent only."""
-import os, select, signal, sys, threading, time
+import os, sys, threading, time
 import httpx
+from contract_tests.support.forked import child, result
 from venice_billing import VeniceBilling, _call
 from venice_billing._walk import windows as _windows
 from venice_billing.testing import FakeVenice
@@ -87,20 +90,6 @@ walk = iter(client.iter_usage_history(page_size=50, sort_order=order, concurrenc
 received = [*next(walk)]
 
 
-def child(work):
-    reading, writing = os.pipe()
-    with gate:
-        pid = os.fork()
-    if pid:
-        os.close(writing)
-        return reading
-    signal.alarm(100)
-    try:
-        os.write(writing, work().encode()[:2000])
-    finally:
-        os._exit(0)
-
-
 def rest():
     rows = [entry.to_dict() for entry in [*received, *(entry for page in walk for entry in page)]]
     return "exact" if rows == truth else f"{len(rows)} rows, of {len(truth)}"
@@ -112,11 +101,6 @@ def leave():
     return "left" if client.get_balance() and not len(budget._under_way) else "a place is taken"
 
 
-def answer(pipe):
-    ready, _, _ = select.select([pipe], [], [], 100)
-    return os.read(pipe, 2000).decode() if ready else "hangs"
-
-
 until = time.monotonic() + 60
 while time.monotonic() < until and not (workers_are_idle() and a_page_is_waiting()):
     if not plans[0]._busy:
@@ -126,8 +110,8 @@ received += next(walk)  # each page taken makes room to read ahead
 while a_page_is_waiting() and not held.wait(1):
     received += next(walk)
 held.wait(60)
-pipes = [child(rest), child(rest), child(leave)]
-print(held.is_set(), *(answer(pipe) for pipe in pipes), sep=", ", end=", ", flush=True)
+pipes = [child(work, gate) for work in (rest, rest, leave)]
+print(held.is_set(), *(result(pipe) for pipe in pipes), sep=", ", end=", ", flush=True)
 go_on.set()
 print(rest())
 '''
@@ -141,6 +125,7 @@ def test_a_forked_walk_continues_exactly_in_child_and_parent(where: str, order: 
     script.write_text(SCRIPT, "utf-8")
     run = subprocess.run(
         [sys.executable, "-W", "ignore", str(script), where, order],
+        env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,
         timeout=400,

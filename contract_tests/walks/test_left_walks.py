@@ -12,9 +12,9 @@ import anyio
 import httpx
 import pytest
 
-from contract_tests.support.flavours import Face, Flavour, receive
+from contract_tests.support.flavours import Flavour, receive
 from contract_tests.support.memory_ledger import BEGINNING, EVERYTHING, NOW, MemoryLedger, Row, ledger_rows
-from venice_billing import AsyncVeniceBilling, VeniceBilling
+from venice_billing import AsyncVeniceBilling
 from venice_billing._budget import FAILURES, PERIOD, FailureBudget, Ticket
 from venice_billing._call import Broken, Operation, Outcome, Policy, Reply, Request, Send, Wait, call
 from venice_billing._clock import Interruption, SystemClock
@@ -341,9 +341,8 @@ async def test_an_interrupted_start_of_async_workers_leaves_no_task(
 async def test_many_walks_left_early_do_not_delay_later_calls(flavour: Flavour) -> None:
     """On real sockets: leaving cuts the requests under way, and none of them counts as a failure."""
     fake = FakeVenice(2000, quirks=Quirks(latency=0.02))
-    kind: Any = VeniceBilling if flavour.name == "sync" else AsyncVeniceBilling
     with fake.serve() as server:
-        face = Face(kind(fake.admin_key, base_url=server.base_url))
+        face = flavour.open(fake.admin_key, base_url=server.base_url)
         for _ in range(8):
             walk = face.client.iter_usage_history(page_size=50, concurrency=WORKERS)
             assert len(await receive(walk, 60)) == 60

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row, timestamps
 from venice_billing import BillingTimeoutError
 from venice_billing._walk.types import DAY, Bounds
-from venice_billing._walk.widening import Landmarks, wider_questions
+from venice_billing._walk.widening import Landmarks, wider_queries
 from venice_billing.testing import CsvLayout, FakeVenice, Quirks, faults
 
 if TYPE_CHECKING:
@@ -284,16 +284,16 @@ def test_wider_queries_are_few_and_contain_the_range(
 ) -> None:
     """There are at most four, none narrower than a day and none repeated; each contains the range."""
     bounds = Bounds(start, None if width is None else (start or NOW) + width)
-    questions = list(wider_questions(bounds, NOW, filtered=filtered, known=known))
-    assert len(questions) <= 4
-    assert len(set(questions)) == len(questions)
-    for question in questions:
-        begin, end = question.bounds.start, question.bounds.end
+    queries = list(wider_queries(bounds, NOW, filtered=filtered, known=known))
+    assert len(queries) <= 4
+    assert len(set(queries)) == len(queries)
+    for query in queries:
+        begin, end = query.bounds.start, query.bounds.end
         assert end is None
         assert begin is None or (begin <= NOW - DAY and (start is not None and begin <= start))
     if filtered or bounds != Bounds():
-        assert questions[-1].bounds == Bounds()
-        assert questions[-1].any_currency == filtered
+        assert queries[-1].bounds == Bounds()
+        assert queries[-1].any_currency == filtered
 
 
 def test_a_landmark_is_the_nearest_known_charge_before() -> None:

@@ -48,7 +48,7 @@ def test_windows_are_never_narrow_and_read_no_row_more_than_twice(page_size: int
     assert [bounds.end for bounds in windows].count(None) == 1, "only the newest window is open, for new charges"
     assert ledger.rows_sent <= 2 * len(ledger.rows) + 10
     assert min(bounds.start for bounds in windows if bounds.start) >= ledger.rows[0].at - NARROWEST, (
-        "no window reaches into the silence before the first charge"
+        "no window reaches into the empty time before the first charge"
     )
 
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract_tests.support.memory_ledger import LedgerOfRows, Row
 from venice_billing._call import Expired, Reply, Request, Send
 from venice_billing._walk.types import NARROWEST, Batch, Bounds, Page, Position
-from venice_billing._walk.widening import Landmarks, widened
 from venice_billing._walk.windows import Windows, advance, work_alone
 from venice_billing.errors import BillingTimeoutError, ResponseValidationError, ServerError
 
@@ -30,18 +30,11 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 _REQUEST = Send(Request("getBillingUsageHistory", "GET", "/billing/usage-history", {}, {}), 10.0)
 
 
-@frozen
-class Row:
-    """A charge with the fields that the planner uses."""
-
-    at: datetime
-    name: int
-
-
 @define
-class ListLedger:
+class ListLedger(LedgerOfRows):
     """A ledger in a list; each page costs one step, and every requested range is recorded."""
 
+    now = NOW
     rows: list[Row]
     default: int = 1000
     asked: list[Bounds] = field(factory=list)
@@ -57,16 +50,6 @@ class ListLedger:
         last = len(self.rows) if bounds.end is None else bisect_left(self.rows, bounds.end, key=self.timestamp)
         return self._page(first, last, page_size or self.default)
 
-    def open_wider(self, bounds: Bounds, order: Order, hang: BillingTimeoutError) -> Steps[Page[Row]]:
-        return widened(
-            lambda question: self.open(question.bounds, order, None),
-            bounds,
-            hang,
-            now=NOW.timestamp(),
-            filtered=False,
-            landmarks=Landmarks(),
-        )
-
     def follow(self, page: Page[Row]) -> Steps[Page[Row]]:
         first, last, size = str(page.following).split("-")
         return self._page(int(first), int(last), int(size))
@@ -79,12 +62,6 @@ class ListLedger:
             raise BillingTimeoutError("no answer")
         stop = min(first + size, last)
         return Page(self.rows[first:stop], f"{stop}-{last}-{size}" if stop < last else None)
-
-    def timestamp(self, row: Row) -> datetime:
-        return row.at
-
-    def fingerprint(self, row: Row) -> str:
-        return str(row.name)
 
 
 @define
@@ -138,7 +115,7 @@ def plan(
 
 
 def ledger_of(moments: Sequence[datetime]) -> ListLedger:
-    return ListLedger([Row(moment, number) for number, moment in enumerate(sorted(moments))])
+    return ListLedger([Row(moment, str(number)) for number, moment in enumerate(sorted(moments))])
 
 
 def even(count: int, days: float = 365, seed: int = 1) -> ListLedger:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 IDENTICAL = "identical"
 _BREAKING, _COMPATIBLE, _COSMETIC = Severity.BREAKING, Severity.COMPATIBLE, Severity.COSMETIC
 
-_ASKED_FOR = frozenset({"application/json", "text/csv"})
+_MEDIA_TYPES_ASKED_FOR = frozenset({"application/json", "text/csv"})
 # A CSV page carries its place in the ledger in these headers and nowhere else, so they count as always there
 # although upstream never writes `required` on a header.
 _PAGING_HEADER = re.compile(r"x-next-cursor$|x-pagination-")
@@ -35,7 +35,7 @@ def diff(old: Document, new: Document) -> list[Change]:
         UnreadableDocumentError: A document is no OpenAPI 3 or refers to what it does not hold.
     """
     worst_first = list(Severity)[::-1]
-    unique = dict.fromkeys(_document_rows(old, new))  # a body used twice in an operation says all twice
+    unique = dict.fromkeys(_document_rows(old, new))  # a schema that an operation uses twice yields its rows twice
     return sorted(unique, key=lambda change: worst_first.index(change.severity))
 
 
@@ -190,7 +190,7 @@ def _body_rows(
             yield from annotation_rows(pair, body.raw, other.raw, there, compared=("schema",))
             yield from schema_rows(pair, body.schema, other.schema, there, sender)
         else:
-            severity = lost if sender is Sender.CONSUMER or media_type in _ASKED_FOR else _COMPATIBLE
+            severity = lost if sender is Sender.CONSUMER or media_type in _MEDIA_TYPES_ASKED_FOR else _COMPATIBLE
             yield pair.row(there, "media type removed", severity)
     for media_type in (media_type for media_type in after if media_type not in before):
         yield pair.row(f"{place}.{media_type}", "media type added", _COMPATIBLE)

@@ -54,7 +54,7 @@ def _call(operation: Operation, url: str) -> str:
 
 def security_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change]:
     """Yield a row where a way to authenticate is gone; an additional way breaks no client."""
-    before, after = ([_asked(way) for way in each.ways] for each in (old, new))
+    before, after = ([_requirements(way) for way in each.ways] for each in (old, new))
     if not all(any(_satisfies(way, other) for other in after) for way in before):
         yield pair.row("security", "authentication changed", _BREAKING)
     elif not all(way in before for way in after):
@@ -63,21 +63,21 @@ def security_rows(pair: Pair, old: Operation, new: Operation) -> Iterator[Change
         yield pair.row("security", "worded differently", _COSMETIC)
 
 
-def _asked(way: tuple[Credential, ...]) -> list[tuple[Document, list[str]]]:
+def _requirements(way: tuple[Credential, ...]) -> list[tuple[Document, list[str]]]:
     """Return what a way asks for: each scheme by what it is, not by its name, with its scopes."""
     schemes = [(_plain(credential.scheme), sorted(map(str, credential.scopes or ()))) for credential in way]
     return sorted(schemes, key=str)
 
 
 def _satisfies(held: list[tuple[Document, list[str]]], asked: list[tuple[Document, list[str]]]) -> bool:
-    """Tell whether who holds the credentials of one way has those of another: the same schemes, no further scopes."""
+    """Tell whether the credentials of one way are enough for another: the same schemes, no further scopes."""
     return [scheme for scheme, _ in held] == [scheme for scheme, _ in asked] and all(
         set(wanted) <= set(scopes) for (_, scopes), (_, wanted) in zip(held, asked, strict=True)
     )
 
 
 def _plain(scheme: Document) -> Document:
-    said = ("description", "bearerFormat")  # words for people
+    said = ("description", "bearerFormat")  # prose
     return {
         key: _lower(value) if key in {"scheme", "name"} and scheme.get("in") != "query" else value
         for key, value in scheme.items()

@@ -84,7 +84,7 @@ def serialisation_rows(pair: Pair, old: Parameter, new: Parameter, place: str) -
         yield pair.row(place, described("explode", *exploded), _BREAKING if shows else _COSMETIC)
     reserved = tuple(each.raw.get("allowReserved") is True for each in (old, new))
     if reserved[0] != reserved[1]:
-        # What is percent-encoded may go on being so. Only a raw `:`, say, may be refused from now on.
+        # Percent-encoded values are accepted as before; a raw reserved character, such as `:`, may now be refused.
         is_lost = reserved[0] and old.place == "query" and not is_unreserved(pair.old.level(old.schema))
         yield pair.row(place, described("allowReserved", *reserved), _BREAKING if is_lost else _COSMETIC)
 

@@ -30,16 +30,18 @@ _BREAKING, _COMPATIBLE, _COSMETIC = Severity.BREAKING, Severity.COMPATIBLE, Seve
 
 _WIDENED = frozenset({("int32", "int64"), ("float", "double")})
 """Formats of numbers, each with one that holds all its values."""
-_OWN_RULE = frozenset({"type", "enum", "format", "properties", "required", "items", "additionalProperties"})
+_KEYWORDS_WITH_RULES = frozenset({"type", "enum", "format", "properties", "required", "items", "additionalProperties"})
 # Keywords that bound one quantity together: `minimum: 1` of an integer is `exclusiveMinimum: 0`.
-_TOGETHER = (
+_KEYWORD_GROUPS = (
     ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"),
     ("minLength", "maxLength", "pattern"),
     ("minItems", "maxItems", "uniqueItems"),
     ("minProperties", "maxProperties"),
 )
 _ALTERNATIVES = {"anyOf", "oneOf"}
-_ALONE = tuple((key,) for key in sorted(ASSERTIONS - _OWN_RULE - set(chain.from_iterable(_TOGETHER))))
+_SINGLE_KEYWORDS = tuple(
+    (key,) for key in sorted(ASSERTIONS - _KEYWORDS_WITH_RULES - set(chain.from_iterable(_KEYWORD_GROUPS)))
+)
 
 
 def schema_rows(pair: Pair, old: Any, new: Any, location: str, sender: Sender) -> list[Change]:
@@ -66,7 +68,7 @@ class _Place:
     location: str
     sender: Sender
     worst: Severity = _BREAKING
-    """The most that a change of an assertion can mean, as a comparison of the whole schemas has shown."""
+    """The worst severity of a changed assertion, according to a comparison of the whole schemas."""
     trails: tuple[Trail, Trail] = (frozenset(), frozenset())
 
     @property
@@ -119,7 +121,7 @@ def _rows(place: _Place, old: Any, new: Any) -> Iterator[Change]:
     yield from _type_rows(place, before, after)
     yield from _enum_rows(place, before, after)
     yield from _format_rows(place, before, after)
-    for group in (*_TOGETHER, *_ALONE):
+    for group in (*_KEYWORD_GROUPS, *_SINGLE_KEYWORDS):
         yield from _group_rows(place, before, after, group)
     if set(types_of(before)) & set(types_of(after)) - {"null"}:
         yield from _property_rows(place, before, after)
@@ -229,7 +231,7 @@ def _property_rows(place: _Place, before: Schema, after: Schema) -> Iterator[Cha
 
 
 def _hidden_rows(place: _Place, schemas: tuple[Any, Any], visible: tuple[Schema, Schema]) -> Iterator[Change]:
-    """Yield a cosmetic row per property that became or ceased to be hidden, as the reason of its going or coming."""
+    """Yield a cosmetic row per property that became hidden or visible, which is why it is gone or new."""
     readers = place.pair.old, place.pair.new
     whole = [reader.facing(None).level(schema) for reader, schema in zip(readers, schemas, strict=True)]
     hidden = [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 _LONGEST_NAME = 60
-# What a response may exceed without any reader noticing: enums are open, and numbers and texts of any size are read.
+# What a response may exceed without breaking a reader: enums are open, and numbers and texts of any size are read.
 _LOOSE = frozenset(
     {
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),

@@ -42,7 +42,7 @@ class Parameter:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what tells parameters apart: the place and the name, in which the case of a header says nothing."""
+        """Return the place and the name, which identify a parameter; names of headers in lower case."""
         return self.place, self.name.lower() if self.place == "header" else self.name
 
     @property
@@ -67,7 +67,7 @@ class Parameter:
 
     @property
     def location(self) -> str:
-        """Say where it stands, in the words of `contract_diff`."""
+        """Return where it stands, as `contract_diff` prints it."""
         return ".".join(("parameters", *self.key))
 
 
@@ -147,7 +147,7 @@ class Operation:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Name the operation by what a consumer calls, whichever of server and path holds the version."""
+        """Return the method, and the path without the version, which may stand in the server instead."""
         return self.method, re.sub(r"^/api/v\d+", "", self.path).rstrip("/")
 
     @cached_property
@@ -175,7 +175,7 @@ class Operation:
 
 
 def check_version(document: Document) -> None:
-    """Accept OpenAPI 3.
+    """Refuse versions other than OpenAPI 3.
 
     Raises:
         UnreadableDocumentError: The document is of another version, or says none.

@@ -28,7 +28,7 @@ _SPACE: Ranges = (
     *((0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
 )
 _LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
-# Each admits all that its format does, and more: days no calendar has, say.
+# Each admits all that its format does, and more, for example days that no calendar has.
 _DAY = r"^\d{4}-\d{2}-\d{2}"
 _FORMATS = {
     "date": f"{_DAY}$",
@@ -92,7 +92,7 @@ class _Language:
 def _covered(outer: _Language, inner: _Language) -> bool:
     """Explore both languages together: is there a text of `inner` that is none of `outer`?"""
     codes = _representatives([*outer.automata, *inner.automata])
-    # Beyond every bound, lengths tell no texts apart.
+    # Lengths beyond every bound need not be told apart.
     longest = 1 + max(bound or 0 for each in (outer, inner) for bound in (each.least, each.most))
     start = (outer.start(), inner.start(), 0)
     seen, waiting = {start}, [start]

@@ -1,4 +1,4 @@
-"""Read the schemas of OpenAPI 3.0 and 3.1 documents as JSON Schema 2020-12, so that any two of them compare."""
+"""Read the schemas of OpenAPI 3.0 and 3.1 documents as JSON Schema 2020-12, so that any two can be compared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASSERTIONS = (
 
 
 class Sender(Enum):
-    """Who sends a value; the other side's flag marks the properties that are never in it."""
+    """The side that sends a value; it never sends the properties that are flagged for the other side."""
 
     CONSUMER = "readOnly"
     SERVER = "writeOnly"
@@ -98,7 +98,7 @@ class Reader:
             kept["additionalProperties"] = level["additionalProperties"]
         kept = _closed(kept) if closed else kept
         if "format" in level and kept["type"] == ["string"]:
-            # To a reader two formats never overlap, and each is a kind of string.
+            # A reader parses each format in its own way, so two formats count as disjoint sets of texts.
             kept["enum"] = [f"({level['format']})"]
         return _with_children(kept, lambda child: self.shape(child, closed=closed, trail=trail))
 
@@ -113,7 +113,7 @@ class Reader:
         def child(schema: Any) -> Schema:
             for name in own_reference(schema):
                 if name not in keys:
-                    keys[name] = str(len(keys))  # known from now on: what follows may lead here again
+                    keys[name] = str(len(keys))  # before its children, which may refer to it again
                     definitions[keys[name]] = whole(schema)
                 return {"$ref": f"#/$defs/{keys[name]}"}
             return whole(schema)
@@ -223,7 +223,7 @@ def _containment(outer: Schema, inner: Schema) -> str:
             jsonschema_rs.canonicalize(schema, draft=jsonschema_rs.Draft202012, validate_formats=True)
             for schema in (outer, inner)
         )
-    except (ValueError, jsonschema_rs.ValidationError):  # a pattern that is no pattern, say
+    except (ValueError, jsonschema_rs.ValidationError):  # for example an invalid pattern
         return "unknown"
     return str(first.covers(second))
 

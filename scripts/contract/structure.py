@@ -67,7 +67,7 @@ def rebuild(node: Any, visit: Visit, kind: Kind = "document") -> Any:
 
 
 def parts(node: Document, kind: Kind) -> Iterator[tuple[str, Kind, Container]]:
-    """Yield the keys of an object under which structured objects stand, their kind, and how they stand there."""
+    """Yield each key of an object that holds structured objects, with their kind and their container."""
     for key, (child_kind, container) in _CHILDREN.get(kind, {}).items():
         is_plain = child_kind == "schema" and isinstance(node.get(key), bool)  # as `additionalProperties` may be
         if key in node and not is_plain:

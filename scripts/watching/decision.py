@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What can be open; of each there is one at a time."""
+    """What a notice is opened as; at most one of each kind is open."""
 
     PULL_REQUEST = "pull request"
     UPSTREAM_ISSUE = "upstream issue"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 @frozen
 class Observation:
-    """What became of a published document."""
+    """What regenerating from a published document has shown."""
 
     version: str
     """Its `info.version`; ignored by every decision, like `digest`."""
@@ -33,7 +33,7 @@ class Observation:
     is_changed: bool = False
     """Whether the contract made of it differs from the committed one in more than version and digest."""
     substance: str = ""
-    """A digest of the contract and the client without version and digest: equal ones deserve one pull request."""
+    """A digest of the contract and the client without version and digest: equal ones share one pull request."""
     rows: tuple[Change, ...] = ()
     is_suite_green: bool = True
     suite: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Observation:
 
 @frozen
 class Notice:
-    """What a pull request or an issue shall say."""
+    """The title and the text of a pull request or an issue."""
 
     title: str
     body: str
@@ -83,7 +83,7 @@ class Open:
 
 @frozen
 class Renew:
-    """Say the new findings in the open one."""
+    """Replace the text of the open one, which has other findings."""
 
     kind: Kind
     number: int

@@ -33,7 +33,7 @@ class LiveReport:
 
     @property
     def drifts(self) -> tuple[Finding, ...]:
-        """Return what no document names."""
+        """Return what the API does beyond the contract."""
         return tuple(each for each in self.findings if each.verdict is Verdict.DRIFT)
 
     @property

@@ -106,7 +106,7 @@ def fingerprint_in(body: str | None) -> str:
 
 
 def without_fingerprint(body: str | None) -> str:
-    """Return a body that is no notice any more: the same findings, when they come back, are new ones."""
+    """Return a body without its fingerprint, so that the same findings open a new notice when they come back."""
     return _MARKED.sub("", body or "")
 
 

@@ -1,4 +1,4 @@
-"""Regenerate from a published document, elsewhere, and observe what that changes."""
+"""Regenerate from a published document into another folder, and compare the result with what is committed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LAST_LINES = 20
 
 
 def observe(source: str, committed: Path = ROOT) -> Observation:
-    """Return what becomes of the published document at a path or URL; nothing that is `committed` changes.
+    """Return what regenerating from the document at a path or URL shows; `committed` is not changed.
 
     Raises:
         UnreadableDocumentError: It cannot be read, or is no OpenAPI document.

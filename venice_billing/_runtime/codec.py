@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
 
-from venice_billing._runtime.errors import DecodeError
+from venice_billing._runtime.errors import DecodeError, within
 from venice_billing._runtime.types import NO_NAMES, NOTHING
 
 if TYPE_CHECKING:
@@ -51,21 +51,30 @@ def decode_json(content: bytes | str) -> Any:
         return _decode_or_explain(content)  # decides whether this is JSON, and says what is wrong if not
 
 
+def decode_text(text: Any) -> Any:
+    """Return the JSON of a text that a user passes, like `decode_json`.
+
+    Raises:
+        DecodeError: As `decode_json`, or the value is no text.
+    """
+    if not isinstance(text, str | bytes | bytearray | memoryview):
+        raise DecodeError("", f"expected JSON as text or bytes, got {_described(text)}; from_dict reads decoded JSON")
+    return decode_json(text if isinstance(text, str | bytes) else bytes(text))
+
+
 def encode_json(value: Any) -> str:
-    """Return decoded JSON as text: a `Decimal` becomes a JSON number with the same digits."""
+    """Return decoded JSON as text: a `Decimal` becomes a JSON number with the same digits.
+
+    Raises:
+        DecodeError: A number is NaN or infinite, or the value is nested too deeply.
+    """
     try:
-        return _json_encoder()(value).decode()
-    except UnicodeEncodeError:
-        return encode_ascii_json(value)
-
-
-def encode_ascii_json(value: Any) -> str:
-    """Return decoded JSON as text in ASCII, in which half a character has its escape, as the API sent it."""
-    if isinstance(value, dict):
-        return "{" + ",".join([f"{json.dumps(name)}:{encode_ascii_json(item)}" for name, item in value.items()]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(encode_ascii_json, value)) + "]"
-    return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
+        text = _encoded(value)
+    except RecursionError:
+        raise DecodeError("", "too deeply nested") from None
+    if "NaN" in text or "Infinity" in text:  # maybe within a text
+        decode_json(text)
+    return text
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
@@ -148,7 +157,7 @@ def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T
     try:
         return read(source[name])
     except DecodeError as error:
-        raise error.within(name) from None
+        raise within(error, name) from None
 
 
 def read_optional_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T | None:
@@ -284,7 +293,7 @@ def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
             for item in value:
                 items.append(read(item))  # noqa: PERF401 - an error names the item by the number of items read
         except DecodeError as error:
-            raise error.within(f"[{len(items)}]") from None
+            raise within(error, f"[{len(items)}]") from None
         return items
 
     return read_list
@@ -312,7 +321,7 @@ def read_values(source: dict[str, Any], read: Callable[[Any], T]) -> dict[str, T
         try:
             values[name] = read(item)
         except DecodeError as error:
-            raise error.within(_cut(name)) from None
+            raise within(error, _cut(name)) from None
     return values
 
 
@@ -341,16 +350,36 @@ def _json_encoder() -> Callable[[Any], bytes]:
     return msgspec.json.Encoder(decimal_format="number").encode
 
 
+def _encoded(value: Any) -> str:
+    try:
+        return _json_encoder()(value).decode()
+    except UnicodeEncodeError:
+        return _escaped_json(value)
+
+
+def _escaped_json(value: Any) -> str:
+    """Return decoded JSON as ASCII: half a surrogate pair can be escaped in JSON, but not be sent in UTF-8."""
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{json.dumps(name)}:{_escaped_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_escaped_json, value)) + "]"
+    return _json_encoder()(value).decode()
+
+
 def _decode_or_explain(content: bytes | str) -> Any:
     try:
-        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        text = content.removeprefix("\ufeff") if isinstance(content, str) else content.decode("utf-8-sig")
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
     except DecodeError:
         raise
     except RecursionError:
         raise DecodeError("", "too deeply nested") from None
-    except (ValueError, ArithmeticError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DecodeError("", f"not JSON: {_cut(str(error))}") from None
+    except (ValueError, ArithmeticError):  # more digits than Python converts, or an exponent no Decimal has
+        raise DecodeError("", "a number that is too long, or beyond any sane size") from None
 
 
 def _unusual_datetime(text: str) -> datetime:

@@ -44,21 +44,21 @@ def shut(client: httpx.Client | httpx.AsyncClient) -> None:
         backend.shut()
 
 
-def leave_all(client: httpx.Client | httpx.AsyncClient) -> None:
+def stop_reuse(client: httpx.Client | httpx.AsyncClient) -> None:
     """Prevent further requests on the connections that a client has open."""
     for backend in _backends(client):
-        backend.leave_all()
+        backend.stop_reuse()
 
 
-def leave_unless_clean(response: httpx.Response) -> None:
+def stop_reuse_unless_clean(response: httpx.Response) -> None:
     """Prevent further requests on the connection of an answer, unless this is a success with no bytes after it.
 
     Surplus bytes would be taken for the next answer, and from then on each request would get the answer of the request
     before. So anything suspicious ends the connection.
     """
     stream = response.extensions.get("network_stream")
-    if stream is not None and hasattr(stream, "leave_unless_clean"):
-        stream.leave_unless_clean(response)
+    if stream is not None and hasattr(stream, "stop_reuse_unless_clean"):
+        stream.stop_reuse_unless_clean(response)
 
 
 def _backends(client: httpx.Client | httpx.AsyncClient) -> Iterator[BoundBackend | TidyBackend]:

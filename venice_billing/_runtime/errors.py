@@ -1,8 +1,35 @@
-"""The errors that generated code raises, besides httpx's own."""
+"""The base of all errors, and the errors that generated code raises, besides httpx's own."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _LONGEST_EXCERPT = 200
+
+
+class VeniceError(Exception):
+    """Base of every error of this package; nothing else escapes a public call.
+
+    Attributes:
+        checkpoint: In a walk, the text that continues the walk with exactly the rest; otherwise None.
+    """
+
+    __module__ = "venice_billing.errors"  # its public place
+    checkpoint: str | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., VeniceError], tuple[Any, ...]]:
+        """Pickle by class, arguments and attributes: keyword-only constructors do not survive the default."""
+        return _restore, (type(self), self.args, dict(self.__dict__))
+
+
+def _restore(kind: type[VeniceError], args: tuple[Any, ...], state: dict[str, Any]) -> VeniceError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UnexpectedStatus(Exception):  # noqa: N818 - the name that users of generated clients know
@@ -18,13 +45,17 @@ class UnexpectedStatus(Exception):  # noqa: N818 - the name that users of genera
         return f"unexpected status code {self.status_code}: {excerpt}"
 
 
-class DecodeError(ValueError):
-    """A body that breaks the contract.
+class DecodeError(VeniceError, ValueError):
+    """A text or a dict given to `from_json` or `from_dict` is not what the model consists of.
+
+    The client itself raises `ResponseValidationError` for an answer that breaks the contract.
 
     Attributes:
         location: Where the problem is, like `data[3].amount`; empty for the body as a whole.
         problem: What is wrong there, as a bounded text.
     """
+
+    __module__ = "venice_billing.errors"  # its public place
 
     def __init__(self, location: str, problem: str) -> None:
         super().__init__(location, problem)
@@ -34,10 +65,11 @@ class DecodeError(ValueError):
     def __str__(self) -> str:
         return f"{self.location or 'the body'}: {self.problem}"
 
-    def within(self, parent: str) -> DecodeError:
-        """Return the same error as seen from one level up."""
-        joint = "." if parent and self.location and not self.location.startswith("[") else ""
-        return DecodeError(f"{parent}{joint}{self.location}", self.problem)
+
+def within(error: DecodeError, parent: str) -> DecodeError:
+    """Return the same error as seen from one level up."""
+    joint = "." if parent and error.location and not error.location.startswith("[") else ""
+    return DecodeError(f"{parent}{joint}{error.location}", error.problem)
 
 
-__all__ = ["DecodeError", "UnexpectedStatus"]
+__all__ = ["DecodeError", "UnexpectedStatus", "VeniceError", "within"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from venice_billing._runtime.codec import decode_json, encode_json
+from venice_billing._runtime.codec import decode_text, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,12 @@ class JsonModel:
         Raises:
             DecodeError: The text is no JSON, or a field is missing or not of its type; the error says which.
         """
-        return cls.from_dict(decode_json(text))
+        return cls.from_dict(decode_text(text))
 
     def to_json(self) -> str:
-        """Return the model as JSON text: numbers as JSON numbers, digit for digit, unknown fields included."""
+        """Return the model as JSON text: numbers as JSON numbers, digit for digit, unknown fields included.
+
+        Raises:
+            DecodeError: A number that was put into the model is NaN or infinite, which JSON cannot express.
+        """
         return encode_json(self.to_dict())

@@ -95,13 +95,13 @@ class BoundBackend(httpcore.NetworkBackend):
     def shut(self) -> None:
         """Open no more connections, and end the operations under way."""
         self._is_shut = True
-        for stream in _living(self._streams):
+        for stream in _open_streams(self._streams):
             stream.shut_down()
 
-    def leave_all(self) -> None:
+    def stop_reuse(self) -> None:
         """Prevent further requests on the open connections."""
-        for stream in _living(self._streams):
-            stream.leave()
+        for stream in _open_streams(self._streams):
+            stream.stop_reuse()
 
     def adopt(self, stream: _BoundStream) -> _BoundStream:
         """Register a stream, so that its operations can be ended."""
@@ -132,7 +132,7 @@ class _BoundStream(httpcore.NetworkStream):
         self._users = 0
         self._is_closing = False
         self._is_used = False
-        self._is_left = False
+        self._is_not_reused = False
         found = stream.get_extra_info("socket")
         self._socket = found if isinstance(found, socket.socket) else None
         # When a client is dropped, its connections are closed, since they cannot be used any more. Not at exit: then a
@@ -205,19 +205,19 @@ class _BoundStream(httpcore.NetworkStream):
         return self._backend.adopt(_BoundStream(secured, self._backend))
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and (self._is_left or self._is_closing):
+        if info == "is_readable" and (self._is_not_reused or self._is_closing):
             return True  # then httpcore does not use the connection again
         return self._stream.get_extra_info(info)
 
-    def leave(self) -> None:
+    def stop_reuse(self) -> None:
         """Take no further requests."""
-        self._is_left = True
+        self._is_not_reused = True
 
-    def leave_unless_clean(self, response: httpx.Response) -> None:
+    def stop_reuse_unless_clean(self, response: httpx.Response) -> None:
         """Take no further requests if an answer is a failure, or bytes came after it."""
         tls = self._stream.get_extra_info("ssl_object")
-        if not response.is_success or _is_followed(response) or (tls is not None and tls.pending() > 0):
-            self.leave()
+        if not response.is_success or _has_bytes_after(response) or (tls is not None and tls.pending() > 0):
+            self.stop_reuse()
 
     def _begin(self, timeout: float | None, error: type[Exception]) -> None:
         if isinstance(timeout, Deadline):
@@ -248,7 +248,7 @@ class _BoundStream(httpcore.NetworkStream):
 Stream = TypeVar("Stream")
 
 
-def _living(streams: WeakKeyDictionary[Stream, None]) -> list[Stream]:
+def _open_streams(streams: WeakKeyDictionary[Stream, None]) -> list[Stream]:
     """Return the streams in use; other threads may add some meanwhile, which fails while a `WeakSet` is iterated."""
     return [stream for reference in streams.keyrefs() if (stream := reference()) is not None]
 
@@ -291,16 +291,16 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         """Open no more connections."""
         self._is_shut = True
 
-    def leave_all(self) -> None:
+    def stop_reuse(self) -> None:
         """Prevent further requests on the open connections."""
-        for stream in _living(self._streams):
-            stream.leave()
+        for stream in _open_streams(self._streams):
+            stream.stop_reuse()
 
     async def adopt(self, stream: _TidyStream) -> _TidyStream:
         """Return a stream, unless the client was closed meanwhile."""
         self._streams[stream] = None
         if self._is_shut:
-            await _close_at_any_rate(stream)
+            await _close_even_if_cancelled(stream)
             raise self._core.ConnectError("the client is closed")
         return stream
 
@@ -312,7 +312,7 @@ class _TidyStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._backend = backend
         self._is_used = False
-        self._is_left = False
+        self._is_not_reused = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         received = await self._stream.read(max_bytes, timeout)
@@ -336,31 +336,31 @@ class _TidyStream(httpcore.AsyncNetworkStream):
         try:
             secured = _TidyStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._backend)
         except BaseException:
-            await _close_at_any_rate(self._stream)
+            await _close_even_if_cancelled(self._stream)
             raise
         return await self._backend.adopt(secured)
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable" and (self._is_left or _holds_more(self._stream)):
+        if info == "is_readable" and (self._is_not_reused or _has_unread_bytes(self._stream)):
             return True
         return self._stream.get_extra_info(info)
 
-    def leave(self) -> None:
+    def stop_reuse(self) -> None:
         """Take no further requests."""
-        self._is_left = True
+        self._is_not_reused = True
 
-    def leave_unless_clean(self, response: httpx.Response) -> None:
+    def stop_reuse_unless_clean(self, response: httpx.Response) -> None:
         """Take no further requests if an answer is a failure, or bytes came after it."""
-        if not response.is_success or _is_followed(response):
-            self.leave()
+        if not response.is_success or _has_bytes_after(response):
+            self.stop_reuse()
 
 
-async def _close_at_any_rate(stream: httpcore.AsyncNetworkStream) -> None:
+async def _close_even_if_cancelled(stream: httpcore.AsyncNetworkStream) -> None:
     with CancelScope(shield=True):
         await stream.aclose()
 
 
-def _is_followed(response: httpx.Response) -> bool:
+def _has_bytes_after(response: httpx.Response) -> bool:
     """Tell whether the parser of a connection holds bytes after an answer; only the parser can tell."""
     found: Any = response.stream
     # httpx wraps the stream of httpcore's pool; that holds the connection, and the connection holds the parser.
@@ -369,7 +369,7 @@ def _is_followed(response: httpx.Response) -> bool:
     return found is not None and bool(found.trailing_data[0])
 
 
-def _holds_more(stream: httpcore.AsyncNetworkStream) -> bool:
+def _has_unread_bytes(stream: httpcore.AsyncNetworkStream) -> bool:
     """Tell whether the event loop or TLS has read more bytes already, which the socket does not show any more."""
     tls = stream.get_extra_info("ssl_object")
     if tls is not None and tls.pending() > 0:

@@ -56,21 +56,21 @@ def split_sku(sku: str) -> Sku:
     """
     words = sku.split("-")
     unit = words.pop() if words[-1] in UNITS else None
-    place = _place_of_the_service(words, unit)
-    model, variant = "-".join(words[:place]), words[place + 1 :]
+    index = _service_index(words, unit)
+    model, variant = "-".join(words[:index]), words[index + 1 :]
     if not model.strip("-") or "" in variant or not (unit or _measures(variant)):
         return Sku(sku)
-    return Sku(model, words[place], "-".join(variant) or None, unit)
+    return Sku(model, words[index], "-".join(variant) or None, unit)
 
 
-def _place_of_the_service(words: list[str], unit: str | None) -> int:
+def _service_index(words: list[str], unit: str | None) -> int:
     """Return the index of the word that names the service; 0, where a model's id is missing, if there is none.
 
     It is the last such word, since ids of models have them too: `grok-imagine-image-image-unit`. Tokens are those of a
     language model, whatever they encode: `<model>-llm-image-input-mtoken`.
     """
     services = {"llm"} if unit == "mtoken" and "llm" in words else SERVICES
-    return max((place for place, word in enumerate(words) if word in services), default=0)
+    return max((index for index, word in enumerate(words) if word in services), default=0)
 
 
 def _measures(variant: list[str]) -> bool:

@@ -11,10 +11,11 @@ from venice_billing import _operations as operations
 from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import check_currency, within_range
+from venice_billing._walk.original_source import check_number, original_entries
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvSource, HistorySource, check_number, original_entries
+from venice_billing._walk.sources import CsvSource, HistorySource
 from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
-from venice_billing._walk.widening import Question
+from venice_billing._walk.widening import RangeQuery
 from venice_billing.errors import BillingTimeoutError
 from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
 
@@ -74,10 +75,10 @@ def _first_page(
             raise
         hang = error
     else:
-        question = Question(_in_milliseconds(bounds))
+        query = RangeQuery(_in_milliseconds(bounds))
         if isinstance(answer, UsageCsv):
-            return _csv_asked_for(answer, question, records)
-        return _entries_asked_for(answer, question, currency)
+            return _csv_asked_for(answer, query, records)
+        return _entries_asked_for(answer, query, currency)
     if format == "csv":
         rows = yield from _all(records, bounds, hang)
         return UsageCsv(joined([records.header or b"", *rows], records.newline))
@@ -121,7 +122,7 @@ def _original_page(
     check_number(answer, number)
     if not isinstance(answer, UsagePage):
         return answer
-    entries = original_entries(answer, Question(_in_milliseconds(bounds)), currency)
+    entries = original_entries(answer, RangeQuery(_in_milliseconds(bounds)), currency)
     return answer if entries is answer.data else evolve(answer, data=list(entries))
 
 
@@ -129,15 +130,15 @@ def _format(format: str) -> operations.Format:
     return cast("operations.Format", arguments.choice("format", format, operations.FORMATS))
 
 
-def _entries_asked_for(page: UsageHistoryPage, question: Question, currency: str | None) -> UsageHistoryPage:
+def _entries_asked_for(page: UsageHistoryPage, query: RangeQuery, currency: str | None) -> UsageHistoryPage:
     check_currency(page.data, currency)
-    entries = within_range(page.data, lambda entry: entry.timestamp, question.bounds, ordered=False)
+    entries = within_range(page.data, lambda entry: entry.timestamp, query.bounds, ordered=False)
     return page if entries is page.data else evolve(page, data=list(entries))
 
 
-def _csv_asked_for(page: UsageCsv, question: Question, source: CsvSource) -> UsageCsv:
+def _csv_asked_for(page: UsageCsv, query: RangeQuery, source: CsvSource) -> UsageCsv:
     document = take_apart(page)
-    records = source.page_of(document, None, question, ordered=False).rows
+    records = source.page_of(document, None, query, ordered=False).rows
     if records is document.records:
         return page
     content = joined([document.header, *records], document.newline)

@@ -16,12 +16,12 @@ from venice_billing._walk.types import (
     MILLISECOND,
     Batch,
     Bounds,
+    EmptyAfter,
     Order,
     Page,
     PageSource,
     Position,
     RunConcurrently,
-    Silence,
     Walk,
     down_to,
     up_to,
@@ -57,7 +57,7 @@ def sequential(
     *,
     first: Page[Row] | None = None,
     widen: bool = True,
-    silence: Silence | None = None,
+    empty_after: EmptyAfter | None = None,
     checks: Checks | None = None,
 ) -> Walk[Row]:
     """Walk a range in the order of its pages; where pagination fails, reopen the range at the position.
@@ -70,7 +70,7 @@ def sequential(
         page_size: Rows of a page; where pages of that size do not get past a crowded instant, the largest are read.
         first: The first page of the walk, if it was fetched already.
         widen: Whether to send wider requests when the ledger hangs on the range; if not, the hang is raised.
-        silence: Receives what the walk learns about the time after the range.
+        empty_after: Receives what the walk learns about the time after the range.
         checks: Limits how often equal rows at page borders are settled, if that is shared with other ranges.
 
     Raises:
@@ -84,7 +84,7 @@ def sequential(
     while True:
         before, widened = (position, sought), False
         size = _varied(page_size, fruitless, source)
-        thread = PageTracker(source, bounds, order, position, delivered)
+        tracker = PageTracker(source, bounds, order, position, delivered)
         try:
             page = first or (
                 yield from open_range(source, _rest(bounds, order, position, sought), order, size, widen=widen)
@@ -92,26 +92,26 @@ def sequential(
             first, widen = None, True
             widened = page.widened  # pages of a wider range have the largest size, not `page_size`
             while True:
-                if rows := thread.take(page, position):
-                    more = page.following is not None and not thread.done
+                if rows := tracker.take(page, position):
+                    more = page.following is not None and not tracker.done
                     batch = Batch(rows, position, position.after(rows, source), source, more)
                     position = batch.after
                     yield batch
                     del batch
                     delivered.add(page)
-                if page.following is None or thread.done:
-                    thread.check_all_seen()
-                    if silence is not None and widened:
-                        silence.until = thread.beyond if thread.done else END_OF_TIME
+                if page.following is None or tracker.done:
+                    tracker.check_all_seen()
+                    if empty_after is not None and widened:
+                        empty_after.until = tracker.beyond if tracker.done else END_OF_TIME
                     return
                 # Drop delivered rows before fetching: reusing their memory halves decoding time.
                 page, rows = page.emptied(), ()
-                page = yield from _follow(source, page, thread)
+                page = yield from _follow(source, page, tracker)
         except PaginationLostError as lost:
             is_crowded = isinstance(lost, CrowdedInstantError)
             if is_crowded and (widened or _is_largest(size, source)):
                 raise ServerError(str(lost)) from None
-            sought = thread.sought_since(sought)
+            sought = tracker.sought_since(sought)
             if is_crowded and not _is_largest(page_size, source):
                 page_size, fruitless = source.largest_page, 0
                 continue
@@ -162,8 +162,8 @@ def first_alive(walks: Sequence[Callable[[Position], Walk[Row]]], position: Posi
         raise refusal
 
 
-def _follow(source: PageSource[Row], page: Page[Row], thread: PageTracker[Row]) -> Steps[Page[Row]]:
-    thread.use(str(page.following))
+def _follow(source: PageSource[Row], page: Page[Row], tracker: PageTracker[Row]) -> Steps[Page[Row]]:
+    tracker.use(str(page.following))
     try:
         return (yield from source.follow(page))
     except (CursorRejectedError, ServerError, BillingTimeoutError) as error:

@@ -13,8 +13,9 @@ from attrs import frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._walk.checkpoint import Filters, resumed
+from venice_billing._walk.original_source import OriginalSource
 from venice_billing._walk.sequential import first_alive, sequential
-from venice_billing._walk.sources import HistorySource, OriginalSource
+from venice_billing._walk.sources import HistorySource
 from venice_billing._walk.types import MILLISECOND, Batch, Bounds, Order, PageSource, Position, RunConcurrently, Walk
 from venice_billing._walk.windows import Windows
 from venice_billing.errors import InvalidParameterError

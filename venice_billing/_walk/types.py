@@ -162,7 +162,7 @@ class WindowPlan(Protocol[Row]):
         """Reduce the number of windows that are worked on at once."""
         ...
 
-    def begin_anew(self) -> None:
+    def replan(self) -> None:
         """Plan the rest again, discarding rows that were read and not handed on."""
         ...
 
@@ -182,7 +182,7 @@ Walk: TypeAlias = Generator[Send | Wait | Batch[Row] | RunConcurrently[Row], Out
 
 
 @define
-class Silence:
+class EmptyAfter:
     """What a walk learnt about the time after its range: no rows up to `until`; None if the walk learnt nothing."""
 
     until: datetime | None = None
@@ -200,7 +200,7 @@ class Window(Generic[Row]):
         done: Whether the window was read to its end, or has failed.
         error: The error, if the window has failed.
         hung: Whether a request for the window was not answered in time.
-        silent: `silent` of the gap that the window was cut from.
+        unanswered: `unanswered` of the gap that the window was cut from.
         is_cut: Whether the window was ended at a row, since more rows came than were expected.
     """
 
@@ -209,14 +209,14 @@ class Window(Generic[Row]):
     position: Position
     wide: bool
     steps: Walk[Row] = field(repr=False)
-    silence: Silence
+    empty_after: EmptyAfter
     pages: deque[Sequence[Row]] = Factory(deque)
     count: int = 0
     busy: bool = True
     done: bool = False
     error: VeniceError | None = None
     hung: bool = False
-    silent: timedelta = timedelta(0)
+    unanswered: timedelta = timedelta(0)
     is_cut: bool = False
 
 

@@ -1,10 +1,10 @@
-"""Wider questions for a range on which the ledger hangs. Pure: depends on no source, gets a function that asks.
+"""Wider queries for a range on which the ledger hangs. Pure: depends on no source, gets a function that fetches.
 
 The ledger hangs on narrow ranges and on empty ones, so a hang does not tell whether a range is empty. The first wider
-question that is answered decides: the walk reads from its start to the end of the range, and the rows inside the range
-are the result, even if there are none. Questions have no end, none is narrower than a day, and at most four are asked.
+query that is answered decides: the walk reads from its start to the end of the range, and the rows inside the range
+are the result, even if there are none. Queries have no end, none is narrower than a day, and at most four are asked.
 
-Newest first, `windows` looks farther back before it asks wider questions.
+Newest first, `windows` looks farther back before it sends wider queries.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REMEMBERED = 256
 
 
 @frozen
-class Question:
+class RangeQuery:
     """What a request to a ledger asks for.
 
     Attributes:
@@ -44,7 +44,7 @@ class Question:
 
 @frozen
 class Landmarks:
-    """The last few hundred moments at which rows were found: a question that begins at one has a result."""
+    """The last few hundred moments at which rows were found: a query that begins at one has a result."""
 
     _met: deque[datetime] = field(factory=lambda: deque(maxlen=_REMEMBERED))
 
@@ -58,7 +58,7 @@ class Landmarks:
 
 
 def widened(
-    ask: Callable[[Question], Steps[Page[Row]]],
+    fetch: Callable[[RangeQuery], Steps[Page[Row]]],
     bounds: Bounds,
     hang: BillingTimeoutError,
     *,
@@ -69,7 +69,7 @@ def widened(
     """Fetch the first page of a wider range, from which the walk reads on.
 
     Args:
-        ask: Asks one question.
+        fetch: Fetches the first page of one query.
         bounds: The range on which the ledger hung.
         hang: The error of that request.
         now: The time, in Unix seconds.
@@ -77,34 +77,36 @@ def widened(
         landmarks: Moments at which rows were found before.
 
     Raises:
-        BillingTimeoutError: `hang`, if no question was answered.
+        BillingTimeoutError: `hang`, if no query was answered.
     """
     present = datetime.fromtimestamp(now, UTC)
-    for question in wider_questions(bounds, present, filtered=filtered, known=landmarks.before(bounds.start)):
+    for query in wider_queries(bounds, present, filtered=filtered, known=landmarks.before(bounds.start)):
         try:
-            page = yield from ask(question)
+            page = yield from fetch(query)
         except BillingTimeoutError:
             continue
         return evolve(page, widened=True)
     raise hang
 
 
-def wider_questions(
+def wider_queries(
     bounds: Bounds, now: datetime, *, filtered: bool, known: datetime | None = None
-) -> Iterator[Question]:
-    """Yield at most four questions that include a range, from the narrowest to the whole ledger.
+) -> Iterator[RangeQuery]:
+    """Yield at most four queries that include a range, from the narrowest to the whole ledger.
 
-    For a currency that the account never used, the ledger hangs however wide the range is. So the last questions are
+    For a currency that the account never used, the ledger hangs however wide the range is. So the last queries are
     about all currencies.
     """
-    asked = {Question(bounds)}
-    for question in _candidates(bounds.start, now, filtered=filtered, known=known):
-        if question not in asked:
-            asked.add(question)
-            yield question
+    asked = {RangeQuery(bounds)}
+    for query in _candidates(bounds.start, now, filtered=filtered, known=known):
+        if query not in asked:
+            asked.add(query)
+            yield query
 
 
-def _candidates(start: datetime | None, now: datetime, *, filtered: bool, known: datetime | None) -> Iterator[Question]:
+def _candidates(
+    start: datetime | None, now: datetime, *, filtered: bool, known: datetime | None
+) -> Iterator[RangeQuery]:
     if start is not None:
         near = down_to(min(start, now - DAY))
         yield _from(near)
@@ -118,8 +120,8 @@ def _candidates(start: datetime | None, now: datetime, *, filtered: bool, known:
     yield _from(None, any_currency=filtered)
 
 
-def _from(start: datetime | None, *, any_currency: bool = False) -> Question:
-    return Question(Bounds(start), any_currency)
+def _from(start: datetime | None, *, any_currency: bool = False) -> RangeQuery:
+    return RangeQuery(Bounds(start), any_currency)
 
 
 def _earlier(moment: datetime, by: timedelta) -> datetime | None:

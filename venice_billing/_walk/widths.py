@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _PAGES_OF_A_WINDOW = 1.85  # a little less than two, so that a window seldom needs a third page for a few rows
 _PAGES_OF_A_NARROW_WINDOW = 3.5  # a narrow window reads past its end, half a page on average: fewer windows waste less
 _FIRST_REACH = DAY  # how far the first look backwards goes while the density is unknown
-_STRETCH = 8  # how many times farther to look after a look that found nothing
+_REACH_FACTOR = 8  # how many times farther to look after a look that found nothing
 _FARTHEST_REACH = timedelta(days=3650)
-_WORTH_A_LOOK = timedelta(hours=6)  # up to this much of a stretch is looked into at once: each look may hang
+_SEARCHED_AT_ONCE = timedelta(hours=6)  # up to this much of a stretch is looked into at once: each look may hang
 
 
 @define(eq=False)
@@ -31,7 +31,7 @@ class Gap:
         position: What was received at `start` before.
         rate: Rows per second to expect; None if unknown.
         reach: Looking backwards: how far the next look goes while the rate is unknown.
-        silent: Looking backwards: the time before `stop` on which the ledger hung; it is probably empty.
+        unanswered: Looking backwards: the time before `stop` on which the ledger hung; it is probably empty.
         wide: Whether the ledger hung on the whole stretch, so that wider requests come next.
     """
 
@@ -40,7 +40,7 @@ class Gap:
     position: Position = Factory(Position)
     rate: float | None = None
     reach: timedelta = _FIRST_REACH
-    silent: timedelta = timedelta(0)
+    unanswered: timedelta = timedelta(0)
     wide: bool = False
 
     def expect(self, count: int, span: timedelta) -> None:
@@ -52,7 +52,7 @@ class Gap:
     def expect_nothing(self) -> None:
         """Look farther next time: the stretch beside this one had no rows."""
         self.rate = None
-        self.reach = min(self.reach * _STRETCH, _FARTHEST_REACH)
+        self.reach = min(self.reach * _REACH_FACTOR, _FARTHEST_REACH)
 
 
 @frozen
@@ -79,7 +79,7 @@ class Widths:
             border = down_to(near + width if self.forwards else near - width)
             if self.forwards:
                 return border if border < (far or self.now) - width / 4 else None
-            return border if far is None or border > far + (width - gap.silent) / 4 else None
+            return border if far is None or border > far + (width - gap.unanswered) / 4 else None
         except OverflowError:  # wider than the calendar
             return None
 
@@ -90,10 +90,10 @@ class Widths:
             rows = _PAGES_OF_A_NARROW_WINDOW * self.rows_of_a_page
         return max(timedelta(seconds=min(rows / rate, _FARTHEST_REACH.total_seconds())), timedelta(seconds=1))
 
-    def past(self, silent: timedelta, gap: Gap) -> timedelta:
-        """Return how far to look back past a silent time: much farther, but at most through half of what is left."""
-        farther = min(silent * _STRETCH, _FARTHEST_REACH)
-        if gap.start is None or not silent:
+    def reach_past(self, unanswered: timedelta, gap: Gap) -> timedelta:
+        """Return how far to look back past an unanswered time: much farther, at most through half of the rest."""
+        farther = min(unanswered * _REACH_FACTOR, _FARTHEST_REACH)
+        if gap.start is None or not unanswered:
             return farther
         span = (gap.stop or self.now) - gap.start
-        return min(farther, (silent + span) / 2) if span - silent > _WORTH_A_LOOK else span
+        return min(farther, (unanswered + span) / 2) if span - unanswered > _SEARCHED_AT_ONCE else span

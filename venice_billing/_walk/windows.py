@@ -22,9 +22,9 @@ from venice_billing._walk.types import (
     NARROWEST,
     Batch,
     Bounds,
+    EmptyAfter,
     Position,
     RunConcurrently,
-    Silence,
     Window,
     WindowPlan,
 )
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-_WORTH_A_CUT = 4.0  # this many pages to come are worth a cut: more than any window is planned for
+_PAGES_WORTH_A_CUT = 4.0  # this many pages to come are worth a cut: more than any window is planned for
 
 
 class Windows(Generic[Row]):
@@ -83,17 +83,17 @@ class Windows(Generic[Row]):
         self._widths = Widths(self._forwards, now, page_size or source.largest_page)
         # Backwards, windows are held until they are read to their end: leave room for that.
         self._room = 2 * concurrency - 1 - (0 if self._forwards else 2 * (concurrency // 8))
-        self.begin_anew()
+        self.replan()
 
-    def begin_anew(self) -> None:
+    def replan(self) -> None:
         """Plan the rest from `position`, and drop rows read but not handed on: at the beginning, and after a fork."""
         self._limit = self.concurrency
-        self._smooth = 0
+        self._since_slowdown = 0
         self._busy = 0
         self._held = 0
         # Backwards: where an earlier walk stopped. Rows at that instant that it received are dropped when handed on.
         self._resumed = self.position
-        self._unseen_again = Counter() if self._forwards else Counter(self.position.seen)
+        self._still_to_drop = Counter() if self._forwards else Counter(self.position.seen)
         self._parts: list[Gap | Window[Row]] = [self._whole()]
 
     @property
@@ -109,7 +109,7 @@ class Windows(Generic[Row]):
             if index and self._held + self._busy >= self._room:
                 return None
             if isinstance(part, Gap):
-                return self._carve(index, part) if self._may_carve(part) else None
+                return self._cut(index, part) if self._may_cut(part) else None
             if part.error is not None:
                 return None  # rows beyond the error will not be handed on
             if not part.busy and not part.done:
@@ -129,7 +129,7 @@ class Windows(Generic[Row]):
             self._take(window, result)
         elif result is None:
             self._finish(window)
-            self._skip_silence(window)
+            self._skip_empty_time(window)
         elif not self._look_farther(window, result):
             window.error = result
             window.done = True
@@ -137,7 +137,7 @@ class Windows(Generic[Row]):
     def slow_down(self) -> None:
         """Work on fewer windows at once: the API asked to wait, or did not answer in time."""
         self._limit = max(1, self._limit // 2)
-        self._smooth = 0
+        self._since_slowdown = 0
 
     def ready(self) -> Batch[Row] | None:
         """Return the batch to hand on next, or None if it was not read yet.
@@ -183,13 +183,13 @@ class Windows(Generic[Row]):
             self._check_resumed()
             return True
         fingerprint = self._source.fingerprint(row)
-        if moment > self._resumed.at or self._unseen_again[fingerprint] > 0:
-            self._unseen_again[fingerprint] -= moment == self._resumed.at
+        if moment > self._resumed.at or self._still_to_drop[fingerprint] > 0:
+            self._still_to_drop[fingerprint] -= moment == self._resumed.at
             return False
         return True
 
     def _check_resumed(self) -> None:
-        check_all_seen(self._unseen_again, self._resumed)
+        check_all_seen(self._still_to_drop, self._resumed)
         self._resumed = Position()
 
     def _whole(self) -> Gap:
@@ -198,11 +198,11 @@ class Windows(Generic[Row]):
             return Gap(self.position.at or start, stop, self.position)
         return Gap(start, self.position.at + MILLISECOND if self.position.at else stop)
 
-    def _may_carve(self, gap: Gap) -> bool:
+    def _may_cut(self, gap: Gap) -> bool:
         """Tell whether to cut a window now: backwards at unknown density, each look decides how far the next goes."""
         return self._forwards or gap.rate is not None or not self._busy
 
-    def _carve(self, index: int, gap: Gap) -> Window[Row]:
+    def _cut(self, index: int, gap: Gap) -> Window[Row]:
         """Cut a window off the near end of a gap."""
         border = self._widths.border(gap)
         rest: list[Gap | Window[Row]] = []
@@ -214,14 +214,14 @@ class Windows(Generic[Row]):
         else:
             window = self._window(border, gap.stop, Position(), wide=gap.wide)
             rest = [Gap(gap.start, border, gap.position, gap.rate, gap.reach)]
-        window.silent = gap.silent
+        window.unanswered = gap.unanswered
         self._parts[index : index + 1] = [window, *rest]
         self._busy += 1
         return window
 
     def _window(self, start: datetime | None, stop: datetime | None, position: Position, *, wide: bool) -> Window[Row]:
         end = stop if stop is None or start is None else max(stop, start + NARROWEST)
-        silence = Silence()
+        empty_after = EmptyAfter()
         steps = sequential(
             self._source,
             Bounds(start, end),
@@ -229,13 +229,13 @@ class Windows(Generic[Row]):
             position,
             self._page_size,
             widen=self._forwards or wide,
-            silence=silence,
+            empty_after=empty_after,
             checks=self._checks,
         )
-        return Window(start, stop, position, wide, steps, silence)
+        return Window(start, stop, position, wide, steps, empty_after)
 
     def _take(self, window: Window[Row], batch: Batch[Row]) -> None:
-        self._recover()
+        self._speed_up()
         last = self._source.timestamp(batch.rows[-1])
         rows = batch.rows
         stop = window.stop
@@ -249,26 +249,26 @@ class Windows(Generic[Row]):
         if over and not (rows and batch.more):
             self._finish(window)  # no sooner: the next page shows whether the pages are in order
         elif batch.more and not over:
-            self._perhaps_cut(window, batch, last)
+            self._split_if_dense(window, batch, last)
 
-    def _recover(self) -> None:
-        self._smooth += 1
-        if self._smooth >= 2 * self.concurrency and self._limit < self.concurrency:
+    def _speed_up(self) -> None:
+        self._since_slowdown += 1
+        if self._since_slowdown >= 2 * self.concurrency and self._limit < self.concurrency:
             self._limit += 1
-            self._smooth = 0
+            self._since_slowdown = 0
 
-    def _perhaps_cut(self, window: Window[Row], batch: Batch[Row], last: datetime) -> None:
+    def _split_if_dense(self, window: Window[Row], batch: Batch[Row], last: datetime) -> None:
         """End a window at the row just read if much more is to come, and leave the rest to other workers."""
         span = (last - self._source.timestamp(batch.rows[0])).total_seconds()
         rate = len(batch.rows) / max(span, 0.001)
-        to_come = ((window.stop or self._now) - window.silent - last).total_seconds() * rate
+        to_come = ((window.stop or self._now) - window.unanswered - last).total_seconds() * rate
         crowded = self._source.timestamp(batch.rows[-1 - len(batch.rows) // 8]) == last
-        if crowded or to_come <= _WORTH_A_CUT * self._widths.rows_of_a_page:
+        if crowded or to_come <= _PAGES_WORTH_A_CUT * self._widths.rows_of_a_page:
             return  # a window that begins at a crowded instant reads all its rows again
         rest = Gap(last, window.stop, batch.after, rate)
         if not self._forwards:  # the density at the far end says little about the near end, which is read next
-            rest.rate, rest.silent = None, window.silent
-            rest.reach = max(self._widths.of_window(rate), self._widths.past(window.silent, rest))
+            rest.rate, rest.unanswered = None, window.unanswered
+            rest.reach = max(self._widths.of_window(rate), self._widths.reach_past(window.unanswered, rest))
         index = self._parts.index(window)
         self._parts.insert(index + 1 if self._forwards else index, rest)
         window.stop, window.is_cut = last, True
@@ -290,9 +290,9 @@ class Windows(Generic[Row]):
         window.steps.close()
         window.done = True
 
-    def _skip_silence(self, window: Window[Row]) -> None:
+    def _skip_empty_time(self, window: Window[Row]) -> None:
         """Drop the time after a window that is known to have no rows, so that no request is sent for it."""
-        until, index = window.silence.until, self._parts.index(window) + 1
+        until, index = window.empty_after.until, self._parts.index(window) + 1
         gap = self._parts[index] if index < len(self._parts) else None
         if until is None or not self._forwards or not isinstance(gap, Gap) or gap.start != window.stop:
             return
@@ -314,8 +314,8 @@ class Windows(Generic[Row]):
         below = self._parts[index + 1] if index + 1 < len(self._parts) else None
         if isinstance(below, Gap):
             farther = Gap(below.start, window.stop, below.position)
-            farther.silent = (window.stop or self._now) - (window.start or below.start or self._now)
-            farther.reach = self._widths.past(farther.silent, farther)
+            farther.unanswered = (window.stop or self._now) - (window.start or below.start or self._now)
+            farther.reach = self._widths.reach_past(farther.unanswered, farther)
             self._parts[index : index + 2] = [farther]
         else:
             self._parts[index] = Gap(window.start, window.stop, window.position, wide=True)

@@ -102,9 +102,9 @@ class _Workers(Generic[Row]):
     ) -> None:
         self._windows = windows
         self._perform = perform
-        self._begin_anew()
+        self._reset()
 
-    def _begin_anew(self) -> None:
+    def _reset(self) -> None:
         """Start without threads and with a free lock: at the beginning, and in a forked child."""
         self._process = os.getpid()
         self._leader: int | None = None
@@ -121,15 +121,15 @@ class _Workers(Generic[Row]):
         self._interruption = Interruption()
 
     @property
-    def _are_the_parents(self) -> bool:
+    def _is_in_a_fork(self) -> bool:
         """Whether this is a child forked since: the threads do not exist here, and their locks may never be free."""
         return os.getpid() != self._process
 
     def next_ready(self) -> Batch[Row] | None:
         """Return the batch to hand on next, or None at the end."""
-        if self._are_the_parents:
-            self._begin_anew()
-            self._windows.begin_anew()
+        if self._is_in_a_fork:
+            self._reset()
+            self._windows.replan()
         self._start()
         while True:
             with self._lock:
@@ -163,7 +163,7 @@ class _Workers(Generic[Row]):
 
     def stop(self) -> None:
         """Tell the threads to end; a second call does no harm."""
-        if not self._are_the_parents:
+        if not self._is_in_a_fork:
             self._leave.put(None)
             with suppress(RuntimeError):  # not held, unless an interrupt kept `with` from releasing it
                 self._lock.release()
@@ -171,7 +171,7 @@ class _Workers(Generic[Row]):
     def end(self) -> None:
         """Stop the threads; one that cannot be interrupted is left running, and changes nothing any more."""
         self.stop()
-        if not self._are_the_parents and self._leader is not None and not sys.is_finalizing():
+        if not self._is_in_a_fork and self._leader is not None and not sys.is_finalizing():
             with suppress(Empty):
                 self._ended.get(timeout=_PATIENCE)
 
@@ -185,7 +185,7 @@ class _Workers(Generic[Row]):
                 started.append(thread)
         except RuntimeError:  # at a limit of the system: fewer workers do
             if not started:
-                self._tell_of_no_workers()
+                self._report_no_workers()
                 return  # and leave the plan to the consumer
         except BaseException as failure:  # noqa: BLE001 - re-raised in the consumer's thread
             self._fail(failure)
@@ -202,20 +202,20 @@ class _Workers(Generic[Row]):
 
     def _work(self) -> None:
         try:
-            while (window := self._claimed()) is not None:
-                result = self._worked(window)
+            while (window := self._next_window()) is not None:
+                result = self._work_on(window)
                 with self._lock:
                     if self._interruption.is_set():
                         return
                     self._windows.record(window, result)
-                    self._tell_all()
+                    self._notify_all()
                 del result  # the plan holds the result now, and drops it sooner
         except BaseException as failure:  # noqa: BLE001 - re-raised in the consumer's thread
             self._fail(failure)
         finally:
             self._done.put(None)
 
-    def _claimed(self) -> Window[Row] | None:
+    def _next_window(self) -> Window[Row] | None:
         """Return the next window to work on, or None when there will be none."""
         while True:
             with self._lock:
@@ -226,7 +226,7 @@ class _Workers(Generic[Row]):
                 self._idle += 1
             self._wake.get()
 
-    def _worked(self, window: Window[Row]) -> Batch[Row] | VeniceError | None:
+    def _work_on(self, window: Window[Row]) -> Batch[Row] | VeniceError | None:
         """Take a window to its next result, or give up its request once it is time to stop."""
         step, result = advance(window, None)
         while step is not None and not self._interruption.is_set():
@@ -244,15 +244,15 @@ class _Workers(Generic[Row]):
     def _fail(self, failure: BaseException) -> None:
         with self._lock:
             self._failures.append(failure)
-            self._tell_all()
+            self._notify_all()
 
-    def _tell_of_no_workers(self) -> None:
+    def _report_no_workers(self) -> None:
         with self._lock:
             self._has_no_workers = True
-            self._tell_all()
+            self._notify_all()
         self._ended.put(None)
 
-    def _tell_all(self) -> None:
+    def _notify_all(self) -> None:
         """Announce a change of the plan; the caller holds the lock."""
         if self._consumer_waits:
             self._consumer_waits = False
@@ -281,16 +281,16 @@ async def work_in_tasks(
     changes = _Changes(asyncio.Event)
 
     async def work() -> None:
-        while (window := await _claimed_async(windows, changes)) is not None:
-            result = await _worked_async(window, windows, perform)
+        while (window := await _next_window_async(windows, changes)) is not None:
+            result = await _work_on_async(window, windows, perform)
             windows.record(window, result)
-            changes.tell()
+            changes.notify()
             del result
 
     def note_end(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             task.exception()  # so that asyncio does not log it: the first exception is raised in the consumer's task
-        changes.tell()
+        changes.notify()
 
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -332,7 +332,7 @@ class _Changes:
         self._new_event = new_event
         self._event = new_event()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake all that wait."""
         self._event.set()
         self._event = self._new_event()
@@ -342,7 +342,7 @@ class _Changes:
         await self._event.wait()
 
 
-async def _claimed_async(windows: WindowPlan[Row], changes: _Changes) -> Window[Row] | None:
+async def _next_window_async(windows: WindowPlan[Row], changes: _Changes) -> Window[Row] | None:
     while not windows.finished:
         if (window := windows.claim()) is not None:
             return window
@@ -358,13 +358,13 @@ async def _next_ready_async(
             if task.done():
                 task.result()  # raises the exception of a task that failed
         batch = windows.ready()
-        changes.tell()
+        changes.notify()
         if batch is not None or windows.finished:
             return batch
         await changes.wait()
 
 
-async def _worked_async(
+async def _work_on_async(
     window: Window[Row], windows: WindowPlan[Row], perform: Callable[[Send | Wait], Awaitable[Outcome | None]]
 ) -> Batch[Row] | VeniceError | None:
     outcome: Outcome | None = None

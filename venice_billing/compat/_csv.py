@@ -9,17 +9,26 @@ from typing import TYPE_CHECKING
 
 from venice_billing._csv import joined, take_apart
 from venice_billing._walk.matching import CurrencyColumn
+from venice_billing.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from venice_billing.compat._questions import Range
+    from venice_billing.compat._queries import Range
 
 
 @contextmanager
 def scratch_file() -> Iterator[Path]:
-    """Return the path of a file that may be written, in a folder that is removed afterwards."""
-    with TemporaryDirectory() as folder:
+    """Return the path of a file that may be written, in a folder that is removed afterwards.
+
+    Raises:
+        ExportError: There is no folder for temporary files.
+    """
+    try:
+        scratch = TemporaryDirectory()
+    except OSError as error:
+        raise ExportError(f"no temporary file can be made: {error}; TMPDIR names the folder for them") from None
+    with scratch as folder:
         yield Path(folder, "usage.csv")
 
 

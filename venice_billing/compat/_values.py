@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+import attrs
+
 from venice_billing._runtime.models import JsonModel
-from venice_billing.models import Balance, UsageAnalytics, UsageEntry, UsagePage
+from venice_billing.models import Balance, UsageAnalytics, UsageEntry, UsageHistoryPage, UsagePage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from collections.abc import Iterable, Iterator
 
 M = TypeVar("M", bound=JsonModel)
+_UNKNOWN = "additional_properties"
 
 
 class BillingFormatEnum(StrEnum):
@@ -24,48 +27,81 @@ class BillingFormatEnum(StrEnum):
     CSV = "csv"
 
 
-class Value(Generic[M]):
-    """A model whose attributes have the names of the old SDK (`totalUsd`, `USD`) and those of this client.
+class Value(Mapping[str, Any], Generic[M]):
+    """A model whose values have the names of the old SDK (`totalUsd`, `USD`) and those of this client.
+
+    They are attributes, as in the SDK's models, and items, as in the dicts of its first version: `usage.data` and
+    `usage["data"]`. Fields that the contract does not name are among them.
 
     Attributes:
-        model: The model of this client.
+        wrapped: The model of this client.
     """
 
-    __slots__ = ("model",)
+    __slots__ = ("_read", "wrapped")
     _items: ClassVar[dict[str, type[Value[Any]]]] = {}
 
     def __init__(self, model: M) -> None:
-        self.model = model
+        self.wrapped = model
+        self._read: dict[str, Any] = {}  # a list must be the same each time, since a program may sort it
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a value by the old name or that of this client."""
+        unknown: Mapping[str, Any] = getattr(self.wrapped, _UNKNOWN, {})
+        if name in unknown:
+            return unknown[name]
+        own = _own_name(name)
+        if own not in self._fields:
+            raise KeyError(name)
+        if own not in self._read:
+            self._read.setdefault(own, _wrapped(getattr(self.wrapped, own), self._items.get(own, Value)))
+        return self._read[own]
+
+    @property
+    def _fields(self) -> frozenset[str]:
+        kind: Any = type(self.wrapped)
+        return _fields_of(kind)
 
     def __getattr__(self, name: str) -> Any:
-        own = _own_name(name)
-        if name.startswith("_") or own == "model" or not hasattr(self.model, own):
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return _wrapped(getattr(self.model, own), self._items.get(own, Value))
+        if not name.startswith("_") and name not in Value.__slots__:
+            if name in self:
+                return self[name]
+            if hasattr(self.wrapped, name):
+                return getattr(self.wrapped, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names in the JSON."""
+        return iter(self.wrapped.to_dict())
+
+    def __len__(self) -> int:
+        return len(self.wrapped.to_dict())
+
+    def __bool__(self) -> bool:
+        return True
 
     def __dir__(self) -> Iterable[str]:
-        names = [name for name in dir(self.model) if not name.startswith("_")]
-        return sorted({*super().__dir__(), *names, *(_old_name(name) for name in names)})
+        names = [name for name in dir(self.wrapped) if not name.startswith(("_", "from_"))]
+        return sorted({*super().__dir__(), *names, *map(_old_name, self._fields)})
 
     def __eq__(self, other: object) -> bool:
-        return self.model == other.model if isinstance(other, Value) else NotImplemented
+        return self.wrapped == other.wrapped if isinstance(other, Value) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self.model)
+        return hash(self.wrapped)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.model!r})"
+        return f"{type(self).__name__}({self.wrapped!r})"
 
-    def __reduce__(self) -> tuple[type[Value[M]], tuple[M]]:
-        return type(self), (self.model,)
+    def __reduce__(self) -> tuple[type[Value[M]], tuple[M], tuple[None, dict[str, Any]]]:
+        return type(self), (self.wrapped,), (None, {"_read": self._read})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the value as decoded JSON: numbers exact, times as text."""
-        return self.model.to_dict()
+        return self.wrapped.to_dict()
 
     def to_json(self) -> str:
         """Return the value as JSON text, digit for digit."""
-        return self.model.to_json()
+        return self.wrapped.to_json()
 
     def model_dump(self) -> dict[str, Any]:
         """Return the value as decoded JSON, under the name that pydantic's models have for it."""
@@ -89,6 +125,13 @@ class BillingUsageResponse(Value[UsagePage]):
     _items: ClassVar[dict[str, type[Value[Any]]]] = {"data": BillingUsageEntry}
 
 
+class BillingUsageHistoryResponse(Value[UsageHistoryPage]):
+    """A page of the history: `data`, oldest first, and `nextCursor`, which is None on the last page."""
+
+    __slots__ = ()
+    _items: ClassVar[dict[str, type[Value[Any]]]] = {"data": BillingUsageEntry}
+
+
 class BillingBalanceResponse(Value[Balance]):
     """The balance: `canConsume`, `balances.usd`, `balances.diem`."""
 
@@ -105,6 +148,12 @@ def _wrapped(value: Any, kind: type[Value[Any]]) -> Any:
     if isinstance(value, list):
         return [_wrapped(item, kind) for item in value]
     return kind(value) if isinstance(value, JsonModel) else value
+
+
+@cache
+def _fields_of(model: Any) -> frozenset[str]:
+    """Return the names of a model's fields."""
+    return frozenset(field.name for field in attrs.fields(model))
 
 
 @cache

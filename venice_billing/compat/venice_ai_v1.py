@@ -1,59 +1,48 @@
 """The billing interface of the first, synchronous version of the SDK `venice_ai`, on this client.
 
-It is that of `venice_billing.compat.venice_ai` without `async` and `await`.
+It is that of `venice_billing.compat.venice_ai` without `async` and `await`, whose client is `AsyncVeniceClient` here.
 """
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from venice_billing import VeniceBilling
 from venice_billing.compat import _csv as csv
-from venice_billing.compat import _questions as questions
+from venice_billing.compat import _errors
+from venice_billing.compat import _queries as queries
+from venice_billing.compat._errors import *  # noqa: F403 - its __all__ is a part of the one below
 from venice_billing.compat._values import (
     BillingBalanceResponse,
     BillingFormatEnum,
     BillingUsageEntry,
+    BillingUsageHistoryResponse,
     BillingUsageResponse,
     UsageAnalyticsResponse,
 )
-from venice_billing.errors import (
-    APIConnectionError,
-    APIError,
-    AuthenticationError,
-    BillingTimeoutError,
-    EndpointRetiredError,
-    InvalidRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-)
+from venice_billing.compat.venice_ai import VeniceClient as AsyncVeniceClient
+from venice_billing.errors import EndpointRetiredError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from venice_billing.models import Moment, UsageEntry
+    from venice_billing.models import Moment
 
 __all__ = [
-    "APIConnectionError",
-    "APIError",
-    "AuthenticationError",
+    "AsyncVeniceClient",
     "Billing",
     "BillingBalanceResponse",
     "BillingFormatEnum",
-    "BillingTimeoutError",
     "BillingUsageEntry",
+    "BillingUsageHistoryResponse",
     "BillingUsageResponse",
-    "InvalidRequestError",
     "Paginator",
-    "PermissionDeniedError",
-    "RateLimitError",
     "UsageAnalyticsResponse",
     "VeniceClient",
 ]
+__all__ += _errors.__all__
 
 
 class VeniceClient:
@@ -133,20 +122,21 @@ class Billing:
             InvalidRequestError: An argument is invalid; nothing was sent.
             APIError: Any other refusal of the API; further errors are those of this package.
         """
-        wanted = questions.range_of(startDate=startDate, endDate=endDate, currency=currency, sortOrder=sortOrder)
-        question = questions.page_question(wanted, limit, page)
-        if questions.is_csv(format):
-            questions.check_whole_csv(page, sortOrder)
+        order = ("sortOrder", "desc" if sortOrder is None else sortOrder)
+        wanted = queries.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
+        query = queries.page_query(wanted, limit, page)
+        if queries.is_csv(format):
+            queries.check_whole_csv(page, sortOrder)
             with csv.scratch_file() as file:
-                self._client.export_usage_csv(file, concurrency=questions.CONCURRENCY, **wanted.history)
+                self._client.export_usage_csv(file, concurrency=queries.CONCURRENCY, **wanted.history)
                 return csv.content(file, wanted)
         if not self._is_retired:
             try:
-                return BillingUsageResponse(self._client.get_usage(**question.original))
+                return BillingUsageResponse(self._client.get_usage(**query.original))
             except (EndpointRetiredError, NotFoundError):
                 self._is_retired = True
-        answer = questions.PageOfWalk(question)
-        walk = self._client.iter_usage_history(concurrency=questions.CONCURRENCY, **wanted.walk)
+        answer = queries.PageOfWalk(query)
+        walk = self._client.iter_usage_history(concurrency=queries.CONCURRENCY, **wanted.walk)
         for entries in walk.pages():
             answer.take(entries)
         return answer.response()
@@ -171,8 +161,70 @@ class Billing:
             currency: USD, VCU, DIEM or BUNDLED_CREDITS only.
             sortOrder: By time, "desc" (the default) or "asc".
         """
-        wanted = questions.range_of(startDate=startDate, endDate=endDate, currency=currency, sortOrder=sortOrder)
-        return Paginator(self._client, wanted, questions.page_size(page_size), questions.max_items(max_items))
+        order = ("sortOrder", "desc" if sortOrder is None else sortOrder)
+        wanted = queries.range_of(("startDate", startDate), ("endDate", endDate), currency, order)
+        return Paginator(self._client, wanted, queries.page_size(page_size), queries.max_items(max_items))
+
+    def get_usage_history(
+        self,
+        *,
+        format: BillingFormatEnum | str | None = None,
+        currency: str | None = None,
+        startTimestamp: Moment | None = None,  # noqa: N803
+        endTimestamp: Moment | None = None,  # noqa: N803
+        pageSize: int | None = None,  # noqa: N803
+        cursor: str | None = None,
+    ) -> Any:
+        """Fetch a page of the history, oldest first: the first page by filters, or the next by a cursor alone.
+
+        Args:
+            format: `BillingFormatEnum.CSV` for the page as CSV.
+            currency: USD, DIEM or BUNDLED_CREDITS only.
+            startTimestamp: From this time on, included.
+            endTimestamp: Up to this time, excluded.
+            pageSize: Charges of a page, 10 to 1,000; by default 1,000.
+            cursor: The `nextCursor` of the page before, or `next_cursor` of a CSV page.
+
+        Returns:
+            A `BillingUsageHistoryResponse`, or bytes for CSV.
+
+        Raises:
+            InvalidRequestError: An argument is invalid; nothing was sent.
+            APIError: Any other refusal of the API; further errors are those of this package.
+        """
+        query = queries.history_query(
+            cursor,
+            currency=currency,
+            startTimestamp=startTimestamp,
+            endTimestamp=endTimestamp,
+            pageSize=pageSize,
+        )
+        if queries.is_csv(format):
+            return self._client.get_usage_history(format="csv", **query)
+        return BillingUsageHistoryResponse(self._client.get_usage_history(**query))
+
+    def iter_usage_history(
+        self,
+        *,
+        page_size: int | None = None,
+        max_items: int | None = None,
+        currency: str | None = None,
+        startTimestamp: Moment | None = None,  # noqa: N803
+        endTimestamp: Moment | None = None,  # noqa: N803
+    ) -> Paginator:
+        """Walk the charges of a range, oldest first, one by one.
+
+        Args:
+            page_size: Charges per request, up to 1,000 (the default); at least 10 are requested.
+            max_items: Charges after which the walk ends.
+            currency: USD, VCU, DIEM or BUNDLED_CREDITS only.
+            startTimestamp: From this time on, included.
+            endTimestamp: Up to this time, excluded.
+        """
+        wanted = queries.range_of(
+            ("startTimestamp", startTimestamp), ("endTimestamp", endTimestamp), currency, ("sortOrder", "asc")
+        )
+        return Paginator(self._client, wanted, queries.page_size(page_size), queries.max_items(max_items))
 
     def get_balance(self) -> BillingBalanceResponse:
         """Fetch the current balance."""
@@ -198,7 +250,7 @@ class Paginator:
     """
 
     def __init__(
-        self, client: VeniceBilling, wanted: questions.Range, page_size: int | None, max_items: int | None
+        self, client: VeniceBilling, wanted: queries.Range, page_size: int | None, max_items: int | None
     ) -> None:
         self._wanted = wanted
         self._max_items = max_items
@@ -206,14 +258,4 @@ class Paginator:
 
     def __iter__(self) -> Iterator[BillingUsageEntry]:
         """Iterate over the charges."""
-        return self._entries()
-
-    def _entries(self) -> Iterator[BillingUsageEntry]:
-        left = self._max_items
-        with closing(cast("Generator[UsageEntry, None, None]", iter(self.walk))) as entries:
-            for entry in entries:
-                if self._wanted.has(entry):
-                    yield BillingUsageEntry(entry)
-                    left = None if left is None else left - 1
-                if left == 0:
-                    return
+        return self.walk._each(self._wanted.value, self._max_items)  # noqa: SLF001 - made for this

@@ -8,6 +8,20 @@ from venice_billing.ledger.results import (
     SyncProgress,
     SyncReport,
 )
+from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.ledger.store import Ledger
 
-__all__ = ["Adjustment", "Change", "Coverage", "CoveredStretch", "Ledger", "SyncProgress", "SyncReport"]
+__all__ = [
+    "Adjustment",
+    "Change",
+    "Coverage",
+    "CoveredStretch",
+    "Ledger",
+    "Opening",
+    "Restatement",
+    "StatedChange",
+    "StatedCoverage",
+    "Statement",
+    "SyncProgress",
+    "SyncReport",
+]

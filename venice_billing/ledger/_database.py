@@ -1,4 +1,4 @@
-"""The DuckDB file of a ledger: made, opened, locked; what can go wrong with it, in one line that says what to do."""
+"""Create, open and lock the DuckDB file of a ledger, and explain each failure in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ _LONGEST_NAME = 240  # of 255 bytes: SQLite adds "-journal" to the name of the s
 _INTERRUPTED = "Query interrupted"
 _OLDEST = 2
 _UPGRADE = "pip install --upgrade 'venice-billing[ledger]'"
+
+_under_way: set[tuple[int, int]] = set()
+_under_way_lock = threading.Lock()
 
 
 class Database:
@@ -87,8 +91,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a cursor for one transaction: all of it is in the file at the end, or nothing."""
-        if self.is_read_only:
-            raise LedgerError(f"{self.path}: this file is read-only; make it writable, or copy it")
+        self._refuse_read_only()
         self._keep_log_private()
         with self.reading() as cursor:
             cursor.execute("BEGIN")
@@ -99,6 +102,25 @@ class Database:
                 with suppress(self._module.Error):
                     cursor.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let one sync or closing of the file run at a time in this process; DuckDB keeps other processes out."""
+        self._refuse_read_only()
+        with self.errors():
+            found = self.path.stat()
+        file = (found.st_dev, found.st_ino)
+        with _under_way_lock:
+            if file in _under_way:
+                raise LedgerError(
+                    f"{self.path}: another sync or closing of this ledger is under way; wait until it has ended"
+                )
+            _under_way.add(file)
+        try:
+            yield
+        finally:
+            with _under_way_lock:
+                _under_way.discard(file)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -184,6 +206,10 @@ class Database:
             except (self._module.CatalogException, self._module.BinderException):
                 return None
         return found[0][0] if len(found) == 1 and isinstance(found[0][0], int) else None
+
+    def _refuse_read_only(self) -> None:
+        if self.is_read_only:
+            raise LedgerError(f"{self.path}: this file is read-only; make it writable, or copy it")
 
     def _keep_log_private(self) -> None:
         """Make the file of DuckDB's log before DuckDB does, which would let others read it."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from venice_billing._runtime.codec import encode_ascii_json
+from venice_billing._runtime.codec import encode_json
 from venice_billing.ledger._moments import moment
 from venice_billing.models import Currency, InferenceDetails, UsageEntry
 
@@ -40,13 +40,13 @@ _DETAILS = {
     "completion_tokens": _INTEGERS,
     "inference_execution_time": _INTEGERS,
 }
-_TOLD = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
+_PRESENCE = {"has_inference_details": _FLAGS, "api_key_id_is_null": _FLAGS}
 _WHOLE = {"entry_json": _TEXTS, "unknown": _TEXTS, "is_text_exact": _FLAGS}
-LISTS = (*_ENTRY, *_DETAILS, *_TOLD, *_WHOLE)
+LISTS = (*_ENTRY, *_DETAILS, *_PRESENCE, *_WHOLE)
 """The lists of a page, one value an entry; a list that has no value for any of them is left out."""
 
-SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_TOLD, **_WHOLE}])
-"""Pages, as DuckDB's `from_json` is told them."""
+SHAPE = json.dumps([{"first": "BIGINT", **_ENTRY, **_DETAILS, **_PRESENCE, **_WHOLE}])
+"""The type of a list of pages, for DuckDB's `from_json`."""
 
 _NOT_STORED_AS_SUCH = {"additional_properties", "explicit_nulls", "inference_details"}
 _NULLABLE = frozenset({"apiKeyId"})
@@ -58,7 +58,7 @@ COLUMNS = (
     "api_key_id_is_null, has_inference_details, request_id, prompt_tokens, completion_tokens, "
     "inference_execution_time, entry_json"
 )
-"""What `entries` reads."""
+"""The columns that `entries` reads."""
 
 
 def page(entries: Sequence[UsageEntry], first: int) -> bytes:
@@ -146,7 +146,7 @@ def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
     ]
     return {
         "entry_json": [
-            None if held else encode_ascii_json(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)
+            None if held else json_text(entry.to_dict()) for entry, held in zip(entries, is_held, strict=True)
         ],
         "unknown": [None if held else _unknown(entry) for entry, held in zip(entries, is_held, strict=True)],
         "is_text_exact": exact,
@@ -164,7 +164,16 @@ def _unknown(entry: UsageEntry) -> str | None:
     unknown = dict(entry.additional_properties)
     if entry.inference_details is not None and entry.inference_details.additional_properties:
         unknown["inferenceDetails"] = entry.inference_details.additional_properties
-    return encode_ascii_json(unknown) if unknown else None
+    return json_text(unknown) if unknown else None
+
+
+def json_text(value: Any) -> str:
+    """Return decoded JSON as text in ASCII: unlike that of `encode_json`, it may hold a lone surrogate."""
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{json.dumps(name)}:{json_text(item)}" for name, item in value.items()]) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(json_text, value)) + "]"
+    return encode_json(value) if isinstance(value, Decimal) else json.dumps(value)
 
 
 def _held(value: Any) -> Any:

@@ -32,6 +32,7 @@ def adjustments(database: Database) -> list[Adjustment]:
         )
     return [
         Adjustment(
+            number=adjustment,
             change=change,
             seen_at=moment(seen_at),
             sync=sync,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
 
 ROW_COLUMNS: Mapping[str, str] = {
     "timestamp": "TIMESTAMPTZ",
@@ -48,6 +48,21 @@ _TABLES = (
         synced_at TIMESTAMPTZ, is_full BOOLEAN, rows_read BIGINT, late BIGINT, altered BIGINT, vanished BIGINT)""",
     """CREATE TABLE changes (adjustment BIGINT PRIMARY KEY, sync BIGINT, seen_at TIMESTAMPTZ, change VARCHAR)""",
     f"CREATE TABLE changed_rows (adjustment BIGINT, side VARCHAR, {_COLUMNS})",
+)
+_TABLES_OF_CLOSINGS = (
+    """CREATE TABLE closed_months (closing BIGINT PRIMARY KEY, month VARCHAR, timezone VARCHAR, revision BIGINT,
+        period_start TIMESTAMPTZ, period_end TIMESTAMPTZ, is_complete BOOLEAN, digest VARCHAR, row_count BIGINT,
+        sync BIGINT, last_adjustment BIGINT, statement VARCHAR)""",
+)
+_VIEWS_OF_CLOSINGS = (
+    """CREATE VIEW closings AS
+        SELECT month, timezone, revision, period_start, period_end, is_complete, digest, row_count, sync, statement
+        FROM closed_months""",
+    """CREATE VIEW closing_totals AS
+        SELECT month, revision, unnest(from_json(json_extract(statement, '$.totals'),
+            '[{"currency": "VARCHAR", "debits": "VARCHAR", "refunds": "VARCHAR", "purchases": "VARCHAR",
+            "credits": "VARCHAR", "net": "VARCHAR", "count": "BIGINT"}]'), recursive := true)
+        FROM closed_months""",
 )
 _VIEWS = (
     """CREATE VIEW entries AS
@@ -109,19 +124,52 @@ _COMMENTS: Mapping[str, str] = {
     "TABLE changed_rows": "The rows before and after each change.",
 }
 
+_COMMENTS_OF_CLOSINGS: Mapping[str, str] = {
+    "VIEW closings": "Every month that was closed, and what was recorded then. A later revision shows the month after "
+    "a change; what was closed first stays.",
+    "COLUMN closings.month": "The month, as in 2026-10.",
+    "COLUMN closings.timezone": "The IANA time zone of the month.",
+    "COLUMN closings.revision": "1: the first closing. Only these, with their adjustments, count each charge once.",
+    "COLUMN closings.period_start": "The beginning of the month, included.",
+    "COLUMN closings.period_end": "The end of the month, excluded.",
+    "COLUMN closings.is_complete": "Whether all of it had been read again after late charges had been waited for.",
+    "COLUMN closings.digest": "SHA-256 of the canonical rows of the month, in hexadecimal digits.",
+    "COLUMN closings.row_count": "How many charges the month had.",
+    "COLUMN closings.sync": "The number of the latest sync then, as in the table syncs.",
+    "COLUMN closings.statement": "The statement as JSON, as it was recorded.",
+    "VIEW closing_totals": "The totals of every closing, by currency: texts, to the digit. "
+    "Never add up two currencies.",
+    "COLUMN closing_totals.month": "The month, as in 2026-10.",
+    "COLUMN closing_totals.revision": "The revision of the closing, as in the view closings.",
+    "COLUMN closing_totals.currency": "The currency of the sums.",
+    "COLUMN closing_totals.debits": "What was charged.",
+    "COLUMN closing_totals.refunds": "Charges given back.",
+    "COLUMN closing_totals.purchases": "Credits that were bought.",
+    "COLUMN closing_totals.credits": "Any other gain.",
+    "COLUMN closing_totals.net": "The sum of all signed amounts: negative where more was spent than came in.",
+    "COLUMN closing_totals.count": "How many charges.",
+    "TABLE closed_months": "What the view closings shows, as stored; last_adjustment is the latest one then.",
+}
+
+
+def _comments(texts: Mapping[str, str]) -> Sequence[str]:
+    return [f"COMMENT ON {what} IS '{text}'" for what, text in texts.items()]
+
 
 def creation() -> Sequence[str]:
     """Return the statements that make an empty ledger of this version."""
-    comments = [f"COMMENT ON {what} IS '{text}'" for what, text in _COMMENTS.items()]
+    tables, views = (*_TABLES, *_TABLES_OF_CLOSINGS), (*_VIEWS, *_VIEWS_OF_CLOSINGS)
     mark = (
         "CREATE TABLE venice_ledger (schema_version INTEGER)",
         "COMMENT ON TABLE venice_ledger IS 'A ledger of the Python package venice-billing: the version of its tables.'",
         f"INSERT INTO venice_ledger VALUES ({VERSION})",
     )
-    return [*_TABLES, *_VIEWS, *comments, *mark]
+    return [*tables, *views, *_comments(_COMMENTS), *_comments(_COMMENTS_OF_CLOSINGS), *mark]
 
 
-MIGRATIONS: Mapping[int, Sequence[str]] = {}
+MIGRATIONS: Mapping[int, Sequence[str]] = {
+    1: [*_TABLES_OF_CLOSINGS, *_VIEWS_OF_CLOSINGS, *_comments(_COMMENTS_OF_CLOSINGS)],
+}
 """For each version, the statements that make it the next one."""
 
 

@@ -1,4 +1,4 @@
-"""Where a sync keeps the pages that it has, until it has all: a small SQLite file beside the ledger.
+"""The pages of a sync that is under way, in a small SQLite file beside the ledger.
 
 A page and the checkpoint of the walk after it are written in one transaction, so that a sync that is killed at any
 moment goes on where it stopped. The ledger itself is not touched before the end, and does not keep the room that pages
@@ -36,7 +36,7 @@ class Stretch:
         start: From this time on; None: from the beginning.
         began_at: When the pass began; it reads everything up to then, and what is booked while it runs.
         is_full: Whether all was asked for.
-        owner: A digest of the key and the address: a pass goes on with these alone.
+        owner: A digest of the key and the address; only a sync with the same ones resumes the pass.
         sync: The number that the sync will have in the ledger.
     """
 
@@ -109,7 +109,7 @@ class Staging:
                 yield _joined(contents)
 
     def discard(self) -> None:
-        """Drop the pass: the ledger has it, or must not have it. If that fails, its number says that it is over."""
+        """Drop the pass, which has ended. Where that fails, the next sync sees by its number that it has."""
         self.stretch, self.checkpoint, self.rows = None, None, 0
         with suppress(LedgerError), self._transaction() as cursor:
             cursor.execute("DELETE FROM pass")

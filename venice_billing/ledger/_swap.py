@@ -49,7 +49,7 @@ _VALUES = {
     "price_per_unit_usd": _decimal("entry.price_per_unit_usd"),
     "price_per_unit_usd_text": "entry.price_per_unit_usd",
     "notes": "entry.notes",
-    # As `spend.kind_of`, which tells a purchase from a credit in `_tell_gains`: Python's patterns are not DuckDB's.
+    # As `spend.kind_of`; `_mark_purchases` finds the purchases, since Python's patterns are not DuckDB's.
     "kind": f"CASE WHEN starts_with(entry.amount, '-') OR {_ZERO} THEN 'debit' "
     "WHEN entry.request_id <> '' THEN 'refund' END",
     "api_key_id": "entry.api_key_id",
@@ -137,7 +137,7 @@ def swap(
     else:
         read = _load(cursor, "usage_rows", documents)
         swapped = Swapped(read)
-    _tell_skus(cursor)
+    _store_skus(cursor)
     _note_sync(cursor, stretch, read, swapped)
     return swapped
 
@@ -185,11 +185,11 @@ def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str
     for document in documents:
         cursor.execute(f"INSERT INTO {table} {_PAGES}", {"document": document})
         count += cursor.fetchall()[0][0]
-    _tell_gains(cursor, table)
+    _mark_purchases(cursor, table)
     return count
 
 
-def _tell_gains(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
+def _mark_purchases(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Tell purchases from other gains, by the rule of `spend.kind_of`."""
     found = cursor.execute(
         f"SELECT DISTINCT ON (sku, notes) sku, notes, {_entries.COLUMNS} FROM {table} WHERE kind IS NULL"
@@ -242,8 +242,8 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     return counts
 
 
-def _tell_skus(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Note what new SKUs say."""
+def _store_skus(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Store the model and the service of each new SKU."""
     found = cursor.execute("SELECT DISTINCT sku FROM usage_rows WHERE sku NOT IN (SELECT sku FROM skus)").fetchall()
     told = [(sku, split_sku(sku)) for (sku,) in found]
     if told:

@@ -69,6 +69,7 @@ class Adjustment:
     """What a sync changed in time that was covered before.
 
     Attributes:
+        number: They are numbered in the order in which they were seen; statements name it too.
         change: late, altered or vanished.
         seen_at: When the sync that saw it began.
         sync: The number of that sync.
@@ -76,6 +77,7 @@ class Adjustment:
         after: The row as it is; None if it vanished.
     """
 
+    number: int
     change: Change
     seen_at: datetime
     sync: int

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from venice_billing.ledger._database import Database
     from venice_billing.spend import Dimension, SpendTable
 
+IN_ORDER = "ORDER BY timestamp, seq"
+"""The order of entries: of time, and within an instant that of the walk."""
+
 _FIRST_DAY = date(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Any, overload
 
 from venice_billing.client import AsyncVeniceBilling, VeniceBilling
 from venice_billing.errors import InvalidParameterError
-from venice_billing.ledger import _history, spending
+from venice_billing.ledger import _closings, _history, spending
 from venice_billing.ledger._database import Database
 from venice_billing.ledger.sync import Sync
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Awaitable, Callable, Iterable, Iterator
-    from datetime import tzinfo
+    from datetime import timedelta, tzinfo
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 
     from venice_billing._arguments import Moment
     from venice_billing.ledger.results import Adjustment, Coverage, SyncProgress, SyncReport
+    from venice_billing.ledger.statement import Statement
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
 __all__ = ["Ledger"]
 
-_OVERLAP = timedelta(days=2)
+_OVERLAP = _closings.OVERLAP
 _IN_ORDER = "ORDER BY timestamp, seq"
+
+
+class _File(Enum):
+    """What `close` is given instead of a month."""
+
+    THE_FILE = "the file"
 
 
 class Ledger:
@@ -147,7 +154,7 @@ class Ledger:
             end: Up to this time, excluded.
         """
         where, values = spending.within(start, end)
-        return spending.read(self._database, where, values, _IN_ORDER)
+        return spending.read(self._database, where, values, spending.IN_ORDER)
 
     def rows(self, start: Moment | None = None, end: Moment | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over the entries as flat dicts with fixed columns: see `UsageEntry.row`."""
@@ -181,9 +188,88 @@ class Ledger:
     def __bool__(self) -> bool:
         return True  # also of a ledger without rows
 
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+    @overload
+    def close(self) -> None: ...
+    @overload
+    def close(
+        self,
+        month: str,
+        *,
+        timezone: str | tzinfo | None = ...,
+        overlap: timedelta = ...,
+        allow_incomplete: bool = ...,
+    ) -> Statement: ...
+    def close(
+        self,
+        month: str | _File = _File.THE_FILE,
+        *,
+        timezone: str | tzinfo | None = None,
+        overlap: timedelta = _OVERLAP,
+        allow_incomplete: bool = False,
+    ) -> Statement | None:
+        """Close a month, and return its statement; without a month, close the file.
+
+        The statement is recorded. To close the month again gives the same, byte by byte, unless its charges have
+        changed since: then the result is a further revision, whose `restatement` names the changes and the digest
+        before. What was recorded stays.
+
+        A charge that comes late, in a month closed before, is an adjustment in the statement of the month closed next.
+        So the first statements of all months count every charge once, whatever was closed again.
+
+        Args:
+            month: A month like "2026-10".
+            timezone: The IANA time zone of the month; None: that of the months closed before, or UTC for the first.
+                All months of a ledger are closed in one zone.
+            overlap: How long late charges are waited for: all of the month must have been read that long after.
+            allow_incomplete: Whether to close a month that is over, but not read that long after, or not to its end.
+                The statement says so, and whatever comes later is an adjustment.
+
+        Raises:
+            LedgerError: The month may still change, is not over, is before the ledger begins, or is of another zone
+                than months closed before; a sync is under way; or the file cannot be written.
+            InvalidParameterError: An argument is invalid.
+
+        Example:
+            >>> from venice_billing.ledger import Ledger
+            >>> with Ledger("venice.duckdb") as ledger:
+            ...     report = ledger.sync(client)
+            ...     statement = ledger.close("2026-09")
+            >>> statement.month, statement.is_complete, statement.count
+            ('2026-09', True, 0)
+        """
+        if isinstance(month, _File):
+            if timezone is not None or overlap != _OVERLAP or allow_incomplete:
+                raise InvalidParameterError(
+                    "month", None, 'a month like "2026-10"; without options, the file is closed'
+                )
+            self._database.close()
+            return None
+        return _closings.close(self._database, month, timezone, overlap, allow_incomplete)
+
+    def statement(
+        self,
+        month: str,
+        *,
+        timezone: str | tzinfo | None = None,
+        overlap: timedelta = _OVERLAP,
+        revision: int | None = None,
+    ) -> Statement:
+        """Return the statement of a month that was closed, as it was recorded; of another month, one of it so far.
+
+        Nothing is recorded. A month that is not closed, the current one too, gives what `close` would say now, with
+        `revision` 0; `is_complete` tells whether charges may still come.
+
+        Args:
+            month: A month like "2026-10".
+            timezone: The IANA time zone of the month; None: that of the months closed before, or UTC.
+            overlap: How long late charges are waited for, in a month that is not closed.
+            revision: Which statement of a month that was closed more than once; None: the latest.
+
+        Raises:
+            LedgerError: The month is not covered at all, or there is no such revision.
+            InvalidParameterError: An argument is invalid.
+        """
+        return _closings.statement(self._database, month, timezone, overlap, revision)
 
     def __enter__(self) -> Self:
         return self

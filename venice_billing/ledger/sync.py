@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from contextlib import aclosing, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,7 +14,7 @@ from venice_billing import _arguments as arguments
 from venice_billing._event_loops import in_thread
 from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing.errors import InvalidParameterError, LedgerError
-from venice_billing.ledger import _entries
+from venice_billing.ledger import _closings, _entries
 from venice_billing.ledger._moments import moment
 from venice_billing.ledger._staging import Staging, Stretch
 from venice_billing.ledger._swap import StrangeRowsError, swap
@@ -32,10 +31,7 @@ if TYPE_CHECKING:
 _NO_TIME = timedelta()
 
 _Pass = Literal["pending", "latest", "everything"]
-"""What to read next: the rest of a sync that was cut short, or else the latest stretch; that; or the whole account."""
-
-_under_way: set[tuple[int, int]] = set()
-_under_way_lock = threading.Lock()
+"""What to read next: the rest of a sync that was cut short, if there is one; the latest stretch; the whole account."""
 
 
 class Sync:
@@ -74,7 +70,7 @@ class Sync:
 
     def run(self) -> SyncReport:
         """Sync, with a client of blocking calls."""
-        with _alone(self._database), closing(Staging(self._database.path)) as staging:
+        with self._database.alone(), closing(Staging(self._database.path)) as staging:
             while self._begin(staging):
                 with self._restarted_if_broken(staging):
                     walk: UsageWalk = self._walk(staging)
@@ -86,7 +82,7 @@ class Sync:
 
     async def run_async(self) -> SyncReport:
         """Sync, with a client of asyncio or trio; files are written in threads."""
-        with _alone(self._database):
+        with self._database.alone():
             staging = await in_thread(lambda: Staging(self._database.path), undo=Staging.close)
             with closing(staging):
                 while await in_thread(partial(self._begin, staging)):
@@ -181,7 +177,7 @@ class Sync:
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        _, until = _latest_sync(self._database) or (0, None)
+        until = _closings.settled_until(self._database)
         try:
             with self._database.transaction() as cursor:
                 swapped = swap(cursor, stretch, staging.documents(), until)
@@ -241,25 +237,6 @@ def _latest_sync(database: Database) -> tuple[int, datetime] | None:
         query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
         found = cursor.execute(query).fetchall()
     return (found[0][0], moment(found[0][1])) if found else None
-
-
-@contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """Let one sync of a file run at a time in this process; DuckDB keeps other processes out."""
-    if database.is_read_only:
-        raise LedgerError(f"{database.path}: this file is read-only; make it writable, or copy it")
-    with database.errors():
-        found = database.path.stat()
-    file = (found.st_dev, found.st_ino)
-    with _under_way_lock:
-        if file in _under_way:
-            raise LedgerError(f"{database.path}: another sync of this ledger is under way; wait until it has ended")
-        _under_way.add(file)
-    try:
-        yield
-    finally:
-        with _under_way_lock:
-            _under_way.discard(file)
 
 
 def _checked_overlap(value: object) -> timedelta:

@@ -206,7 +206,7 @@ class FakeVenice:
             response = self._compressed(request, self._delayed(response))
             fault = self._next_fault(request)
             if fault is not None:
-                response = fault.apply(response.to(key=_key_in(headers.get("authorization", ""))))
+                response = fault.apply(response.in_answer_to(key=_key_in(headers.get("authorization", ""))))
             self._note(request, response)
             return response
 
@@ -264,7 +264,7 @@ class FakeVenice:
     def _delayed(self, response: Response) -> Response:
         latency = self.quirks.latency
         seconds = self._rng.uniform(*latency) if isinstance(latency, tuple) else latency
-        return response.delivered(headers_wait=response.delivery.headers_wait + seconds) if seconds else response
+        return response.transmitted(headers_wait=response.transmission.headers_wait + seconds) if seconds else response
 
     def _compressed(self, request: SeenRequest, response: Response) -> Response:
         if not self.quirks.gzip or "gzip" not in request.headers.get("accept-encoding", ""):
@@ -281,7 +281,7 @@ class FakeVenice:
         return faults[used] if used < len(faults) else None
 
     def _note(self, request: SeenRequest, response: Response) -> None:
-        never = response.delivery.headers_wait == float("inf") or response.delivery.connect_wait == float("inf")
+        never = response.transmission.headers_wait == float("inf") or response.transmission.connect_wait == float("inf")
         self.requests.append(evolve(request, status=None if never else response.status))
         if response.status < 300 or request.time < self._blocked_until:  # noqa: PLR2004 - 2xx
             return

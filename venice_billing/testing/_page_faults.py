@@ -71,7 +71,7 @@ def cut_at_record(share: float = 0.5) -> Fault:
         if response.status == 200:  # noqa: PLR2004 - OK
             borders = _borders(response)
             cut = borders[int(share * len(borders))] if borders else cut
-        return response.delivered(without_length=True, cut_at=cut)
+        return response.transmitted(without_length=True, cut_at=cut)
 
     return Fault("cut at record", change)
 
@@ -83,7 +83,7 @@ def foreign_currency(currency: str | None = None) -> Fault:
     """
 
     def change(response: Response) -> Response:
-        asked = response.question.currency
+        asked = response.requested.currency
         if asked is None:
             return response
         other = currency or ("DIEM" if asked == "USD" else "USD")
@@ -100,7 +100,7 @@ def foreign_time() -> Fault:
     """
 
     def change(response: Response) -> Response:
-        asked = response.question
+        asked = response.requested
         too_late = None if asked.end is None else asked.end
         too_early = None if asked.start is None else asked.start - _MILLISECOND
         behind, before = (too_early, too_late) if asked.descending else (too_late, too_early)
@@ -123,7 +123,7 @@ def echo_key(where: KeyPlace = "name", *, escaped: bool = False) -> Fault:
     """
 
     def change(response: Response) -> Response:
-        key = response.question.key
+        key = response.requested.key
         if key is None:
             return response
         if where == "header":

@@ -1,4 +1,4 @@
-"""Responses and their delivery: plain data that the transport and the server carry out."""
+"""Responses and their transmission: plain data that the transport and the server carry out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @frozen
-class Delivery:
+class Transmission:
     """How a response reaches the client. Waits are seconds; `math.inf` is a server that never answers."""
 
     connect_wait: float = 0.0
@@ -41,7 +41,7 @@ class Delivery:
 
 
 @frozen
-class Question:
+class RequestedPage:
     """The parts of a request that faults depend on; instants in microseconds."""
 
     key: str | None = field(default=None, repr=False)
@@ -62,8 +62,8 @@ class Response:
     status: int
     headers: Headers = ()
     body: bytes = field(default=b"", repr=False)
-    delivery: Delivery = Delivery()
-    question: Question = Question()
+    transmission: Transmission = Transmission()
+    requested: RequestedPage = RequestedPage()
 
     def header(self, name: str) -> str | None:
         """Return the value of a header."""
@@ -74,18 +74,18 @@ class Response:
         rest = tuple(pair for pair in self.headers if pair[0].lower() != name.lower())
         return evolve(self, headers=(*rest, (name, value)))
 
-    def delivered(self, **changes: Any) -> Response:
-        """Return the response with another delivery."""
-        return evolve(self, delivery=evolve(self.delivery, **changes))
+    def transmitted(self, **changes: Any) -> Response:
+        """Return the response with another transmission."""
+        return evolve(self, transmission=evolve(self.transmission, **changes))
 
-    def to(self, **changes: Any) -> Response:
-        """Return the response with another question."""
-        return evolve(self, question=evolve(self.question, **changes))
+    def in_answer_to(self, **changes: Any) -> Response:
+        """Return the response to a request of which more is known."""
+        return evolve(self, requested=evolve(self.requested, **changes))
 
 
 def header_fields(response: Response) -> list[tuple[bytes, bytes]]:
     """Return the headers as they are sent; text that is not ASCII is sent as UTF-8."""
-    length = () if response.delivery.without_length else (("content-length", str(len(response.body))),)
+    length = () if response.transmission.without_length else (("content-length", str(len(response.body))),)
     return [(name.encode(), value.encode()) for name, value in (*response.headers, *length)]
 
 

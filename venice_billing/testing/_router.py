@@ -21,7 +21,7 @@ from venice_billing.testing._parameters import (
 )
 from venice_billing.testing._quirks import CsvLayout, CursorPlace, Quirks, SeenRequest
 from venice_billing.testing._required import missing_fields, whole
-from venice_billing.testing._responses import CSV, JSON, Headers, Question, Response, error_response, json_response
+from venice_billing.testing._responses import CSV, JSON, Headers, RequestedPage, Response, error_response, json_response
 from venice_billing.testing._stuck import next_instant, stuck_entries, stuck_instant
 from venice_billing.testing._text import CSV_COLUMNS, DAY, Row, format_instant, to_json
 
@@ -140,14 +140,14 @@ class Router:
         query = read_usage_query(request.params)
         entries = self._account.select(currency=query.currency, start=query.start, end=query.end)
         if _never_answered(query.start, query.end, entries, request, quirks):
-            return Response(200).delivered(headers_wait=NEVER)
+            return Response(200).transmitted(headers_wait=NEVER)
         skip = (query.page - 1) * query.limit
         if query.descending:
             chosen = entries[max(0, len(entries) - skip - query.limit) : max(0, len(entries) - skip)][::-1]
         else:
             chosen = entries[skip : skip + query.limit]
         total = len(entries)
-        question = Question(
+        requested = RequestedPage(
             currency=query.currency,
             start=query.start,
             end=query.end,
@@ -156,10 +156,10 @@ class Router:
             last=skip + query.limit >= total,
         )
         kind = quirks.no_progress
-        if kind and (instant := stuck_instant(kind, question, entries, _instant(request))) is not None:
-            chosen = stuck_entries(kind, question, next_instant(kind, question, instant, query.page), query.limit)
+        if kind and (instant := stuck_instant(kind, requested, entries, _instant(request))) is not None:
+            chosen = stuck_entries(kind, requested, next_instant(kind, requested, instant, query.page), query.limit)
             total = (query.page + 1) * query.limit
-        return evolve(self._usage_response(request, query, chosen, total, quirks), question=question)
+        return evolve(self._usage_response(request, query, chosen, total, quirks), requested=requested)
 
     def _usage_response(
         self, request: SeenRequest, query: UsageQuery, chosen: Sequence[Entry], total: int, quirks: Quirks
@@ -180,7 +180,7 @@ class Router:
         query = read_history_query(request.params)
         walk = self._walk(query, request, quirks)
         if walk.page and _is_dead(walk, quirks):
-            return error_response(500, "An unknown error occurred").delivered(headers_wait=quirks.dead_cursor_hang)
+            return error_response(500, "An unknown error occurred").transmitted(headers_wait=quirks.dead_cursor_hang)
         more = self._account.select(
             currency=walk.currency,
             start=None if walk.page else query.start,
@@ -189,17 +189,17 @@ class Router:
             limit=walk.page_size + 1,
         )
         if not walk.page and _never_answered(query.start, query.end, more, request, quirks):
-            return Response(200).delivered(headers_wait=NEVER)
+            return Response(200).transmitted(headers_wait=NEVER)
         entries, after = _page(walk, query, more, request, quirks)
         token = None
         if after is not None:
             token = self._mint.write(evolve(walk, page=walk.page + 1, after=after))
             if query.cursor and _nth(walk.page + 1, quirks.repeat_cursor_every):
                 token = query.cursor
-        question = Question(
+        requested = RequestedPage(
             currency=walk.currency, start=query.start, end=walk.end, first=not walk.page, last=token is None
         )
-        return evolve(self._history_response(request, entries, token, quirks), question=question)
+        return evolve(self._history_response(request, entries, token, quirks), requested=requested)
 
     def _walk(self, query: HistoryQuery, request: SeenRequest, quirks: Quirks) -> Cursor:
         """Return the state of the walk; its `issued` fields are for the cursor that this response may carry."""
@@ -244,13 +244,13 @@ def _page(
     """
     kind = quirks.no_progress
     if kind and walk.page >= quirks.no_progress_after:
-        question = Question(currency=walk.currency, start=walk.after[0] if walk.page else query.start)
+        requested = RequestedPage(currency=walk.currency, start=walk.after[0] if walk.page else query.start)
         if walk.page and walk.after[1] == _STUCK:
-            instant: int | None = next_instant(kind, question, walk.after[0])
+            instant: int | None = next_instant(kind, requested, walk.after[0])
         else:
-            instant = stuck_instant(kind, question, more, _instant(request))
+            instant = stuck_instant(kind, requested, more, _instant(request))
         if instant is not None:
-            return stuck_entries(kind, question, instant, walk.page_size), (instant, _STUCK)
+            return stuck_entries(kind, requested, instant, walk.page_size), (instant, _STUCK)
     if quirks.empty_first_page and not walk.page:
         return (), (0 if query.start is None else query.start, _AT_THE_START)
     entries = more[: walk.page_size]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from attrs import frozen
 
-from venice_billing.testing._responses import Delivery, Response, error_response, header_fields
+from venice_billing.testing._responses import Response, Transmission, error_response, header_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,10 +104,11 @@ class FakeServer:
         with suppress(OSError, _GoneError), connection, connection.makefile("rb") as stream:
             while (request := _read_request(stream)) is not None:
                 response = self._response(request)
-                self._deliver(connection, response, with_body=request.method != "HEAD")
-                if response.delivery.then == "close at next request":
+                self._transmit(connection, response, with_body=request.method != "HEAD")
+                if response.transmission.then == "close at next request":
                     _read_request(stream)
-                if not request.keeps_alive or response.delivery.without_length or response.delivery.then != "keep":
+                is_last = response.transmission.without_length or response.transmission.then != "keep"
+                if is_last or not request.keeps_alive:
                     break
         with self._lock:
             del self._open[connection]
@@ -117,25 +118,25 @@ class FakeServer:
             return error_response(400, "Malformed request")
         return self._respond(request.method, request.headers.get("host", ""), request.target, request.headers)
 
-    def _deliver(self, connection: socket.socket, response: Response, *, with_body: bool) -> None:
-        delivery, body = response.delivery, response.body if with_body else b""
+    def _transmit(self, connection: socket.socket, response: Response, *, with_body: bool) -> None:
+        transmission, body = response.transmission, response.body if with_body else b""
         head = _head(response)
-        if delivery == Delivery():
+        if transmission == Transmission():
             connection.sendall(head + body)
             return
-        self._wait(delivery.connect_wait + delivery.headers_wait)
-        if delivery.cut_at is not None and delivery.cut_at < 0:
-            _end(connection, delivery)
-        self._send(connection, head, delivery.headers_rate)
+        self._wait(transmission.connect_wait + transmission.headers_wait)
+        if transmission.cut_at is not None and transmission.cut_at < 0:
+            _end(connection, transmission)
+        self._send(connection, head, transmission.headers_rate)
         sent = 0
-        for mark in sorted({*_marks(delivery), len(body)}):
-            self._send(connection, body[sent:mark], delivery.body_rate)
+        for mark in sorted({*_marks(transmission), len(body)}):
+            self._send(connection, body[sent:mark], transmission.body_rate)
             sent = mark
-            if mark == delivery.stall_at:
-                self._wait(delivery.stall_wait)
-            if mark == delivery.cut_at:
-                _end(connection, delivery)
-        self._send(connection, delivery.early, None)
+            if mark == transmission.stall_at:
+                self._wait(transmission.stall_wait)
+            if mark == transmission.cut_at:
+                _end(connection, transmission)
+        self._send(connection, transmission.early, None)
 
     def _send(self, connection: socket.socket, content: bytes, rate: float | None) -> None:
         if rate is None:
@@ -186,14 +187,14 @@ def _head(response: Response) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _marks(delivery: Delivery) -> Iterator[int]:
-    for mark in (delivery.stall_at, delivery.cut_at):
+def _marks(transmission: Transmission) -> Iterator[int]:
+    for mark in (transmission.stall_at, transmission.cut_at):
         if mark is not None:
             yield mark
 
 
-def _end(connection: socket.socket, delivery: Delivery) -> None:
-    if delivery.reset:
+def _end(connection: socket.socket, transmission: Transmission) -> None:
+    if transmission.reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     raise _GoneError
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from venice_billing.testing._clock import VirtualClock
-    from venice_billing.testing._responses import Delivery, Response
+    from venice_billing.testing._responses import Response, Transmission
 
 _CHUNK = 65_536
 _FOREVER = 3_600.0
@@ -42,16 +42,16 @@ class FakeTransport(httpx.MockTransport):
     def _handle(self, request: httpx.Request) -> httpx.Response:
         timeouts, clock = _Timeouts(request), self._clock
         response = self._respond(request)
-        delivery = response.delivery
-        timeouts.wait(clock, delivery.connect_wait, "connect")
-        timeouts.wait(clock, delivery.headers_wait, "read")
-        if delivery.headers_rate:
+        transmission = response.transmission
+        timeouts.wait(clock, transmission.connect_wait, "connect")
+        timeouts.wait(clock, transmission.headers_wait, "read")
+        if transmission.headers_rate:
             # A client that bounds the whole call passes its time left as the read timeout, so here one wait
             # represents the many reads of a real socket.
             size = sum(len(name) + len(value) + 4 for name, value in header_fields(response))
-            timeouts.wait(clock, size / delivery.headers_rate, "read")
-        if delivery.cut_at is not None and delivery.cut_at < 0:
-            _break(request, delivery)
+            timeouts.wait(clock, size / transmission.headers_rate, "read")
+        if transmission.cut_at is not None and transmission.cut_at < 0:
+            _break(request, transmission)
         http = http_of(request)
         stream = _stream_class(http)(response, request, timeouts, clock)
         answer: httpx.Response = http.Response(response.status, headers=header_fields(response), stream=stream)
@@ -92,25 +92,25 @@ class _Body:
 
     def __init__(self, response: Response, request: httpx.Request, timeouts: _Timeouts, clock: VirtualClock) -> None:
         self._body = response.body
-        self._delivery = response.delivery
+        self._transmission = response.transmission
         self._request = request
         self._timeouts = timeouts
         self._clock = clock
 
     def __iter__(self) -> Iterator[bytes]:
-        delivery, sent = self._delivery, 0
+        transmission, sent = self._transmission, 0
         for end in self._ends():
             chunk = self._body[sent:end]
-            if delivery.body_rate:
-                self._timeouts.wait(self._clock, len(chunk) / delivery.body_rate, "read")
+            if transmission.body_rate:
+                self._timeouts.wait(self._clock, len(chunk) / transmission.body_rate, "read")
             yield chunk
             sent = end
-            if sent == delivery.stall_at:
-                self._timeouts.wait(self._clock, delivery.stall_wait, "read")
-            if sent == delivery.cut_at:
-                if delivery.without_length and not delivery.reset:
+            if sent == transmission.stall_at:
+                self._timeouts.wait(self._clock, transmission.stall_wait, "read")
+            if sent == transmission.cut_at:
+                if transmission.without_length and not transmission.reset:
                     return  # the client cannot distinguish this end from the end of the whole body
-                _break(self._request, delivery)
+                _break(self._request, transmission)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _AsyncChunks(iter(self))
@@ -118,8 +118,12 @@ class _Body:
     def _ends(self) -> list[int]:
         """Return where chunks end: after each byte if the body trickles, and where it stalls or is cut."""
         size = len(self._body)
-        step = 1 if self._delivery.body_rate else _CHUNK
-        marks = {mark for mark in (self._delivery.stall_at, self._delivery.cut_at) if mark is not None and mark <= size}
+        step = 1 if self._transmission.body_rate else _CHUNK
+        marks = {
+            mark
+            for mark in (self._transmission.stall_at, self._transmission.cut_at)
+            if mark is not None and mark <= size
+        }
         return sorted({*range(step, size, step), size, *marks})
 
 
@@ -138,8 +142,8 @@ class _AsyncChunks:
         raise StopAsyncIteration
 
 
-def _break(request: httpx.Request, delivery: Delivery) -> NoReturn:
+def _break(request: httpx.Request, transmission: Transmission) -> NoReturn:
     http = http_of(request)
-    if delivery.reset:
+    if transmission.reset:
         raise http.ReadError("[Errno 104] Connection reset by peer", request=request)
     raise http.RemoteProtocolError("peer closed connection without sending complete message body", request=request)

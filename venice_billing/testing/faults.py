@@ -89,45 +89,45 @@ def status(code: int, *, html: bool = False, headers: Headers = ()) -> Fault:
 
 def connect_hang(seconds: float = math.inf) -> Fault:
     """Delay accepting the connection."""
-    return Fault("connect hang", lambda response: response.delivered(connect_wait=seconds))
+    return Fault("connect hang", lambda response: response.transmitted(connect_wait=seconds))
 
 
 def hang(seconds: float = math.inf) -> Fault:
     """Send nothing for a time, then the response."""
-    return Fault("headers hang", lambda response: response.delivered(headers_wait=seconds))
+    return Fault("headers hang", lambda response: response.transmitted(headers_wait=seconds))
 
 
 def body_hang(at: int = 10, seconds: float = math.inf) -> Fault:
     """Stop for a time after `at` bytes of the body."""
     return Fault(
         "body hang",
-        lambda response: response.delivered(stall_at=min(at, len(response.body) - 1), stall_wait=seconds),
+        lambda response: response.transmitted(stall_at=min(at, len(response.body) - 1), stall_wait=seconds),
     )
 
 
 def trickle_headers(bytes_per_second: float = 5.0) -> Fault:
     """Send the headers byte by byte."""
-    return Fault("headers trickle", lambda response: response.delivered(headers_rate=bytes_per_second))
+    return Fault("headers trickle", lambda response: response.transmitted(headers_rate=bytes_per_second))
 
 
 def trickle_body(bytes_per_second: float = 5.0) -> Fault:
     """Send the body byte by byte."""
-    return Fault("body trickle", lambda response: response.delivered(body_rate=bytes_per_second))
+    return Fault("body trickle", lambda response: response.transmitted(body_rate=bytes_per_second))
 
 
 def reset(at: int = -1) -> Fault:
     """Reset the connection: before the headers, or after `at` bytes of the body."""
-    return Fault("reset", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1), reset=True))
+    return Fault("reset", lambda response: response.transmitted(cut_at=min(at, len(response.body) - 1), reset=True))
 
 
 def truncated(at: int = 100) -> Fault:
     """Close the connection early, so that the body is shorter than its `content-length`."""
-    return Fault("truncated", lambda response: response.delivered(cut_at=min(at, len(response.body) - 1)))
+    return Fault("truncated", lambda response: response.transmitted(cut_at=min(at, len(response.body) - 1)))
 
 
 def no_length() -> Fault:
     """Send the whole body without a `content-length`: it ends with the connection."""
-    return Fault("no length", lambda response: response.delivered(without_length=True))
+    return Fault("no length", lambda response: response.transmitted(without_length=True))
 
 
 def closed_after(*, at_next_request: bool = False) -> Fault:
@@ -138,12 +138,12 @@ def closed_after(*, at_next_request: bool = False) -> Fault:
             client sends a request just while the server closes.
     """
     then = "close at next request" if at_next_request else "close"
-    return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda response: response.delivered(then=then))
+    return Fault(f"{'lost' if at_next_request else 'closed'} after", lambda response: response.transmitted(then=then))
 
 
 def early(content: bytes = EARLY_ANSWER) -> Fault:
     """Send surplus bytes right after the response. Served only; a transport leaves the response unchanged."""
-    return Fault("early bytes", lambda response: response.delivered(early=content))
+    return Fault("early bytes", lambda response: response.transmitted(early=content))
 
 
 def cookie(value: str = "session=1; Path=/") -> Fault:

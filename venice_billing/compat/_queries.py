@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing._operations import HISTORY_CURRENCIES, LEGACY_CURRENCIES
-from venice_billing.compat._values import BillingUsageResponse
+from venice_billing.compat._values import BillingUsageEntry, BillingUsageResponse
 from venice_billing.errors import InvalidParameterError
 from venice_billing.models import Pagination, UsagePage
 
@@ -60,9 +60,13 @@ class Range:
         """Tell whether an entry of the history is in the currency."""
         return not self.is_filtered_here or entry.currency == self.currency
 
+    def value(self, entry: UsageEntry) -> BillingUsageEntry | None:
+        """Return the charge with the old names; None if it is in another currency."""
+        return BillingUsageEntry(entry) if self.has(entry) else None
+
 
 @frozen
-class PageQuestion:
+class PageQuery:
     """A page of the original ledger, by its number."""
 
     range: Range
@@ -86,46 +90,59 @@ class PageQuestion:
 class PageOfWalk:
     """Takes the entries of a whole walk; keeps those of one page, and counts all."""
 
-    question: PageQuestion
+    query: PageQuery
     _kept: list[UsageEntry] = field(factory=list)
     _total: int = 0
 
     def take(self, entries: Iterable[UsageEntry]) -> None:
         """Take the next entries of the walk."""
-        wanted = [entry for entry in entries if self.question.range.has(entry)]
-        first = (self.question.page - 1) * self.question.limit - self._total
-        self._kept += wanted[max(first, 0) : max(first + self.question.limit, 0)]
+        wanted = [entry for entry in entries if self.query.range.has(entry)]
+        first = (self.query.page - 1) * self.query.limit - self._total
+        self._kept += wanted[max(first, 0) : max(first + self.query.limit, 0)]
         self._total += len(wanted)
 
     def response(self) -> BillingUsageResponse:
         """Return the page, after the last entry of the walk."""
-        limit, page = self.question.limit, self.question.page
+        limit, page = self.query.limit, self.query.page
         pagination = Pagination(limit=limit, page=page, total=self._total, total_pages=-(-self._total // limit))
         return BillingUsageResponse(UsagePage(data=self._kept, pagination=pagination))
 
 
-def range_of(*, startDate: Any, endDate: Any, currency: Any, sortOrder: Any) -> Range:  # noqa: N803 - the old SDK's names
-    """Check the filters.
+def range_of(start: tuple[str, Any], end: tuple[str, Any], currency: Any, order: tuple[str, Any]) -> Range:
+    """Check the filters; each bound and the order come with the old name of the parameter.
 
     Raises:
         InvalidParameterError: A filter is invalid.
     """
-    start, end = arguments.window("startDate", startDate, "endDate", endDate)
+    first, last = arguments.window(*start, *end)
     return Range(
-        start,
-        end,
+        first,
+        last,
         None if currency is None else arguments.choice("currency", currency, LEGACY_CURRENCIES),
-        "desc" if sortOrder is None else arguments.choice("sortOrder", sortOrder, ("asc", "desc")),
+        arguments.choice(*order, ("asc", "desc")),
     )
 
 
-def page_question(wanted: Range, limit: Any, page: Any) -> PageQuestion:
+def history_query(cursor: Any, **filters: Any) -> dict[str, Any]:
+    """Check the arguments of a page of the history, and return those of `VeniceBilling.get_usage_history`.
+
+    Raises:
+        InvalidParameterError: An argument is invalid.
+    """
+    if cursor is not None:
+        return {"cursor": arguments.cursor(cursor, **filters)}
+    start, end = arguments.window("startTimestamp", filters["startTimestamp"], "endTimestamp", filters["endTimestamp"])
+    size = arguments.optional_integer("pageSize", filters["pageSize"], *arguments.PAGE_SIZES)
+    return {"currency": filters["currency"], "start_timestamp": start, "end_timestamp": end, "page_size": size}
+
+
+def page_query(wanted: Range, limit: Any, page: Any) -> PageQuery:
     """Check the numbers of a page.
 
     Raises:
         InvalidParameterError: A number is invalid.
     """
-    return PageQuestion(
+    return PageQuery(
         wanted,
         _LIMIT if limit is None else arguments.integer("limit", limit, *arguments.LIMITS),
         1 if page is None else arguments.integer("page", page, 1),
@@ -138,7 +155,7 @@ def is_csv(format: Any) -> bool:
 
 
 def check_whole_csv(page: Any, sortOrder: Any) -> None:  # noqa: N803 - the old SDK's name
-    """Refuse page numbers and another order with CSV: it is always the whole range, which a loop would count again."""
+    """Refuse page numbers and another order with CSV: it is always the whole range, and a loop would repeat that."""
     if page not in {None, 1}:
         raise InvalidParameterError("page", page, "left out with CSV, which is always the whole range")
     if sortOrder == "desc":

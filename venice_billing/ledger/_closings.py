@@ -1,0 +1,385 @@
+"""Months that were closed: whether one may be, what its statement says, and what is recorded of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, frozen
+
+from venice_billing import _arguments as arguments
+from venice_billing._periods import local_date, month_range, time_zone
+from venice_billing._runtime.codec import format_datetime
+from venice_billing.errors import InvalidParameterError, LedgerError
+from venice_billing.ledger import _canonical, _history, spending
+from venice_billing.ledger._moments import microseconds, moment
+from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import tzinfo
+
+    from venice_billing.ledger._database import Database
+    from venice_billing.ledger.results import Coverage
+
+OVERLAP = timedelta(days=2)
+_ATTEMPTS = 5  # to read all of a statement between two syncs
+
+
+@frozen
+class _Closing:
+    """What is recorded of a closing, besides the statement."""
+
+    number: int
+    month: str
+    timezone: str
+    revision: int
+    end: datetime
+    is_complete: bool
+    digest: str
+    last_adjustment: int
+
+    def differs_from(self, statement: Statement) -> bool:
+        """Tell whether a statement of the same month says something new: other charges, or that it is complete now."""
+        return self.digest != statement.digest or (statement.is_complete and not self.is_complete)
+
+
+@frozen
+class _Period:
+    """A month of a time zone."""
+
+    month: str
+    timezone: str
+    zone: tzinfo
+    start: datetime
+    end: datetime
+
+
+@frozen
+class _State:
+    """What of a ledger a statement depends on: two equal ones have the same rows, adjustments and closings."""
+
+    last_adjustment: int
+    coverage: Coverage
+    closings: tuple[_Closing, ...]
+
+    def of(self, month: str) -> _Closing | None:
+        """Return the latest closing of a month."""
+        return next((closing for closing in reversed(self.closings) if closing.month == month), None)
+
+
+def close(database: Database, month: object, timezone: object, overlap: object, allow_incomplete: object) -> Statement:
+    """Return the statement of a month, and record it if there is none yet, or if it has changed since."""
+    waited = _checked_overlap(overlap)
+    if not isinstance(allow_incomplete, bool):
+        raise InvalidParameterError("allow_incomplete", allow_incomplete, "True or False")
+    with database.alone():
+        state = _state(database)
+        period = _period(month, timezone, state)
+        _refuse_another_zone(database, period, state)
+        _refuse_unknown_time(database, period, state)
+        _refuse_unfinished(database, period, state)
+        is_complete, doubt = _completeness(period, state.coverage, waited)
+        recorded = state.of(period.month)
+        statement = _compute(database, period, state, waited, is_complete=is_complete)
+        if recorded is not None and not recorded.differs_from(statement):
+            return _recorded(database, recorded)
+        if not is_complete and not allow_incomplete:
+            raise LedgerError(
+                f"{database.path}: {period.month} may still change: {doubt}; or pass allow_incomplete=True"
+            )
+        if recorded is None:
+            statement = evolve(statement, revision=1)
+        else:
+            statement = _restated(database, statement, period, recorded, state)
+        _record(database, statement, state)
+    return statement
+
+
+def statement(database: Database, month: object, timezone: object, overlap: object, revision: object) -> Statement:
+    """Return the recorded statement of a month; if it is not closed, what closing it would say now."""
+    waited = _checked_overlap(overlap)
+    number = arguments.optional_integer("revision", revision, 1)
+
+    def read(state: _State) -> Statement:
+        period = _period(month, timezone, state)
+        found = [
+            closing
+            for closing in state.closings
+            if (closing.month, closing.timezone) == (period.month, period.timezone)
+            and number in {None, closing.revision}
+        ]
+        if found:
+            return _recorded(database, found[-1])
+        if number is not None:
+            raise LedgerError(f"{database.path}: {period.month} has no revision {number} in {period.timezone}")
+        _refuse_unknown_time(database, period, state)
+        is_complete, _ = _completeness(period, state.coverage, waited)
+        return _compute(database, period, state, waited, is_complete=is_complete)
+
+    return _steady(database, read)
+
+
+def settled_until(database: Database) -> datetime | None:
+    """Return up to where charges are settled: whatever a sync changes before that is an adjustment.
+
+    It is what is covered, and the end of what was closed, if a month was closed before it was covered to its end.
+    """
+    with database.reading() as cursor:
+        found = cursor.execute(
+            "SELECT epoch_us(max(covered_until)), (SELECT epoch_us(max(period_end)) FROM closed_months) FROM syncs"
+        ).fetchall()
+    times = [moment(time) for time in found[0] if time is not None]
+    return max(times, default=None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _steady(database: Database, read: Callable[[_State], Statement]) -> Statement:
+    """Return what `read` returns, all of it read from one state of the ledger."""
+    for _ in range(_ATTEMPTS):
+        state = _state(database)
+        found = read(state)
+        if _state(database) == state:
+            return found
+    raise LedgerError(f"{database.path}: syncs change it while it is read; try again when they have ended")
+
+
+def _state(database: Database) -> _State:
+    with database.reading() as cursor:
+        (last,) = cursor.execute("SELECT coalesce(max(adjustment), 0) FROM changes").fetchall()
+        found = cursor.execute(
+            "SELECT closing, month, timezone, revision, epoch_us(period_end), is_complete, digest, last_adjustment "
+            "FROM closed_months ORDER BY closing"
+        ).fetchall()
+    closings = [
+        _Closing(number, month, timezone, revision, moment(end), is_complete, digest, adjustment)
+        for number, month, timezone, revision, end, is_complete, digest, adjustment in found
+    ]
+    return _State(last[0], _history.coverage(database), tuple(closings))
+
+
+def _period(month: object, timezone: object, state: _State) -> _Period:
+    if timezone is None:
+        timezone = state.closings[0].timezone if state.closings else "UTC"
+    name, zone = time_zone("timezone", timezone)
+    start, end = month_range("month", month, zone)
+    return _Period(str(month), name, zone, start, end)
+
+
+def _refuse_another_zone(database: Database, period: _Period, state: _State) -> None:
+    """Refuse months of two zones: they overlap, or leave hours out, so charges would count twice or never."""
+    for closing in state.closings:
+        if closing.timezone != period.timezone:
+            raise LedgerError(
+                f"{database.path}: its months are closed in the time zone {closing.timezone} ({closing.month} was), "
+                f"and months of {period.timezone} would count some charges twice or never; leave timezone out, or use "
+                f"statement({period.month!r}, timezone={period.timezone!r}), which closes nothing"
+            )
+
+
+def _refuse_unknown_time(database: Database, period: _Period, state: _State) -> None:
+    """Refuse a month of which nothing is known."""
+    until = state.coverage.until
+    if until is None:
+        raise LedgerError(f"{database.path}: nothing is covered yet; sync first")
+    if period.start >= until:
+        raise LedgerError(
+            f"{database.path}: {period.month} begins at {format_datetime(period.start)}, and the ledger is covered up "
+            f"to {format_datetime(until)}; sync when the month has begun"
+        )
+    beginning = _beginning(database, until)
+    if period.end <= beginning:
+        raise LedgerError(
+            f"{database.path}: {period.month} is before the ledger begins, at {format_datetime(beginning)}; the first "
+            f"month is {local_date(beginning, period.zone).isoformat()[:7]}"
+        )
+
+
+def _beginning(database: Database, until: datetime) -> datetime:
+    """Return the time of the first charge, or of the first sync if that was earlier."""
+    with database.reading() as cursor:
+        query = "SELECT epoch_us(min(timestamp)), (SELECT epoch_us(min(synced_at)) FROM syncs) FROM usage_rows"
+        (row,) = cursor.execute(query).fetchall()
+    return min((moment(time) for time in row if time is not None), default=until)
+
+
+def _refuse_unfinished(database: Database, period: _Period, state: _State) -> None:
+    """Refuse a month that is not over: closed by mistake, all its further charges would be adjustments."""
+    until = state.coverage.until
+    if (until is None or until < period.end) and _now() < period.end:
+        raise LedgerError(
+            f"{database.path}: {period.month} is not over before {format_datetime(period.end)}; close it then, or use "
+            f"statement({period.month!r}), which shows the month so far"
+        )
+
+
+def _completeness(period: _Period, coverage: Coverage, overlap: timedelta) -> tuple[bool, str]:
+    """Tell whether each moment of a month was read by a sync that began the overlap later; if not, what to do."""
+    awaited = period.end + overlap
+    if coverage.until is None or coverage.until < awaited:
+        return False, f"sync at {format_datetime(awaited)} or later, when late charges have come"
+    for stretch in coverage.stretches:
+        is_within = stretch.end > period.start and (stretch.start is None or stretch.start < period.end)
+        if is_within and stretch.synced_at < min(stretch.end, period.end) + overlap:
+            return False, (
+                f"what was booked up to {format_datetime(min(stretch.end, period.end))} was last read at "
+                f"{format_datetime(stretch.synced_at)}, too soon for late charges; sync with full=True"
+            )
+    return True, ""
+
+
+def _compute(database: Database, period: _Period, state: _State, overlap: timedelta, *, is_complete: bool) -> Statement:
+    """Return the statement of a month that was not closed."""
+    latest = state.coverage.stretches[-1]
+    digest, count = _digest(database, period)
+    table = spending.total(database, ("model", "key"), period.start, period.end, period.zone)
+    return Statement(
+        month=period.month,
+        timezone=period.timezone,
+        start=period.start,
+        end=period.end,
+        revision=0,
+        is_complete=is_complete,
+        coverage=StatedCoverage(
+            covered_from=state.coverage.stretches[0].start,
+            covered_until=state.coverage.until or latest.end,
+            sync=latest.sync,
+            synced_at=latest.synced_at,
+            overlap=overlap,
+        ),
+        digest=digest,
+        count=count,
+        opening=_opening(database, period, state),
+        totals=table.totals(),
+        by_model=table.totals("model"),
+        by_key=table.totals("key"),
+        adjustments=_adjustments(database, period, state),
+        restatement=None,
+    )
+
+
+def _digest(database: Database, period: _Period) -> tuple[str, int]:
+    where, values = spending.within(period.start, period.end)
+    return _canonical.digest(database, where, values)
+
+
+def _opening(database: Database, period: _Period, state: _State) -> Opening:
+    table = spending.total(database, "month", None, period.start, period.zone)
+    closed = {closing.month for closing in state.closings}
+    previous = state.of(max((month for month in closed if month < period.month), default=""))
+    return Opening(
+        month=previous.month if previous else None,
+        revision=previous.revision if previous else None,
+        digest=previous.digest if previous else None,
+        open_months=tuple(sorted({row.month for row in table if row.month is not None} - closed)),
+        totals=table.totals(),
+    )
+
+
+def _adjustments(database: Database, period: _Period, state: _State) -> tuple[StatedChange, ...]:
+    """Return what syncs changed in months closed before, since the latest month that was closed.
+
+    Revisions do not matter: each change is listed by the first month that is closed after it was seen.
+    """
+    first = [closing for closing in state.closings if closing.revision == 1 and closing.month != period.month]
+    since = max((closing.last_adjustment for closing in first), default=0)
+    return _changes(database, "month <> $month", {"month": period.month, "since": since})
+
+
+def _restated(
+    database: Database, statement: Statement, period: _Period, recorded: _Closing, state: _State
+) -> Statement:
+    """Return the statement of a month that was closed, as the month is now; it keeps the adjustments of the first."""
+    first = next(closing for closing in state.closings if closing.month == period.month)
+    changes = _changes(database, "month = $month", {"month": period.month, "since": recorded.last_adjustment})
+    return evolve(
+        statement,
+        revision=recorded.revision + 1,
+        adjustments=_recorded(database, first).adjustments,
+        restatement=Restatement(
+            revision=recorded.revision, digest=recorded.digest, is_complete=recorded.is_complete, changes=changes
+        ),
+    )
+
+
+def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[StatedChange, ...]:
+    """Return the adjustments of closed months after a number."""
+    with database.reading() as cursor:
+        found = cursor.execute(
+            f"""SELECT changes.adjustment, change, month, epoch_us(coalesce(a.timestamp, b.timestamp)),
+                    coalesce(a.sku, b.sku), coalesce(a.currency, b.currency), coalesce(a.api_key_id, b.api_key_id),
+                    coalesce(a.request_id, b.request_id), b.kind, b.amount_text, a.kind, a.amount_text,
+                    epoch_us(seen_at), changes.sync
+                FROM changes
+                LEFT JOIN changed_rows AS b ON b.adjustment = changes.adjustment AND b.side = 'before'
+                LEFT JOIN changed_rows AS a ON a.adjustment = changes.adjustment AND a.side = 'after'
+                JOIN closed_months ON revision = 1 AND coalesce(a.timestamp, b.timestamp) >= period_start
+                    AND coalesce(a.timestamp, b.timestamp) < period_end
+                WHERE changes.adjustment > $since AND {where} ORDER BY changes.adjustment""",
+            values,
+        ).fetchall()
+    return tuple(map(_change, found))
+
+
+def _change(row: Iterable[Any]) -> StatedChange:
+    number, change, month, at, sku, currency, key, request_id, kind, amount, new_kind, new_amount, seen, sync = row
+    return StatedChange(
+        number=number,
+        change=change,
+        month=month,
+        timestamp=moment(at),
+        sku=sku,
+        currency=currency,
+        key=key,
+        request_id=request_id,
+        kind_before=kind,
+        amount_before=None if amount is None else Decimal(amount),
+        kind_after=new_kind,
+        amount_after=None if new_amount is None else Decimal(new_amount),
+        seen_at=moment(seen),
+        sync=sync,
+    )
+
+
+def _recorded(database: Database, closing: _Closing) -> Statement:
+    with database.reading() as cursor:
+        found = cursor.execute(
+            "SELECT statement FROM closed_months WHERE closing = $closing", {"closing": closing.number}
+        ).fetchall()
+    try:
+        return Statement.from_json(found[0][0])
+    except (ValueError, LookupError, TypeError) as error:
+        raise LedgerError(f"{database.path}: the statement of {closing.month} was altered: {error}") from error
+
+
+def _record(database: Database, statement: Statement, state: _State) -> None:
+    coverage = statement.coverage
+    with database.transaction() as cursor:
+        cursor.execute(
+            """INSERT INTO closed_months VALUES ($closing, $month, $timezone, $revision, make_timestamptz($start),
+                make_timestamptz($end), $is_complete, $digest, $count, $sync, $last_adjustment, $statement)""",
+            {
+                "closing": len(state.closings) + 1,
+                "month": statement.month,
+                "timezone": statement.timezone,
+                "revision": statement.revision,
+                "start": microseconds(statement.start),
+                "end": microseconds(statement.end),
+                "is_complete": statement.is_complete,
+                "digest": statement.digest,
+                "count": statement.count,
+                "sync": coverage.sync,
+                "last_adjustment": state.last_adjustment,
+                "statement": statement.to_json(),
+            },
+        )
+
+
+def _checked_overlap(value: object) -> timedelta:
+    if not isinstance(value, timedelta) or value < timedelta() or value.microseconds:
+        raise InvalidParameterError("overlap", value, "a timedelta of whole seconds that is not negative")
+    return value
