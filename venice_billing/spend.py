@@ -146,9 +146,9 @@ class Summary:
 
     def add(self, entry: UsageEntry) -> None:
         """Add an entry to its group."""
-        if not isinstance(entry, UsageEntry) or not isinstance(entry.amount, Decimal):
+        amount: object = getattr(entry, "amount", None)
+        if not isinstance(amount, Decimal) or not isinstance(entry, UsageEntry):
             raise InvalidParameterError("entries", type(entry), _ENTRIES + ", with amounts that are Decimal")
-        amount = entry.amount
         if not amount.is_finite() or abs(amount.adjusted()) > _LARGEST_POWER:
             raise InvalidParameterError(
                 "amount", amount, f"a finite number, with no power of ten over {_LARGEST_POWER}"

@@ -84,6 +84,26 @@ def test_ledger_of_a_newer_version_is_refused(path: Path) -> None:
     refused(path, "no ledger")
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "amount_text = 'abc'",
+        "amount_text = NULL",
+        "currency = NULL",
+        "timestamp = NULL",
+        "timestamp = 'infinity'",
+        "entry_json = '{'",
+    ],
+)
+def test_row_that_another_program_has_spoilt_is_told(path: Path, fake: FakeVenice, edit: str) -> None:
+    with Ledger(path) as ledger, fake.client() as client:
+        ledger.sync(client)
+    with duckdb.connect(str(path)) as other:
+        other.execute(f"UPDATE usage_rows SET {edit} WHERE seq = 7")
+    with Ledger(path) as ledger, pytest.raises(LedgerError, match="was edited and is no entry any more"):
+        list(ledger.entries())
+
+
 def test_folder_and_missing_folder_are_told_apart(tmp_path: Path) -> None:
     refused(tmp_path, "a folder")
     refused(tmp_path / "none" / "venice.duckdb", "make it first")
