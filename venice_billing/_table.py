@@ -37,14 +37,14 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -
             lines = _right([column, *aligned(values)])
             rule = "-" * (len(lines[0]) - 1) + ":"
         else:
-            texts = ["-" if value is None else _escaped(str(value)) for value in values]
+            texts = ["-" if value is None else escaped(str(value)) for value in values]
             lines = _left([column, *texts, "---"])[:-1]
             rule = "-" * len(lines[0])
         cells.append([lines[0], rule, *lines[1:]])
     return "\n".join("| " + " | ".join(line) + " |" for line in zip(*cells, strict=True))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text of the API as it stands in Markdown: on one line, bounded, with nothing in it that is markup."""
     return _MARKUP.sub(r"\\\g<0>", printable(text, widest=_WIDEST_OF_MARKDOWN))
 

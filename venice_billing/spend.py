@@ -15,17 +15,17 @@ from venice_billing._periods import PERIODS, local_date, time_zone
 from venice_billing._runtime.sku import split_sku
 from venice_billing._spend_table import KINDS, Dimension, Groups, Kind, SpendRow, SpendTable, dimensions
 from venice_billing.errors import InvalidParameterError
+from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from datetime import date, tzinfo
-
-    from venice_billing.models import UsageEntry
 
 __all__ = ["Dimension", "Kind", "SpendRow", "SpendTable", "kind_of", "summarize"]
 
 _ALLOWED_KINDS = ", ".join(map(repr, KINDS))
 _ENTRIES = "an iterable or async iterable of UsageEntry, like a walk, a page of a walk, or `page.data`"
 _PURCHASE = re.compile(r"\b(?:purchase[ds]?|top[- ]?ups?)\b", re.IGNORECASE)
+_LARGEST_POWER = 1000  # far beyond what the API may send; an exact sum of 1E+999999999 and 1 would fill the memory
 _MOST_REMEMBERED = 1024  # SKUs: an account has some hundreds, and a broken server must not fill the memory
 
 
@@ -84,7 +84,8 @@ def summarize(
             positive, and other kinds that are negative, lower the sum of their kind.
 
     Raises:
-        InvalidParameterError: An argument is not as above, an item is no entry, or its amount is no finite `Decimal`.
+        InvalidParameterError: An argument is not as above, an item is no entry, or its amount is no finite `Decimal` of
+            a sane size.
 
     Example:
         >>> from venice_billing import spend
@@ -145,11 +146,13 @@ class Summary:
 
     def add(self, entry: UsageEntry) -> None:
         """Add an entry to its group."""
-        amount = getattr(entry, "amount", None)
-        if not isinstance(amount, Decimal):
+        amount: object = getattr(entry, "amount", None)
+        if not isinstance(amount, Decimal) or not isinstance(entry, UsageEntry):
             raise InvalidParameterError("entries", type(entry), _ENTRIES + ", with amounts that are Decimal")
-        if not amount.is_finite():
-            raise InvalidParameterError("amount", amount, "a finite number")
+        if not amount.is_finite() or abs(amount.adjusted()) > _LARGEST_POWER:
+            raise InvalidParameterError(
+                "amount", amount, f"a finite number, with no power of ten over {_LARGEST_POWER}"
+            )
         kind = self._kinds(entry)
         if kind not in KINDS:
             raise InvalidParameterError("kinds", kind, f"a function of an entry that returns {_ALLOWED_KINDS}")

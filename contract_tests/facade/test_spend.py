@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import repeat
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -192,7 +193,9 @@ def test_a_name_given_twice_is_refused() -> None:
         summarize([], by=("month", "month"))
 
 
-@pytest.mark.parametrize("entries", [None, 7, [{"amount": 1}], [[entry()]], "text", [Decimal(1)]])
+@pytest.mark.parametrize(
+    "entries", [None, 7, [{"amount": 1}], [[entry()]], "text", [Decimal(1)], [SimpleNamespace(amount=Decimal(1))]]
+)
 def test_entries_that_are_none_are_refused(entries: Any) -> None:
     with pytest.raises(InvalidParameterError, match="entries must be an iterable or async iterable of UsageEntry"):
         summarize(entries)
@@ -215,6 +218,13 @@ def test_amount_that_is_no_decimal_is_refused(amount: Any) -> None:
 def test_amount_that_is_no_number_is_refused(amount: str) -> None:
     with pytest.raises(InvalidParameterError, match="amount must be a finite number"):
         summarize([entry(amount)])
+
+
+@pytest.mark.parametrize("amount", ["1E+1001", "-1E+999999999", "1E-999999999", "0E-999999999"])
+def test_amount_whose_exact_sum_would_fill_the_memory_is_refused(amount: str) -> None:
+    """The API cannot send it: walks refuse it."""
+    with pytest.raises(InvalidParameterError, match="no power of ten over 1000"):
+        summarize([attrs.evolve(entry(), amount=Decimal(amount))])
 
 
 @pytest.mark.parametrize("kinds", [None, "debit", {}])

@@ -116,6 +116,7 @@ ODD: dict[str, dict[str, Any]] = {
     "NUL, quotes and line breaks": {"sku": 'a\x00b"c\\', "notes": "two\nlines\t\u2028"},
     "purchase": {"sku": "credit-Purchase", "amount": 5},
     "purchase, by its notes, in letters that only Python folds": {"notes": "top-up\u00a0purcha\u017fe", "amount": 5},
+    "purchase with a lone surrogate": {"notes": "Purchase \ud800", "amount": 5},
     "edge of the calendar": {"timestamp": "0001-01-01T00:00:00.000001Z"},
     "end of the calendar": {"timestamp": "9999-12-31T23:59:59.999999Z"},
     "before 1970": {"timestamp": "1969-12-31T23:59:59.999999Z"},

@@ -79,6 +79,29 @@ def test_ledger_of_a_newer_version_is_refused(path: Path) -> None:
     with duckdb.connect(str(path)) as other:
         other.execute("UPDATE venice_ledger SET schema_version = 1000")
     refused(path, "version 1000, but .* pip install --upgrade")
+    with duckdb.connect(str(path)) as other:
+        other.execute("UPDATE venice_ledger SET schema_version = 0")
+    refused(path, "no ledger")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "amount_text = 'abc'",
+        "amount_text = NULL",
+        "currency = NULL",
+        "timestamp = NULL",
+        "timestamp = 'infinity'",
+        "entry_json = '{'",
+    ],
+)
+def test_row_that_another_program_has_spoilt_is_told(path: Path, fake: FakeVenice, edit: str) -> None:
+    with Ledger(path) as ledger, fake.client() as client:
+        ledger.sync(client)
+    with duckdb.connect(str(path)) as other:
+        other.execute(f"UPDATE usage_rows SET {edit} WHERE seq = 7")
+    with Ledger(path) as ledger, pytest.raises(LedgerError, match="was edited and is no entry any more"):
+        list(ledger.entries())
 
 
 def test_folder_and_missing_folder_are_told_apart(tmp_path: Path) -> None:
@@ -256,6 +279,23 @@ def test_missing_duckdb_says_how_to_install_it(path: Path) -> None:
     )
     assert run(script) == "a ledger needs DuckDB: pip install 'venice-billing[ledger]'"
     assert files(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "match"),
+    [
+        ("__version__ = '1.4.5'", "needs DuckDB 2 or later, and found DuckDB 1.4.5: pip install --upgrade"),
+        ("mine = True", "found another module of that name, .*duckdb.py"),
+        ("raise ImportError('libstdc++.so.6 is too old')", "cannot be imported: libstdc.* is too old"),
+    ],
+)
+def test_other_duckdb_is_told(path: Path, monkeypatch: pytest.MonkeyPatch, module: str, match: str) -> None:
+    path.with_name("duckdb.py").write_text(module)
+    monkeypatch.delitem(sys.modules, "duckdb")
+    monkeypatch.syspath_prepend(path.parent)
+    with pytest.raises(LedgerError, match=match):
+        Ledger(path)
+    sys.modules.pop("duckdb", None)
 
 
 def test_fetching_times_needs_no_pytz(path: Path, fake: FakeVenice) -> None:

@@ -104,6 +104,13 @@ async def test_overlap_says_how_far_back_an_increment_begins(ledger: Ledger, fac
     await check(ledger, fake)
 
 
+async def test_overlap_of_more_than_the_calendar_reads_everything(ledger: Ledger, face: Face, fake: FakeVenice) -> None:
+    await synced(ledger, face)
+    fake.book({"amount": "-0.25", "currency": "USD"}, late=60 * DAY)
+    assert (await synced(ledger, face, overlap=timedelta.max)).late == 1
+    await check(ledger, fake)
+
+
 async def test_altered_and_vanished_rows_are_noted(flavour: Flavour, tmp_path: Path) -> None:
     before = FakeVenice(200, days=20, now=NOW)
     rows = before.ledger

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from venice_billing import _exact
-from venice_billing._table import printable
+from venice_billing._table import escaped, markdown_table
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -103,24 +103,14 @@ def _write_csv(document: Document, stream: TextIO) -> None:
 
 
 def _write_markdown(document: Document, stream: TextIO) -> None:
-    stream.write(f"## {_cell(document.title)}\n\n")
-    names = document.visible
-    numeric = [any(isinstance(row[name], Decimal | int) for row in document.rows) for name in names]
-    stream.write(_line(names))
-    stream.write(_line("---:" if is_number else "---" for is_number in numeric))
-    stream.writelines(_line(_cell(text_of(row[name])) for name in names) for row in document.rows)
-    if document.notes:
-        stream.write("\n" + "\n".join(f"- {_cell(note)}" for note in document.notes) + "\n")
+    rows = [{name: _cell(row[name]) for name in document.visible} for row in document.rows]
+    notes = [f"- {escaped(note)}" for note in document.notes]
+    parts = [f"## {escaped(document.title)}", *([markdown_table(document.visible, rows)] if rows else [])]
+    stream.write("\n\n".join([*parts, *(["\n".join(notes)] if notes else [])]) + "\n")
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
-
-
-def _cell(text: str) -> str:
-    """Return a text that neither ends its cell nor is taken for markup."""
-    escaped = "".join(f"\\{char}" if char in "\\|`*_<>[]" else char for char in printable(text, widest=None))
-    return escaped or " "
+def _cell(value: Value) -> str | int | Decimal | None:
+    return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
 _WRITERS: Mapping[str, Callable[[Document, TextIO], None]] = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from venice_billing.errors import ExportError, InvalidParameterError, LedgerError
 from venice_billing.ledger import _schema
+from venice_billing.ledger._entries import is_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,10 @@ _THREADS = "2"  # each has buffers of its own
 _HOLDER = re.compile(r"\(PID \d+\)")
 _IN_USE = re.compile(r"being used by another process|Could not set lock", re.IGNORECASE)
 _LONGEST_MESSAGE = 300
+_LONGEST_NAME = 240  # of 255 bytes: SQLite adds "-journal" to the name of the staging file
+_INTERRUPTED = "Query interrupted"
+_OLDEST = 2
+_UPGRADE = "pip install --upgrade 'venice-billing[ledger]'"
 
 _under_way: set[tuple[int, int]] = set()
 _under_way_lock = threading.Lock()
@@ -42,8 +47,8 @@ class Database:
     def __init__(self, path: object) -> None:
         self.path = _checked(path)
         self._module = _duckdb()
-        if not self.path.exists():
-            with self.errors():
+        with self.errors():
+            if not self.path.exists():
                 self._create()
         self.is_read_only = not os.access(self.path, os.W_OK)
         self._spill = self.path.with_name(f"{self.path.name}.tmp")
@@ -142,7 +147,11 @@ class Database:
         except self._module.Error as error:
             raise LedgerError(f"{self.path}: {_explained(str(error))}") from error
         except OSError as error:
-            raise LedgerError(f"{self.path}: {_explained(error.strerror or str(error))}") from error
+            raise LedgerError(f"{self.path}: {_explained(_described(error))}") from error
+        except RuntimeError as error:  # DuckDB loses what the handler of a signal raised
+            if str(error) == _INTERRUPTED:
+                raise KeyboardInterrupt from error
+            raise
 
     @contextmanager
     def writing(self, target: Path) -> Iterator[None]:
@@ -173,6 +182,7 @@ class Database:
                 self._spill.rmdir()
             raise
         connection.execute("SET preserve_insertion_order = false")  # would hold more in memory
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")  # else relations have the days and months of the machine
         if not self.is_read_only:
             connection.execute(f"SET temp_directory = '{_quoted(self._spill)}'")
         return connection
@@ -187,6 +197,7 @@ class Database:
                 for statement in _schema.creation():
                     connection.execute(statement)
                 connection.execute("COMMIT")
+                connection.execute("CHECKPOINT")  # closing would not say that the disk is full
             made.chmod(_MODE)
             try:
                 os.link(made, self.path)  # unlike a rename, replaces no file
@@ -199,12 +210,12 @@ class Database:
 
     def _check_version(self) -> None:
         version = self._version()
-        if version is None:
+        if version is None or version < 1:
             raise LedgerError(f"{self.path}: a DuckDB file, but no ledger; choose another path")
         if version > _schema.VERSION:
             raise LedgerError(
                 f"{self.path}: a ledger of version {version}, but this venice-billing knows versions up to "
-                f"{_schema.VERSION}; upgrade it: pip install --upgrade 'venice-billing[ledger]'"
+                f"{_schema.VERSION}; upgrade it: {_UPGRADE}"
             )
         if version < _schema.VERSION:
             if self.is_read_only:
@@ -234,8 +245,14 @@ class Database:
 def _duckdb() -> Any:
     try:
         import duckdb  # noqa: PLC0415 - an extra, and a quarter of a second
-    except ImportError:
+    except ModuleNotFoundError:
         raise LedgerError("a ledger needs DuckDB: pip install 'venice-billing[ledger]'") from None
+    except ImportError as error:
+        raise LedgerError(f"DuckDB is installed, but cannot be imported: {error}") from error
+    version = getattr(duckdb, "__version__", "")
+    if not re.match(rf"[1-9]\d|[{_OLDEST}-9]", version):
+        found = f"DuckDB {version}" if version else f"another module of that name, {duckdb.__file__}"
+        raise LedgerError(f"a ledger needs DuckDB {_OLDEST} or later, and found {found}: {_UPGRADE}")
     return duckdb
 
 
@@ -243,12 +260,26 @@ def _checked(path: object) -> Path:
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(name, str) or not name.strip() or "\0" in name or name == ":memory:":
         raise InvalidParameterError("path", path, "the path of a ledger file")
-    found = Path(name).absolute()
-    if found.is_dir():
-        raise LedgerError(f"{found}: a folder; name a file in it, like {found / 'venice.duckdb'}")
-    if not found.parent.is_dir():
-        raise LedgerError(f"{found}: there is no folder {found.parent}; make it first")
+    try:
+        found = Path(os.path.realpath(name))  # a link has no log of its own: DuckDB's log is beside the file
+        if "?" in str(found) or not is_unicode(str(found)):
+            raise InvalidParameterError("path", path, "the path of a ledger file: Unicode, and without '?'")
+        if found.is_dir():
+            raise LedgerError(f"{found}: a folder; name a file in it, like {found / 'venice.duckdb'}")
+        if not found.parent.is_dir():
+            raise LedgerError(f"{found}: there is no folder {found.parent}; make it first")
+        if found.exists() and not found.is_file():
+            raise LedgerError(f"{found}: a pipe or a device; choose another path")
+    except OSError as error:
+        raise LedgerError(f"{name}: {_explained(_described(error))}") from error
+    if len(os.fsencode(found.name)) > _LONGEST_NAME:
+        raise LedgerError(f"{found}: a name of more than {_LONGEST_NAME} bytes; choose a shorter one")
     return found
+
+
+def _described(error: OSError) -> str:
+    """Return what happened to which file."""
+    return f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
 
 
 def _quoted(path: Path) -> str:
@@ -270,6 +301,8 @@ _EXPLANATIONS = (
         "too little memory for DuckDB, and no room on the disk for the rest; make room there",
     ),
     (re.compile(r"Permission denied|Read-only file system"), "check the rights of the file and its folder"),
+    (re.compile(r"File exists|Not a directory"), "that name is needed for a folder; move away what is there"),
+    (re.compile(r"File name too long"), "choose a shorter path"),
 )
 
 

@@ -17,11 +17,12 @@ import attrs
 import msgspec
 
 from venice_billing._runtime.codec import encode_json
+from venice_billing.errors import LedgerError
 from venice_billing.ledger._moments import moment
 from venice_billing.models import Currency, InferenceDetails, UsageEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _TEXTS, _INTEGERS, _FLAGS = ["VARCHAR"], ["BIGINT"], ["BOOLEAN"]
 _ENTRY = {
@@ -89,28 +90,40 @@ def _columns(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
 
 
 def entries(rows: Iterable[Sequence[Any]]) -> Iterator[UsageEntry]:
-    """Return the entries of rows that were selected by `COLUMNS`."""
-    currencies: dict[str, Currency] = {}
+    """Return the entries of rows that were selected by `COLUMNS`.
+
+    Raises:
+        LedgerError: Another program has made a row that no sync writes.
+    """
+    currency = cache(Currency)
     for row in rows:
-        (at, sku, currency, amount, units, price, notes, key, key_is_null, has_details, *details, whole) = row
-        if whole is not None:
-            yield UsageEntry.from_json(whole)
-            continue
-        if (member := currencies.get(currency)) is None:
-            member = currencies[currency] = Currency(currency)
-        request_id, prompt, completion, milliseconds = details
-        yield UsageEntry(
-            amount=Decimal(amount),
-            currency=member,
-            inference_details=InferenceDetails(completion, milliseconds, prompt, request_id) if has_details else None,
-            notes=notes,
-            price_per_unit_usd=Decimal(price),
-            sku=sku,
-            timestamp=moment(at),
-            units=Decimal(units),
-            api_key_id=key,
-            explicit_nulls=_NULLABLE if key_is_null else frozenset(),
-        )
+        try:
+            entry = _entry(row, currency)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise LedgerError(
+                f"a row of the ledger was edited and is no entry any more, {row[1]!r} of {row[0]} microseconds since "
+                "1970; sync into a new file"
+            ) from error
+        yield entry
+
+
+def _entry(row: Sequence[Any], currency_of: Callable[[str], Currency]) -> UsageEntry:
+    (at, sku, currency, amount, units, price, notes, key, key_is_null, has_details, *details, whole) = row
+    if whole is not None:
+        return UsageEntry.from_json(whole)
+    request_id, prompt, completion, milliseconds = details
+    return UsageEntry(
+        amount=Decimal(amount),
+        currency=currency_of(currency),
+        inference_details=InferenceDetails(completion, milliseconds, prompt, request_id) if has_details else None,
+        notes=notes,
+        price_per_unit_usd=Decimal(price),
+        sku=sku,
+        timestamp=moment(at),
+        units=Decimal(units),
+        api_key_id=key,
+        explicit_nulls=_NULLABLE if key_is_null else frozenset(),
+    )
 
 
 def _is_plain(entry: UsageEntry) -> bool:
@@ -140,7 +153,7 @@ def _columns_are_known() -> bool:
 
 def _whole(entries: Sequence[UsageEntry]) -> dict[str, list[Any]]:
     """Return the whole of the entries that the columns cannot hold, as the API sends them; None for the others."""
-    exact = [all(map(_is_unicode, _texts(entry))) for entry in entries]
+    exact = [all(map(is_unicode, _texts(entry))) for entry in entries]
     is_held = [
         _columns_are_known() and _is_plain(entry) and is_exact for entry, is_exact in zip(entries, exact, strict=True)
     ]
@@ -179,11 +192,12 @@ def json_text(value: Any) -> str:
 def _held(value: Any) -> Any:
     """Return a value as a column can hold it."""
     if isinstance(value, str):
-        return value if _is_unicode(value) else value.encode("utf-8", "backslashreplace").decode()
+        return value if is_unicode(value) else value.encode("utf-8", "backslashreplace").decode()
     return None if isinstance(value, int) and _is_large(value) else value
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has no half of a character, which UTF-8 cannot hold."""
     try:
         text.encode()
     except UnicodeEncodeError:

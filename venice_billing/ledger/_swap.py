@@ -191,13 +191,16 @@ def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str
 
 def _mark_purchases(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Tell purchases from other gains, by the rule of `spend.kind_of`."""
-    found = cursor.execute(f"SELECT DISTINCT ON (sku, notes) {_entries.COLUMNS} FROM {table} WHERE kind IS NULL")
-    kinds = [(entry.sku, entry.notes, kind_of(entry)) for entry in _entries.entries(found.fetchall())]
-    purchases = [{"sku": sku, "notes": notes} for sku, notes, kind in kinds if kind == "purchase"]
-    for purchase in purchases:
-        cursor.execute(
-            f"UPDATE {table} SET kind = 'purchase' WHERE kind IS NULL AND sku = $sku AND notes = $notes", purchase
-        )
+    found = cursor.execute(
+        f"SELECT DISTINCT ON (sku, notes) sku, notes, {_entries.COLUMNS} FROM {table} WHERE kind IS NULL"
+    ).fetchall()
+    gains = _entries.entries([row[2:] for row in found])
+    for (sku, notes, *_), entry in zip(found, gains, strict=True):  # texts as stored: the entry's may be no Unicode
+        if kind_of(entry) == "purchase":
+            cursor.execute(
+                f"UPDATE {table} SET kind = 'purchase' WHERE kind IS NULL AND sku = $sku AND notes = $notes",
+                {"sku": sku, "notes": notes},
+            )
     cursor.execute(f"UPDATE {table} SET kind = 'credit' WHERE kind IS NULL")
 
 
@@ -205,6 +208,7 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     """Keep the rows that differ as adjustments, and return how many of each kind there are.
 
     A row that is gone and one that has come are one that was altered, if their time, SKU, currency and request agree.
+    They are paired by their numbers, since whole rows would take more memory than DuckDB has here.
     """
     numbered = f"""SELECT {_ROW}, row_number() OVER (PARTITION BY {_ROW_KEY} ORDER BY amount_text, units_text) AS place
         FROM (SELECT {_ROW}, unnest(range(abs(surplus))) FROM differing WHERE surplus {{}} 0)"""
@@ -214,9 +218,11 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
     cursor.execute(
         """CREATE OR REPLACE TEMP TABLE noted AS
             SELECT $first + row_number() OVER (ORDER BY coalesce(gone.timestamp, come.timestamp)) AS adjustment,
-                gone, come, CASE WHEN gone.place IS NULL THEN 'late' WHEN come.place IS NULL THEN 'vanished'
-                ELSE 'altered' END AS change
-            FROM gone FULL JOIN come ON gone.timestamp = come.timestamp AND gone.sku = come.sku
+                gone.number AS gone, come.number AS come, CASE WHEN gone.place IS NULL THEN 'late'
+                WHEN come.place IS NULL THEN 'vanished' ELSE 'altered' END AS change
+            FROM (SELECT rowid AS number, * FROM gone) AS gone
+            FULL JOIN (SELECT rowid AS number, * FROM come) AS come
+                ON gone.timestamp = come.timestamp AND gone.sku = come.sku
                 AND gone.currency = come.currency AND gone.request_id IS NOT DISTINCT FROM come.request_id
                 AND gone.place = come.place""",
         {"first": first},
@@ -225,10 +231,10 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
         "INSERT INTO changes SELECT adjustment, $sync, make_timestamptz($seen), change FROM noted",
         {"sync": stretch.sync, "seen": microseconds(stretch.began_at)},
     )
-    for side, table, absent in (("before", "gone", "late"), ("after", "come", "vanished")):
-        values = ", ".join(f"{table}.{name}" for name in ROW_COLUMNS)
+    for side, table in (("before", "gone"), ("after", "come")):
         cursor.execute(
-            f"INSERT INTO changed_rows SELECT adjustment, '{side}', {values} FROM noted WHERE change <> '{absent}'"
+            f"INSERT INTO changed_rows SELECT adjustment, '{side}', {_ROW} FROM {table} JOIN noted "
+            f"ON {table}.rowid = noted.{table}"
         )
     counts = dict(cursor.execute("SELECT change, count(*) FROM noted GROUP BY change").fetchall())
     for table in ("gone", "come", "noted"):

@@ -150,7 +150,10 @@ class Sync:
             (row,) = cursor.execute("SELECT epoch_us(max(timestamp)) FROM usage_rows").fetchall()
         if row[0] is None or until is None:
             return None
-        start = min(until, began_at, moment(row[0])) - self._overlap
+        try:
+            start = min(until, began_at, moment(row[0])) - self._overlap
+        except OverflowError:  # before the year 1
+            return None
         return start if arguments.is_within_calendar(start) else None
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
