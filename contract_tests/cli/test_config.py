@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from contract_tests.cli.conftest import Done
@@ -21,7 +21,7 @@ KEY = "secret-key-of-the-file-0123456789"
 
 
 @pytest.fixture
-def served(fake: FakeVenice, home: Path) -> str:
+def served(fake: FakeVenice, home: Path) -> Iterator[str]:
     """Serve the account, and return the lines that name it in the file."""
     with fake.serve() as server:
         yield f'base_url = "{server.base_url}"\n'

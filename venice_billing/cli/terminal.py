@@ -65,10 +65,10 @@ def sparkline(values: Sequence[Decimal]) -> str:
     return "".join(_BLOCKS[round(float(value / most) * highest)] if value > 0 else " " for value in values)
 
 
-def draws(stream: TextIO) -> bool:
-    """Tell whether a stream can show bars and sparklines."""
+def draws(encoding: str) -> bool:
+    """Tell whether a terminal of an encoding can show bars and sparklines."""
     try:
-        _BLOCKS.encode(getattr(stream, "encoding", None) or "ascii")
+        _BLOCKS.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True
@@ -88,8 +88,8 @@ def progress(stream: TextIO, what: str) -> Iterator[Callable[[int, float | None]
         task = shown.add_task(what, total=None, rows=0)
 
         def update(rows: int, share: float | None) -> None:
-            known = {} if share is None else {"total": 1.0, "completed": min(share, 1.0)}
-            shown.update(task, rows=rows, **known)
+            total, completed = (None, None) if share is None else (1.0, min(share, 1.0))
+            shown.update(task, total=total, completed=completed, rows=rows)
 
         yield update
 
@@ -104,7 +104,7 @@ def _console(stream: TextIO) -> Console:
 
 def _fitting(document: Document, console: Console) -> Table:
     """Return the table with as much as there is room for: pictures go first, then figures beside the debits."""
-    pictures = list(document.pictures) if draws(console.file) else []
+    pictures = list(document.pictures) if draws(console.encoding) else []
     names = list(document.visible)
     while _width(document, names, pictures) > console.width:
         extra = next((name for name in _DISPENSABLE if name in names), None)
@@ -140,8 +140,8 @@ def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) ->
     for heading in pictures:
         table.add_column(heading, no_wrap=True)
         columns.append(document.pictures[heading])
-    for cells in zip(*columns, strict=True):
-        table.add_row(*cells)
+    for line in zip(*columns, strict=True):
+        table.add_row(*line)
     return table
 
 

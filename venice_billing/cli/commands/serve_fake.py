@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from attrs import evolve, fields
+from attrs import fields
 
 from venice_billing.cli.errors import OK, CommandError, UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Callable, Mapping
 
     from venice_billing.cli.session import Session
     from venice_billing.testing import FakeVenice, Quirks
@@ -25,8 +25,9 @@ EXAMPLES = """examples:
 
 _MOST_ENTRIES = 1_000_000
 _PORTS = 65_535
+_SWITCH: Callable[[str], float] = bool
 _READERS: Mapping[str, Callable[[str], float]] = {
-    "bool": bool,
+    "bool": _SWITCH,
     "int": int,
     "int | None": int,
     "float": float,
@@ -60,7 +61,7 @@ def run(session: Session) -> int:
         raise UsageError(f"--port {options.port}: a number from 0 to {_PORTS}")
     fake = _account(options.entries, options.seed)
     for text in options.quirk:
-        fake.quirks = _with(fake.quirks, text)
+        _switch(fake.quirks, text)
     stopped = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda _signal, _frame: stopped.set())
     try:
@@ -98,21 +99,17 @@ def _account(entries: int | None, seed: int | None) -> FakeVenice:
     return FakeVenice(count, seed=seed or 0)
 
 
-def _with(quirks: Quirks, text: str) -> Quirks:
-    """Return the quirks with one more, a switch or a number."""
+def _switch(quirks: Quirks, text: str) -> None:
+    """Set a quirk, a switch or a number."""
     name, equals, value = text.partition("=")
     simple = {one.name: read for one in fields(type(quirks)) if (read := _READERS.get(str(one.type))) is not None}
     if name not in simple:
         raise UsageError(f"--quirk {text!r}: one of {', '.join(sorted(simple))}")
-    read = simple[name]
-    if read is bool:
-        if equals:
-            raise UsageError(f"--quirk {text!r}: {name} is a switch, without a value")
-        return evolve(quirks, **{name: True})
+    is_switch = simple[name] is _SWITCH
+    if is_switch and equals:
+        raise UsageError(f"--quirk {text!r}: {name} is a switch, without a value")
     try:
-        number = read(value)
-    except ValueError:
-        number = -1
-    if not 0 <= number < _MOST_ENTRIES:
-        raise UsageError(f"--quirk {text!r}: {name}=N, a number from 0 to {_MOST_ENTRIES}")
-    return evolve(quirks, **{name: number})
+        setattr(quirks, name, True if is_switch else simple[name](value))
+    except (TypeError, ValueError) as error:
+        reason = f"; {error}" if value else ""
+        raise UsageError(f"--quirk {text!r}: {name}=N, a number{reason}") from None

@@ -31,7 +31,7 @@ def run(session: Session) -> int:
     if session.options.offline:
         raise UsageError("sync --offline: a sync asks the API")
     report = sync(session, full=session.options.full)
-    row = {
+    row: dict[str, str | int] = {
         "covered_until": report.covered_until.isoformat(),
         "rows_read": report.rows_read,
         "rows_added": report.rows_added,
