@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import fields
@@ -13,6 +12,7 @@ from venice_billing.cli.errors import OK, CommandError, UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable, Mapping
 
     from venice_billing.cli.session import Session
     from venice_billing.testing import FakeVenice, Quirks
