@@ -253,7 +253,7 @@ for package in (venice_billing, venice_billing_api):
     assert package.__file__.startswith(sys.prefix), f"{package.__name__} does not come from the wheel"
     assert importlib.resources.files(package).joinpath("py.typed").is_file(), f"{package.__name__} has no py.typed"
 commands = importlib.metadata.distribution("venice-billing").entry_points.select(group="console_scripts")
-assert not commands, f"unexpected commands: {commands}"
+assert [command.name for command in commands] == ["venice-billing"], f"commands: {commands}"
 """
 
 

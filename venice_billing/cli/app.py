@@ -131,7 +131,9 @@ class _CommandParser(_Parser):
             _add_common(self, default=argparse.SUPPRESS)
         return self
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] # it has overloads
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """Parse the arguments of the command."""
         return super(_CommandParser, self.fill()).parse_known_args(args, namespace)
 
