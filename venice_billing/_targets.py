@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _SLASHES = f"{os.sep}{os.altsep or ''}"
+_ADVICE = "make room, or check the rights of the folder"
 _MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
 
 
@@ -114,10 +115,10 @@ def replacing(target: Path) -> Iterator[Replacement]:
     with explained(partial):
         file = open_own(partial, locked=True)
     try:
-        with explained(partial):
+        with explained(partial, lambda: _ADVICE):
             file.truncate(0)
             yield Replacement(partial, file)
-        with explained(target):
+        with explained(target, lambda: _ADVICE):
             _rename(partial, file, target)
     except BaseException:
         with suppress(OSError, ValueError):
