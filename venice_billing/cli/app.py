@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from venice_billing import __version__
 from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing.cli.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,6 @@ __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
 _SHELLS = ("bash", "zsh", "fish")
-
-FORMATS = ("table", "json", "jsonl", "csv", "md")
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),

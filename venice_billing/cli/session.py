@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TextIO
 
     from venice_billing import VeniceBilling
-    from venice_billing.cli.output import Document
+    from venice_billing.cli.document import Document
     from venice_billing.ledger import Ledger
     from venice_billing.testing import FakeVenice
 

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from venice_billing._table import aligned, printable
+from venice_billing.cli.document import text_of
 from venice_billing.cli.errors import UsageError
-from venice_billing.cli.output import text_of
 
 try:
     from rich.bar import Bar
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
-    from venice_billing.cli.output import Document, Value
+    from venice_billing.cli.document import Document, Value
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 16

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK
-from venice_billing.cli.output import Document
 from venice_billing.report.epoch import used_percent
 
 if TYPE_CHECKING:

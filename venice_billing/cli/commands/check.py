@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from venice_billing import _exact
+from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
-from venice_billing.cli.output import FORMATS, Document
+from venice_billing.cli.formats import FORMATS
 from venice_billing.cli.periods import add_period, period_of
 from venice_billing.cli.source import Totals, check_currency, read_forecast, read_totals
 from venice_billing.errors import InvalidParameterError, VeniceError

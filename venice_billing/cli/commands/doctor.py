@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from venice_billing.cli import config
+from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, CommandError
-from venice_billing.cli.output import Document
 from venice_billing.errors import (
     AuthenticationError,
     BillingTimeoutError,

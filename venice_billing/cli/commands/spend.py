@@ -11,8 +11,8 @@ from attrs import evolve
 from venice_billing import _exact
 from venice_billing._calendar import Period, midnight
 from venice_billing._periods import PERIODS
+from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
-from venice_billing.cli.output import Document
 from venice_billing.cli.periods import add_period, period_of
 from venice_billing.cli.source import Totals, read_forecast, read_totals
 from venice_billing.report.forecast import METHOD, share_of_today

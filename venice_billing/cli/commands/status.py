@@ -56,7 +56,7 @@ def run(session: Session) -> int:
 
 def _say(session: Session, balance: dict[str, Any] | None, age: float | None) -> int:
     if session.options.format not in (None, "table"):
-        from venice_billing.cli.output import Document  # noqa: PLC0415 - a prompt does without
+        from venice_billing.cli.document import Document  # noqa: PLC0415 - a prompt does without
 
         rows = [] if balance is None else [balance | {"age_seconds": 0 if age is None else round(age)}]
         session.show(Document(title="Status", columns=("usd", "diem", "at", "age_seconds"), rows=rows))

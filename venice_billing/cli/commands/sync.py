@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
-from venice_billing.cli.output import Document
 from venice_billing.cli.source import sync
 
 if TYPE_CHECKING:
