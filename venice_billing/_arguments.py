@@ -227,8 +227,10 @@ def base_url(value: object, name: str = "base_url") -> str:
     url = _url(name, text)
     if url.userinfo:
         raise InvalidParameterError(name, HIDDEN, "a URL without user and password")
-    if url.scheme not in {"http", "https"} or not url.host or "[" in url.host or url.query or url.fragment:
-        raise InvalidParameterError(name, text, "an https URL without query or fragment")
+    if url.query or url.fragment:
+        raise InvalidParameterError(name, HIDDEN, "an https URL without query or fragment")
+    if url.scheme not in {"http", "https"} or not url.host or "[" in url.host:
+        raise InvalidParameterError(name, text, "an https URL")
     if url.scheme == "http" and not _is_loopback(url.host):
         raise InvalidParameterError(name, text, "an https URL: plain http would show the key, and is for loopback only")
     if not _port_is_usual(text):

@@ -44,17 +44,17 @@ def demo(fake: FakeVenice, monkeypatch: pytest.MonkeyPatch) -> FakeVenice:
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
-        (["--max-spend", "30.75USD"], 0, "ok      max-spend 30.75USD: 30.75 USD in 2026-11"),  # exactly the limit
-        (["--max-spend", "30.7499999USD"], 1, "BREACH  max-spend 30.7499999USD: 30.75 USD in 2026-11"),
-        (["--max-spend", "20 diem"], 0, "ok      max-spend 20DIEM: 20 DIEM in 2026-11"),
-        (["--max-spend", "7USD", "today"], 1, "BREACH  max-spend 7USD: 7.25 USD in today"),
-        (["--max-spend", "0USD", "--month", "2026-10"], 0, "ok      max-spend 0USD: 0 USD in 2026-10"),
-        (["--per-key", "20USD"], 0, "ok      per-key 20USD: 20 USD in 2026-11 (the key that spent most)"),
-        (["--per-key", "19.99USD"], 1, "BREACH  per-key 19.99USD: 20 USD in 2026-11 (key key_a)"),
-        (["--per-key", "7USD"], 1, "BREACH  per-key 7USD: 7.25 USD in 2026-11 (no key (the web app))"),
+        (["--max-spend", "30.75USD"], 0, "ok      max-spend 30.75USD: 30.75 USD in 2026-11 (UTC)"),  # exactly the limit
+        (["--max-spend", "30.7499999USD"], 1, "BREACH  max-spend 30.7499999USD: 30.75 USD in 2026-11 (UTC)"),
+        (["--max-spend", "20 diem"], 0, "ok      max-spend 20DIEM: 20 DIEM in 2026-11 (UTC)"),
+        (["--max-spend", "7USD", "today"], 1, "BREACH  max-spend 7USD: 7.25 USD in today (UTC)"),
+        (["--max-spend", "0USD", "--month", "2026-10"], 0, "ok      max-spend 0USD: 0 USD in 2026-10 (UTC)"),
+        (["--per-key", "20USD"], 0, "ok      per-key 20USD: 20 USD in 2026-11 (UTC) (the key that spent most)"),
+        (["--per-key", "19.99USD"], 1, "BREACH  per-key 19.99USD: 20 USD in 2026-11 (UTC) (key key_a)"),
+        (["--per-key", "7USD"], 1, "BREACH  per-key 7USD: 7.25 USD in 2026-11 (UTC) (no key (the web app))"),
         # 30.75 so far; 14 + 3.5 in the seven days before, so 2 x 9.5 and what key_b adds are still to come.
-        (["--forecast", "49.75USD"], 0, "ok      forecast 49.75USD: 49.75 USD in 2026-11"),
-        (["--forecast", "49.74USD"], 1, "BREACH  forecast 49.74USD: 49.75 USD in 2026-11"),
+        (["--forecast", "49.75USD"], 0, "ok      forecast 49.75USD: 49.75 USD in 2026-11 (UTC)"),
+        (["--forecast", "49.74USD"], 1, "BREACH  forecast 49.74USD: 49.75 USD in 2026-11 (UTC)"),
         (["--min-balance", "80DIEM"], 0, "ok      min-balance 80DIEM: 80 DIEM"),
         (["--min-balance", "80.0001DIEM"], 1, "BREACH  min-balance 80.0001DIEM: 80 DIEM"),
         (["--min-balance", "80%"], 0, "ok      min-balance 80%: 80%"),

@@ -61,7 +61,7 @@ def test_nobody_answers(command: Command, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("VENICE_BASE_URL", "http://127.0.0.1:9/api/v1")
     done = command("doctor", "--format", "json")
     assert done.code == 1
-    assert found(done)["connection"].startswith("wrong: http://127.0.0.1:9/api/v1: ConnectError")
+    assert found(done)["connection"].startswith("wrong: http://127.0.0.1:9/api/v1: APIConnectionError")
 
 
 class Refusing(BaseHTTPRequestHandler):

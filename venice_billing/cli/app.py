@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from venice_billing import __version__
 from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
 from venice_billing.cli.formats import FORMATS
+from venice_billing.cli.streams import discard_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,15 +54,25 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from venice_billing.cli.session import Session  # noqa: PLC0415 - `--help` needs no account
-    from venice_billing.errors import InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
+    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
 
     try:
         with Session(options) as session:
-            code: int = options.run(session)
+            try:
+                code: int = options.run(session)
+                session.stdout.flush()
+            except BrokenPipeError:
+                if session.found is None:
+                    raise
+                code = session.found  # what was found stays found, whether or not somebody reads it to the end
+                discard_output()
             return code
     except InvalidParameterError as error:
         _complain(str(error))
         return USAGE
+    except AuthenticationError as error:
+        _complain(f"{type(error).__name__}: {error}; venice-billing doctor tells what is wrong")
+        return UNKNOWN
     except VeniceError as error:
         _complain(f"{type(error).__name__}: {error}")
         return UNKNOWN

@@ -18,16 +18,18 @@ import shlex
 import stat
 import subprocess
 import tomllib
+from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from venice_billing.cli.errors import CommandError, UsageError
+from venice_billing.cli.places import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["AccountSettings", "Config", "key_of", "load"]
 
@@ -35,6 +37,12 @@ _APPLICATION = "venice-billing"
 _TOP = ("account", "timezone", "accounts")
 _ACCOUNT = ("key", "key_command", "base_url", "ledger", "timezone")
 _SECONDS = 60
+_FAILURES: dict[type[Exception], str] = {
+    ValueError: "its quotes are not closed",
+    FileNotFoundError: "there is no such program",
+    PermissionError: "it may not be run",
+    subprocess.TimeoutExpired: f"it took more than {_SECONDS} s",
+}
 
 
 @frozen(kw_only=True)
@@ -87,22 +95,6 @@ class Config:
             known = ", ".join(map(repr, self.accounts)) or "none"
             raise UsageError(f"account {wanted!r} is not in {self.path}: it has {known}")
         return self.accounts[wanted]
-
-
-def config_path() -> Path:
-    """Return where the configuration file lies: `VENICE_BILLING_CONFIG`, or the platform's place."""
-    named = os.environ.get("VENICE_BILLING_CONFIG")
-    return Path(named).expanduser() if named else Path(_folders().user_config_dir(_APPLICATION)) / "config.toml"
-
-
-def ledger_path(account: str | None) -> Path:
-    """Return where the ledger of an account lies unless the file names another place."""
-    return Path(_folders().user_data_dir(_APPLICATION)) / f"{account or 'default'}.duckdb"
-
-
-def cache_path() -> Path:
-    """Return the folder of what may be lost at any time."""
-    return Path(_folders().user_cache_dir(_APPLICATION))
 
 
 def load(path: Path) -> Config:
@@ -168,13 +160,15 @@ def _account(path: Path, name: str, table: object) -> AccountSettings:
 
 def _beside(path: Path, text: str) -> Path:
     """Return a path of the file: `~` is the home, and what is relative is so to the file."""
-    return path.parent / Path(text).expanduser()
+    return path.parent / expanded(f"{path}: ledger", text)
 
 
 def _known(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for name in table:
         if name not in known:
-            raise UsageError(f"{path}: {prefix}{name} is unknown: one of {', '.join(known)}")
+            meant = get_close_matches(name.lower(), known, n=1)
+            shown = f"{prefix}{name}" if meant else f"a name in [{prefix.rstrip('.') or 'the top'}]"  # it may be a key
+            raise UsageError(f"{path}: {shown} is unknown: one of {', '.join(known)}")
 
 
 def _text(path: Path, name: str, value: object) -> str | None:
@@ -194,7 +188,7 @@ def _printed_key(command: str) -> str:
         words = shlex.split(command)
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
     except (ValueError, OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        raise CommandError(f"key_command failed: {type(error).__name__}") from None
+        raise CommandError(f"key_command failed: {_FAILURES.get(type(error), type(error).__name__)}") from None
     lines = done.stdout.splitlines()
     if done.returncode or not lines or not lines[0].strip():
         reason = f"exit code {done.returncode}" if done.returncode else "it printed nothing"
@@ -218,10 +212,3 @@ def _kept_key(account: str) -> str | None:
 def _shown(error: Exception) -> str:
     """Return what is wrong without the line it stands on, which may hold a key."""
     return f"byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error).partition(":")[0]
-
-
-def _folders() -> Any:
-    try:
-        return import_module("platformdirs")
-    except ImportError:
-        raise UsageError("this needs the extra `cli`: pip install 'venice-billing[cli]'") from None

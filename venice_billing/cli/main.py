@@ -6,25 +6,35 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from venice_billing.cli.streams import discard_output
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_UNTOLD = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default that of the process, and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        if sys.stderr is None:  # closed by whoever started the command: what is said there is said to nobody
+            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the whole process
+        if sys.stdout is None:
+            return _untold("standard output is closed")
         code = _version() if given == ["--version"] else _run(given)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        _discard_output()
+    except BrokenPipeError:  # the reader of our output has seen enough; a finding keeps its exit code, see `app`
+        discard_output()
         return 0
+    except OSError as error:  # a full disk
+        discard_output()
+        return _untold(f"the output cannot be written: {error.strerror or error}")
     return code
 
 
@@ -41,12 +51,6 @@ def _version() -> int:
     return 0
 
 
-def _discard_output() -> None:
-    """Lead what is still to be flushed nowhere, so that the exit of the interpreter does not complain."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            os.dup2(sink, stream.fileno())
-        except (OSError, ValueError):  # no real file, as in a test
-            continue
-    os.close(sink)
+def _untold(reason: str) -> int:
+    print(f"venice-billing: {reason}", file=sys.stderr)  # noqa: T201 - the output of the command
+    return _UNTOLD

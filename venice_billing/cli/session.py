@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from venice_billing._periods import time_zone
 from venice_billing.cli import config
-from venice_billing.cli.errors import UsageError
+from venice_billing.cli.errors import UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing.cli.places import config_path, expanded, ledger_path
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+_IN_USE = "in use by another process"  # as a ledger says it: another time it may be told
+
 
 class Session:
     """The account that a command line names, opened when it is needed; a context manager.
@@ -38,6 +41,7 @@ class Session:
         stdout: Where data goes.
         stderr: Where progress and remarks go.
         is_synced: Whether this command has synced the ledger already.
+        found: The exit code of what was found, once it is known; None: not yet, or nothing to be found.
     """
 
     def __init__(self, options: Namespace, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
@@ -45,6 +49,7 @@ class Session:
         self.stdout = stdout or sys.stdout
         self.stderr = stderr or sys.stderr
         self.is_synced = False
+        self.found: int | None = None
         self._stack = ExitStack()
 
     @property
@@ -85,27 +90,32 @@ class Session:
             return self._stack.enter_context(self._fake.client())
         settings = self.settings
         options: dict[str, Any] = {} if settings is None else {"base_url": settings.base_url}
+        if self.options.offline:
+            raise UsageError("--offline: this asks the API")
         return self._stack.enter_context(VeniceBilling(self._key(), **options))
 
     @property
     def base_url(self) -> str:
         """The address of the API."""
+        from venice_billing._arguments import base_url  # noqa: PLC0415 - as above
         from venice_billing._config import BASE_URL  # noqa: PLC0415 - as above
 
         named = self.settings and self.settings.base_url
-        return named or os.environ.get("VENICE_BASE_URL") or BASE_URL
+        if named:
+            return base_url(named)
+        return base_url(os.environ.get("VENICE_BASE_URL") or BASE_URL, "VENICE_BASE_URL")
 
     @property
     def ledger_path(self) -> Path:
         """Where the ledger of the account lies, or would lie."""
         if self.options.ledger is not None:
-            return Path(self.options.ledger).expanduser()
+            return expanded("--ledger", self.options.ledger)
         if self.is_demo:
             return self._demo_folder / "demo.duckdb"
         settings = self.settings
         if settings is not None and settings.ledger is not None:
             return settings.ledger
-        return config.ledger_path(None if settings is None else settings.name)
+        return ledger_path(None if settings is None else settings.name)
 
     @property
     def has_ledger(self) -> bool:
@@ -119,12 +129,18 @@ class Session:
         from venice_billing.ledger import Ledger  # noqa: PLC0415 - DuckDB is needed here alone
 
         path = self.ledger_path
+        if self.options.offline and not path.exists():
+            raise UsageError(f"--offline: there is no ledger at {path}; make it with venice-billing sync")
         if self.options.ledger is None and not self.is_demo:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"{path.parent} cannot be made: {error.strerror}; give --ledger PATH") from error
         try:
             return self._stack.enter_context(Ledger(path))
         except VeniceError as error:
-            raise UsageError(str(error)) from error
+            code = UNKNOWN if _IN_USE in str(error) else USAGE
+            raise CommandError(str(error), code) from error
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, float | None], None]]:
@@ -149,13 +165,15 @@ class Session:
 
     @cached_property
     def _config(self) -> config.Config:
-        return config.load(config.config_path())
+        return config.load(config_path())
 
     @cached_property
     def _time_zone(self) -> tuple[str, tzinfo]:
         named = self.options.timezone
         if named is None and not self.is_demo:
             named = (self.settings and self.settings.timezone) or self._config.timezone
+            if named is not None:
+                return time_zone(f"{self._config.path}: timezone", named)
         return time_zone("--timezone", named or "UTC")
 
     @cached_property

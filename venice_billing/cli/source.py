@@ -49,6 +49,9 @@ def read_totals(session: Session, period: Period, by: tuple[Dimension, ...], cur
         UsageError: The currency is unknown, or there is nothing to read offline.
     """
     check_currency(session, currency)
+    if period.start >= period.end:
+        table = spend.SpendTable((), by=by, timezone=period.timezone)
+        return Totals(table=table, until=period.end, is_complete=True, origin="nothing")
     if session.has_ledger:
         return _of_ledger(session, period, by, currency)
     if session.options.offline:

@@ -34,6 +34,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _BAR_WIDTH = 16
 _WIDE = 10_000  # columns of what is no terminal: nothing is cut there
 _WIDEST_NAME = 48
+_NARROWEST_NAME = 8
 _DISPENSABLE = ("count", "net", "credits", "purchases", "refunds", "debits_before_so_far")
 """Columns that a narrow terminal leaves out, in this order; the other formats have all of them."""
 
@@ -43,7 +44,9 @@ def show(document: Document, stream: TextIO) -> None:
     console = _console(stream)
     console.print(Text(printable(document.title, widest=None), style="bold"))
     if document.rows:
-        console.print(_fitting(document, console))
+        table = _fitting(document, console)
+        console.width = max(console.width, _measured(table).minimum)
+        console.print(table)
     for note in document.notes:
         console.print(Text(printable(note, widest=None), style="dim"))
 
@@ -106,7 +109,7 @@ def _fitting(document: Document, console: Console) -> Table:
     """Return the table with as much as there is room for: pictures go first, then figures beside the debits."""
     pictures = list(document.pictures) if draws(console.encoding) else []
     names = list(document.visible)
-    while _width(document, names, pictures) > console.width:
+    while _measured(_table(document, names, pictures)).maximum > console.width:
         extra = next((name for name in _DISPENSABLE if name in names), None)
         if pictures:
             pictures.pop()
@@ -117,9 +120,10 @@ def _fitting(document: Document, console: Console) -> Table:
     return _table(document, names, pictures)
 
 
-def _width(document: Document, names: Sequence[str], pictures: Sequence[str]) -> int:
+def _measured(table: Table) -> Measurement:
+    """Return how narrow and how wide a table may be, whatever the terminal."""
     console = Console(file=io.StringIO(), width=_WIDE)
-    return Measurement.get(console, console.options, _table(document, names, pictures)).maximum
+    return Measurement.get(console, console.options, table)
 
 
 def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) -> Table:
@@ -134,7 +138,7 @@ def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) ->
             justify="right" if is_number else "left",
             no_wrap=is_number,
             overflow="fold",
-            min_width=max(map(len, cells), default=0) if is_number else None,
+            min_width=max(map(len, cells), default=0) if is_number else _NARROWEST_NAME,
         )
         columns.append(cells)
     for heading in pictures:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from venice_billing import _exact
+from venice_billing._table import printable
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
 from venice_billing.cli.formats import FORMATS
@@ -26,6 +30,7 @@ from venice_billing.report.limits import (
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from venice_billing._calendar import Period
     from venice_billing.cli.session import Session
@@ -40,6 +45,8 @@ exit codes: 0 every rule holds (exactly the limit is no breach), 1 a breach, 2 u
 """
 
 _MARKS = {"ok": "ok", "breach": "BREACH", "unknown": "unknown"}
+_STALE = timedelta(days=1)
+"""How much older than now a ledger may be that is read offline; what it does not cover cannot be told."""
 _RULES = ("max_spend", "min_balance", "forecast", "per_key")
 _ALLOWED = "an amount and a currency, like 50USD or 0.5DIEM"
 _BALANCES = ("USD", "DIEM", PERCENT)
@@ -69,25 +76,45 @@ def run(session: Session) -> int:
             check_currency(session, limit.unit, option=_option(rule))
     period = period_of(session.options, session.zone, session.timezone, session.now)
     found = list(_findings(session, period, limits))
+    statuses = {finding.status for finding in found}
+    session.found = FINDING if "breach" in statuses else UNKNOWN if "unknown" in statuses else OK
     if session.options.format == "prometheus":
         session.stdout.write(_prometheus(found))
     elif session.options.format in (None, "table"):
         session.stdout.writelines(f"{_line(finding, period)}\n" for finding in found)
     else:
-        session.show(_document(found, period))
-    statuses = {finding.status for finding in found}
-    return FINDING if "breach" in statuses else UNKNOWN if "unknown" in statuses else OK
+        session.show(_document(found, period, session.now))
+    return session.found
 
 
 def _findings(session: Session, period: Period, limits: dict[str, list[Limit]]) -> Iterator[Finding]:
     if limits["max_spend"] or limits["forecast"] or limits["per_key"]:
         totals = read_totals(session, period, ("day", "key", "currency"))
-        yield from (period_spend(limit, totals.table) for limit in limits["max_spend"])
-        yield from _forecasts(session, period, totals, limits["forecast"])
-        for limit in limits["per_key"]:
-            yield from key_spend(limit, totals.table)
+        doubt = _doubt(session, period, totals)
+        yield from (_doubted(finding, doubt) for finding in _of_totals(session, period, totals, limits))
     if limits["min_balance"]:
         yield from _balances(session, limits["min_balance"])
+
+
+def _of_totals(session: Session, period: Period, totals: Totals, limits: dict[str, list[Limit]]) -> Iterator[Finding]:
+    yield from (period_spend(limit, totals.table) for limit in limits["max_spend"])
+    yield from _forecasts(session, period, totals, limits["forecast"])
+    for limit in limits["per_key"]:
+        yield from key_spend(limit, totals.table)
+
+
+def _doubt(session: Session, period: Period, totals: Totals) -> str:
+    """Return why totals do not tell that a limit holds; empty where they do."""
+    if period.start > session.now:
+        return f"{period.name} has not begun"
+    if totals.until < min(period.end, session.now) - _STALE:
+        return f"the ledger covers nothing after {totals.until:%Y-%m-%d %H:%M} UTC: run venice-billing sync"
+    return ""
+
+
+def _doubted(finding: Finding, doubt: str) -> Finding:
+    """Return a finding, unknown where it is only that nothing was seen; a breach that was seen is one."""
+    return evolve(finding, status="unknown", remark=doubt) if doubt and finding.status == "ok" else finding
 
 
 def _balances(session: Session, limits: Sequence[Limit]) -> list[Finding]:
@@ -126,12 +153,12 @@ def _option(rule: str) -> str:
 def _line(finding: Finding, period: Period) -> str:
     unit = finding.limit.unit
     value = "?" if finding.value is None else f"{_exact.text(finding.value)} {unit}".replace(" %", "%")
-    of = "" if finding.rule == "min-balance" else f" in {period.name}"
-    remark = f" ({finding.remark})" if finding.remark else ""
+    of = "" if finding.rule == "min-balance" else f" in {period.name} ({period.timezone})"
+    remark = f" ({printable(finding.remark, widest=None)})" if finding.remark else ""
     return f"{_MARKS[finding.status]:<7} {finding.rule} {finding.limit}: {value}{of}{remark}"
 
 
-def _document(found: Sequence[Finding], period: Period) -> Document:
+def _document(found: Sequence[Finding], period: Period, now: datetime) -> Document:
     rows: list[dict[str, Any]] = [
         {
             "rule": finding.rule,
@@ -147,7 +174,11 @@ def _document(found: Sequence[Finding], period: Period) -> Document:
         title=f"Checks of {period.name} ({period.timezone})",
         columns=("rule", "limit", "unit", "value", "status", "remark"),
         rows=rows,
-        head={"period": {"start": period.start, "end": period.end}, "timezone": period.timezone},
+        head={
+            "period": {"start": period.start, "end": period.end},
+            "timezone": period.timezone,
+            "complete": period.is_complete(now) and not any(one.status == "unknown" for one in found),
+        },
     )
 
 

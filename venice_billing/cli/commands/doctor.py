@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from venice_billing.cli import config
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, CommandError
+from venice_billing.cli.places import config_path
+from venice_billing.client import VeniceBilling
 from venice_billing.errors import (
+    APIError,
     AuthenticationError,
     BillingTimeoutError,
     InvalidParameterError,
@@ -38,6 +40,8 @@ exit codes: 0 all is well, 1 something is not
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _MOST_SKEW = 60
+_NO_KEY = "venice-billing-doctor-has-no-key"
+_ADVICE = "check the network, the proxy, and the certificates that SSL_CERT_FILE names"
 _STALE_DAYS = 3
 
 
@@ -66,11 +70,12 @@ def configure(parser: ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Look at everything, and say a line for each."""
     checks = [*_versions(), *_configuration(session), *_network(session), *_ledger(session)]
+    session.found = FINDING if any(check.status == "wrong" for check in checks) else OK
     if session.options.format in (None, "table"):
         session.stdout.writelines(f"{_line(check)}\n" for check in checks)
     else:
         session.show(_document(checks))
-    return FINDING if any(check.status == "wrong" for check in checks) else OK
+    return session.found
 
 
 def _line(check: Check) -> str:
@@ -102,7 +107,7 @@ def _configuration(session: Session) -> Iterator[Check]:
         yield Check("account", "note", "the demo account: made up, without a network")
         return
     try:
-        path = config.config_path()
+        path = config_path()
         settings = session.settings
     except CommandError as error:
         yield Check("configuration", "wrong", str(error), "mend the file, or set VENICE_BILLING_CONFIG to another one")
@@ -120,51 +125,56 @@ def _network(session: Session) -> Iterator[Check]:
         session.client  # noqa: B018 - made here, so that what is wrong with its arguments is said apart
     except InvalidParameterError as error:
         yield Check("client", "wrong", str(error))
-    except (CommandError, AuthenticationError) as error:
+    except AuthenticationError as error:
         yield Check("key", "wrong", str(error), "make an ADMIN key at Venice.ai, then: export VENICE_API_KEY=...")
+    except CommandError as error:
+        if not any(check.status == "wrong" for check in _configuration(session)):  # else it is said already
+            yield Check("key", "wrong", str(error))
     else:
         yield from _key(session)
 
 
 def _way(base_url: str) -> Iterator[Check]:
-    """Look at the way to the server: its name, a proxy, an answer without a key, the clock."""
+    """Look at the way to the server: its name, a proxy, an answer without a valid key, the clock."""
     parts = urlsplit(base_url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     proxy = next((name for name in _PROXIES if os.environ.get(name)), None)
     if proxy is not None:
-        yield Check("proxy", "note", f"{proxy} is set: requests go through it", "unset it if that is not wanted")
+        yield Check("proxy", "note", f"{proxy} is set: requests may go through it", "unset it if that is not wanted")
     else:
         try:
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             yield Check("name", "wrong", f"{host} does not resolve: {error}", "check the network, DNS and the base URL")
             return
         yield Check("name", "ok", f"{host} resolves")
-    import httpx  # noqa: PLC0415 - not for `--help`
-
-    try:
-        answer = httpx.get(f"{base_url}/billing/balance", timeout=10, follow_redirects=False)
-    except httpx.HTTPError as error:
-        advice = "check the network, the proxy, and the certificates that SSL_CERT_FILE names"
-        yield Check("connection", "wrong", f"{base_url}: {type(error).__name__}: {error}", advice)
-        return
-    yield Check("connection", "ok", f"{base_url} answers ({answer.status_code} without a key)")
-    yield from _clock(answer.headers.get("date"))
+    try:  # as every call goes: the same proxies, certificates and address
+        with VeniceBilling(_NO_KEY, base_url=base_url, max_retries=0) as client:
+            client.get_balance()
+    except InvalidParameterError as error:
+        yield Check("connection", "wrong", str(error), _ADVICE)
+    except APIError as error:
+        refused = isinstance(error, AuthenticationError)
+        status = f"{base_url} answers ({error.status_code} to a key that is none)"
+        yield Check("connection", "ok" if refused else "wrong", status, "" if refused else "check the base URL")
+        yield from _clock(error.headers.get("date"))
+    except VeniceError as error:
+        yield Check("connection", "wrong", f"{base_url}: {type(error).__name__}: {error}", _ADVICE)
+    else:
+        yield Check("connection", "wrong", f"{base_url} answers to any key", "is that the billing API?")
 
 
 def _clock(date: str | None) -> Iterator[Check]:
     try:
-        theirs = parsedate_to_datetime(date or "")
-    except ValueError:
+        theirs = parsedate_to_datetime(date or "").astimezone(UTC)
+    except (ValueError, OverflowError):
         return
-    skew = round((datetime.now(UTC) - theirs.astimezone(UTC)).total_seconds())
+    skew = round((datetime.now(UTC) - theirs).total_seconds())
     if abs(skew) <= _MOST_SKEW:
         yield Check("clock", "ok", f"{abs(skew)} s from the server's")
         return
     where = "ahead of" if skew > 0 else "behind"
-    yield Check(
-        "clock", "wrong", f"{abs(skew)} s {where} the server's", "set this machine's clock: periods depend on it"
-    )
+    yield Check("clock", "wrong", f"{abs(skew)} s {where} the server's", "set this machine's clock")
 
 
 def _key(session: Session) -> Iterator[Check]:

@@ -105,7 +105,8 @@ def _document(
     if before is not None:
         rows, added = _beside(rows, table.by, before)
         columns = (*columns, *added)
-    pictures = _pictures(session, period, table, totals)
+    gone = len(rows) - len(table)  # groups of the period before that are none of this one
+    pictures = {name: [*cells, *[""] * gone] for name, cells in _pictures(session, period, table, totals).items()}
     estimates = read_forecast(session, period, totals, session.options.currency)
     today = share_of_today(totals.table.totals(("day", "currency")), period, session.now)
     head = {
@@ -211,7 +212,10 @@ def _before(
     session: Session, period: Period, totals: Totals, by: tuple[Dimension, ...]
 ) -> dict[tuple[str | None, ...], dict[str, Decimal]]:
     """Return the debits of the period before, by group: all of it, and as much of it as has passed of this one."""
-    whole = period.before()
+    try:
+        whole = period.before()
+    except OverflowError:
+        raise UsageError(f"--compare: there is no period before {period.name}") from None
     columns = {"debits_before": whole}
     if not totals.is_complete:
         reached = min(whole.start + (totals.until - period.start), whole.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from venice_billing.cli.errors import OK, UNKNOWN, UsageError
+from venice_billing.cli.places import cache_path, config_path
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -87,10 +89,19 @@ def _ask(session: Session, wait: float) -> dict[str, Any] | None:
 
 
 def _cache(session: Session) -> Path:
-    from venice_billing.cli.config import cache_path  # noqa: PLC0415 - `--demo` has none
+    return cache_path() / f"status-{_fingerprint(session.options.account)}.json"
 
-    name = session.options.account or "default"
-    return cache_path() / f"status-{re.sub('[^A-Za-z0-9_-]', '_', name)}.json"
+
+def _fingerprint(account: str | None) -> str:
+    """Return a text that differs wherever the account, its key or its address may; no command is run for it."""
+    path = config_path()
+    try:
+        stat = path.stat()
+        state = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    except OSError:
+        state = (0, 0, 0)
+    named = (account, os.environ.get("VENICE_API_KEY"), os.environ.get("VENICE_BASE_URL"), str(path), state)
+    return hashlib.blake2b(repr(named).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
