@@ -154,6 +154,12 @@ def test_any_currency_is_read_back_equal(ledger: Ledger, folder: Path) -> None:
     assert ledger.export(folder, "dataset").written == ()
 
 
+def test_currency_named_as_engines_name_an_empty_one_has_a_file_of_its_own(ledger: Ledger, folder: Path) -> None:
+    load(ledger, [entry(currency=currency) for currency in ("", "__HIVE_DEFAULT_PARTITION__")])
+    done = ledger.export(folder, "dataset")
+    assert (done.rows, len(done.written)) == (2, 2)
+
+
 def test_currencies_that_differ_in_case_alone_have_files_of_their_own_on_every_file_system(
     ledger: Ledger, folder: Path
 ) -> None:

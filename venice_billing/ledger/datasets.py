@@ -112,6 +112,8 @@ def _as_name(value: str) -> str:
     Lower case is escaped as well: some file systems do not tell it from upper case. Beyond ASCII nothing is: engines
     disagree about what the escapes would mean.
     """
+    if value == _NO_CURRENCY:  # a currency of that name is not the empty one
+        return f"%{ord(value[0]):02X}{value[1:]}"
     return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value) or _NO_CURRENCY
 
 
