@@ -208,3 +208,15 @@ def test_file_that_cannot_be_read_is_named(ledger: Ledger, tmp_path: Path) -> No
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(InvalidParameterError, match=r"records must be a file"):
             ledger.reconcile(path)
+
+
+def test_record_of_the_last_microsecond_leaves_the_end_open(ledger: Ledger) -> None:
+    found = ledger.reconcile([{"request_id": "z", "time": "9999-12-31T23:59:59.999999Z"}])
+    assert (len(found.missing) + len(found.not_covered), found.end) == (1, None)
+
+
+def test_file_whose_lines_end_in_carriage_returns_alone_is_refused_by_line(ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_bytes(b"request_id,amount\ra,-1\rb,-2\r")
+    with pytest.raises(InvalidParameterError, match=r"log\.csv, line 1"):
+        ledger.reconcile(file)

@@ -33,6 +33,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """The fields of a record, and the names that they may have: ours, and those of the API."""
 _KNOWN = frozenset(chain.from_iterable(_NAMES.values()))
+_SHOWN = 80
 _DELIMITERS = (",", ";", "\t")
 _MARK = "\ufeff"
 _SOURCES = (
@@ -140,7 +141,10 @@ def _from_csv(lines: Iterator[str], name: str) -> Numbered:
 def _header(line: str, name: str, number: int) -> tuple[list[str], str]:
     """Return the columns of a header row, and what separates them: commas, semicolons or tabs."""
     for delimiter in _DELIMITERS:
-        columns = [column.strip() for column in next(csv.reader([line], delimiter=delimiter), [])]
+        try:
+            columns = [column.strip() for column in next(csv.reader([line], delimiter=delimiter), [])]
+        except csv.Error as error:  # such as lines that end as those of old Macs do
+            raise _wrong(name, number, line[:_SHOWN], f"a header row ({error})") from None
         if not set(columns).isdisjoint(_NAMES["request_id"]):
             twice = [column for column in columns if column in _KNOWN and columns.count(column) > 1]
             if twice:

@@ -7,7 +7,7 @@ the log. Amounts are added up from their texts, which have every digit.
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     import duckdb
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from venice_billing.ledger.reconciliation import ComparedField, RequestResult
 
 _MICROSECOND = timedelta(microseconds=1)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 _RECORDS_AT_ONCE, _ROWS_AT_ONCE = 10_000, 2048
 
 _COLUMNS = {
@@ -145,7 +145,7 @@ def _reach(
     if start is None and first is not None and (end is None or first < end):
         start = first
     if end is None and last is not None and (start is None or last >= start):
-        end = last + _MICROSECOND
+        end = last + _MICROSECOND if last < _LAST_MOMENT else None
     return start, end
 
 

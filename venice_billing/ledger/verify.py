@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 _CACHE = timedelta(minutes=10)
 _AT_ONCE = timedelta(days=arguments.LOOKBACK_DAYS)
+_EARLIEST = date.min + _AT_ONCE  # there are no days before
 _SMALLEST = timedelta(days=7)  # the API's own default
 _SUMMED_IN = {"USD": "USD", "BUNDLED_CREDITS": "USD", "DIEM": "DIEM"}
 """The currencies that the analytics have, and in which of their sums."""
@@ -252,7 +253,7 @@ def _told(answer: UsageAnalytics, days: Days) -> Iterable[date]:
 def _days(start: Moment | None, end: Moment | None, today: date) -> Days:
     """Return the days from `start` on and before `end`; by default the last 90, today among them."""
     last = today + _DAY if end is None else date.fromisoformat(arguments.day("end", end))
-    first = last - _AT_ONCE if start is None else date.fromisoformat(arguments.day("start", start))
+    first = max(last, _EARLIEST) - _AT_ONCE if start is None else date.fromisoformat(arguments.day("start", start))
     if first >= last:
         raise InvalidParameterError("start", first.isoformat(), f"earlier than end ({last})")
     return Days(first, last)
