@@ -50,14 +50,15 @@ def time_zone(parameter: str, value: object) -> tuple[str, tzinfo]:
     """
     if value is UTC:
         return "UTC", UTC
-    if isinstance(value, zoneinfo.ZoneInfo) and value.key is not None:
-        return value.key, value
-    if not isinstance(value, str):
+    given = value.key if isinstance(value, zoneinfo.ZoneInfo) else value
+    if not isinstance(given, str):
         raise InvalidParameterError(parameter, value, _ALLOWED)
+    name = str.__str__(given)  # also of a member of an enum
     try:
-        return value, _zone(value)
+        zone = _zone(name)
     except LookupError:
-        raise InvalidParameterError(parameter, value, _ALLOWED + _advice(value)) from None
+        raise InvalidParameterError(parameter, given, _ALLOWED + _advice(name)) from None
+    return name, value if isinstance(value, zoneinfo.ZoneInfo) else zone
 
 
 def local_date(moment: datetime, zone: tzinfo) -> date:

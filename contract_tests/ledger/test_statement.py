@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -12,8 +14,10 @@ from collections import defaultdict
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
@@ -656,3 +660,39 @@ def test_views_show_closings_in_sql(filled: Ledger) -> None:
     ]
     rows = execute("SELECT currency, net, count FROM closing_totals ORDER BY currency").fetchall()
     assert rows == [(row.currency, _exact.text(row.net), row.count) for row in statement.totals]
+
+
+class Months(str, Enum):  # noqa: UP042 - a `StrEnum` has another text
+    SEPTEMBER = "2026-09"
+
+
+class Zones(str, Enum):  # noqa: UP042 - as above
+    BERLIN = "Europe/Berlin"
+
+
+def test_member_of_an_enum_is_the_month_and_the_zone_that_it_names(filled: Ledger) -> None:
+    closed = filled.close(Months.SEPTEMBER, timezone=Zones.BERLIN)
+    assert (closed.month, closed.timezone) == ("2026-09", "Europe/Berlin")
+    assert filled.close("2026-09", timezone="Europe/Berlin") == closed
+    assert filled.statement("2026-09").month == "2026-09"
+
+
+@pytest.mark.parametrize("key", ["local", "localtime", "Mars/Olympus", "right/UTC"])
+def test_zone_that_another_machine_does_not_know_by_its_key_is_refused(filled: Ledger, key: str) -> None:
+    # The smallest zone file (RFC 9636, version 1): one type of local time, UTC, and no transition.
+    counts = struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    content = b"TZif" + bytes(16) + counts + struct.pack(">lBB", 0, 0, 0) + b"UTC\0"
+    zone = ZoneInfo.from_file(io.BytesIO(content), key=key)
+    with pytest.raises(InvalidParameterError, match="timezone must be an IANA time zone"):
+        filled.close("2026-09", timezone=zone)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": 1}', "[]", "null", "1", "nonsense", "[" * 100_000])
+def test_text_that_is_no_statement_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Statement.from_json(text)
+
+
+def test_overlap_beyond_the_calendar_is_refused(filled: Ledger) -> None:
+    with pytest.raises(InvalidParameterError, match="overlap must be"):
+        filled.close("2026-09", overlap=timedelta(days=3_000_000))

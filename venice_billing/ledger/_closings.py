@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve, frozen
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from venice_billing.ledger.results import Coverage
 
 OVERLAP = timedelta(days=2)
+_LONGEST_OVERLAP = timedelta(days=36_500)
 _ATTEMPTS = 5  # to read all of a statement between two syncs
 
 
@@ -167,7 +168,7 @@ def _period(month: object, timezone: object, state: _State) -> _Period:
         timezone = state.closings[0].timezone if state.closings else "UTC"
     name, zone = time_zone("timezone", timezone)
     start, end = month_range("month", month, zone)
-    return _Period(str(month), name, zone, start, end)
+    return _Period(str.__str__(cast("str", month)), name, zone, start, end)  # also of a member of an enum
 
 
 def _refuse_another_zone(database: Database, period: _Period, state: _State) -> None:
@@ -352,7 +353,7 @@ def _recorded(database: Database, closing: _Closing) -> Statement:
         ).fetchall()
     try:
         return Statement.from_json(found[0][0])
-    except (ValueError, LookupError, TypeError) as error:
+    except ValueError as error:
         raise LedgerError(f"{database.path}: the statement of {closing.month} was altered: {error}") from error
 
 
@@ -380,6 +381,7 @@ def _record(database: Database, statement: Statement, state: _State) -> None:
 
 
 def _checked_overlap(value: object) -> timedelta:
-    if not isinstance(value, timedelta) or value < timedelta() or value.microseconds:
-        raise InvalidParameterError("overlap", value, "a timedelta of whole seconds that is not negative")
+    if not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST_OVERLAP or value.microseconds:
+        allowed = f"a timedelta of whole seconds, not negative, at most {_LONGEST_OVERLAP.days} days"
+        raise InvalidParameterError("overlap", value, allowed)
     return value

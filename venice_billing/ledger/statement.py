@@ -207,7 +207,10 @@ class Statement:
         Raises:
             ValueError: The text is no statement, or one of a later version.
         """
-        return _from_dict(json.loads(text))
+        try:
+            return _from_dict(json.loads(text))
+        except (LookupError, TypeError, ArithmeticError, RecursionError) as error:
+            raise ValueError(f"no statement of a month: {type(error).__name__}: {error}") from error
 
 
 def change_totals(changes: Iterable[StatedChange], timezone: str) -> SpendTable:
