@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from venice_billing import VeniceBilling, __version__
-from venice_billing.cli.app import COMMANDS
+from venice_billing.cli.app import COMMANDS, parser
+from venice_billing.cli.help import sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +54,52 @@ def test_help_of_each_command_has_examples(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
     assert f"venice-billing {name}" in done.stdout.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_fits_the_terminal_and_is_never_wider_than_100(
+    name: str | None, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"] if name is None else [name, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= min(columns, 100)
+    assert len(lines) > 10
+
+
+def test_examples_on_a_narrow_terminal_are_lines_that_a_shell_reads_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = {}
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(SystemExit):
+            parser().parse_args(["spend", "--help"])
+        shown = sections(capsys.readouterr().out)["examples"].replace("\\\n", "")
+        lines = [re.split(r"\s{2,}", line.strip())[0] for line in re.sub(r" +(?=-)", " ", shown).splitlines()]
+        commands[columns] = [line for line in lines if not line.startswith("#")]
+    assert commands["40"] == commands["200"]
+    assert len(commands["40"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["balance"], "Demo account: balance at"),
+        (["spend"], "Demo account: spend of"),
+        (["spend", "--format", "md"], "## Demo account: spend of"),
+        (["sync"], "Demo account: synced"),
+        (["check", "--max-spend", "1000000USD"], "(demo account)"),
+        (["status"], "(demo account)"),
+        (["doctor"], "the demo account: made up"),
+    ],
+)
+def test_demo_says_that_it_is_one(command: Command, arguments: list[str], where: str) -> None:
+    assert where in command("--demo", *arguments).out
+    if "--format" not in arguments:
+        assert command("--demo", *arguments, "--format", "json").json["demo"] is True
 
 
 def test_command_alone_names_the_commands(command: Command) -> None:

@@ -155,9 +155,11 @@ class Session:
 
     def show(self, document: Document) -> None:
         """Write a document to stdout, in the format that the command line names."""
-        from venice_billing.cli.output import write  # noqa: PLC0415 - `status` does without
+        from venice_billing.cli.document import made_up  # noqa: PLC0415 - `status` does without
+        from venice_billing.cli.output import write  # noqa: PLC0415 - as above
 
-        write(document, self.options.format or "table", self.stdout)
+        shown = made_up(document) if self.is_demo else document
+        write(shown, self.options.format or "table", self.stdout)
 
     def say(self, line: str) -> None:
         """Write a remark for people to stderr."""

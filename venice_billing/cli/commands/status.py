@@ -68,7 +68,8 @@ def _say(session: Session, balance: dict[str, Any] | None, age: float | None) ->
         return UNKNOWN
     parts = [f"{balance[name]} {name.upper()}" for name in ("usd", "diem") if balance[name] is not None]
     old = "" if age is None else f" ({_age(age)} old)"
-    print(f"venice {', '.join(parts) or 'no balance'}{old}", file=session.stdout)
+    demo = " (demo account)" if session.is_demo else ""
+    print(f"venice {', '.join(parts) or 'no balance'}{old}{demo}", file=session.stdout)
     return OK
 
 
