@@ -16,7 +16,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from venice_billing._table import escaped
@@ -81,7 +81,7 @@ def pages() -> dict[str, str]:
         return {"index.md": _index(), **made}
 
 
-def _commands() -> Mapping[str, argparse.ArgumentParser]:
+def _commands() -> Mapping[str, Any]:
     for action in parser()._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
             return action.choices

@@ -11,16 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import platformdirs
 import pytest
 
 from venice_billing import VeniceBilling, __version__
 from venice_billing.cli.app import COMMANDS, parser
 from venice_billing.cli.help import sections
+from venice_billing.cli.places import cache_path, config_path, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract_tests.cli.conftest import Done
+    from venice_billing.testing import FakeVenice
 
     Command = Callable[..., Done]
 
@@ -180,25 +183,57 @@ def test_terminal_without_unicode_gets_no_pictures() -> None:
     assert "llama" in done.stdout
 
 
-def test_start_imports_no_more_than_it_needs() -> None:
+HEAVY = ("httpx", "rich", "duckdb", "altair", "attrs", "msgspec")
+
+
+def imported(*arguments: str, **settings: str) -> set[str]:
+    """Return what a command line has imported when it ends."""
     program = (
         "import sys; sys.modules['click'] = None  # with click here too, httpx imports rich for its own command\n"
-        "from venice_billing.cli.main import main; main({!r}); "
-        "print([name for name in ('httpx', 'rich', 'duckdb', 'altair', 'argparse') if name in sys.modules])"
+        "from venice_billing.cli.main import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "except SystemExit: pass\n"
+        "print(); print(*sys.modules)"
     )
-    lines = {}
-    for arguments in (["--version"], ["--demo", "balance", "--format", "json"]):
-        done = subprocess.run(
-            [sys.executable, "-c", program.format(arguments)],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
-        )
-        lines[arguments[0]] = done.stdout.splitlines()[-1]
-    assert lines["--version"] == "[]"
-    assert "rich" not in lines["--demo"]
-    assert "duckdb" not in lines["--demo"]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+        env={**os.environ, **settings},
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_start_imports_no_more_than_it_needs() -> None:
+    version = imported("--version")
+    assert not version & {*HEAVY, "argparse", "typing", "re", "pathlib"}
+    assert not imported("--help") & {*HEAVY, "typing", "pathlib"}
+    assert not imported("--demo", "balance", "--format", "json") & {"rich", "duckdb", "altair"}
+
+
+def test_status_from_the_cache_imports_no_network(account: FakeVenice, home: Path) -> None:
+    assert "httpx" in imported("status")
+    fresh = imported("status")
+    assert len(account.requests) == 1
+    assert not fresh & {*HEAVY, "tomllib", "subprocess", "venice_billing.errors"}
+    if sys.platform == "linux":
+        assert not fresh & {"platformdirs", "tempfile", "ssl", "_hashlib"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked")
+@pytest.mark.parametrize("value", [None, "", "/somewhere/else", "relative/folder", "~/unexpanded"])
+@pytest.mark.parametrize("kind", ["config", "data", "cache"])
+def test_folders_are_those_of_platformdirs(kind: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_BILLING_CONFIG")
+    if value is None:
+        monkeypatch.delenv(f"XDG_{kind.upper()}_HOME")
+    else:
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", value)
+    ours = {"config": config_path().parent, "data": ledger_path(None).parent, "cache": cache_path()}[kind]
+    theirs = getattr(platformdirs, f"user_{kind}_dir")("venice-billing")
+    assert str(ours) == theirs
 
 
 def test_library_imports_no_face_of_the_command() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
 
 from venice_billing import __version__
 from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
@@ -13,9 +12,10 @@ from venice_billing.cli.formats import FORMATS
 from venice_billing.cli.help import HelpFormatter
 from venice_billing.cli.streams import discard_output
 
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Self
+    from typing import Any, NoReturn, Self
 
 __all__ = ["COMMANDS", "parser", "run"]
 
@@ -64,28 +64,37 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from venice_billing.cli.session import Session  # noqa: PLC0415 - `--help` needs no account
-    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
 
     try:
         with Session(options) as session:
             try:
-                code: int = options.run(session)
+                found: int = options.run(session)
                 session.stdout.flush()
             except BrokenPipeError:
                 if session.found is None:
                     raise
-                code = session.found  # what was found stays found, whether or not somebody reads it to the end
+                found = session.found  # what was found stays found, whether or not somebody reads it to the end
                 discard_output()
-            return code
-    except InvalidParameterError as error:
+            return found
+    except Exception as error:
+        code = _told(error)
+        if code is None:
+            raise
+        return code
+
+
+def _told(error: Exception) -> int | None:
+    """Say what an error of the library is, and return the exit code; None: it is none of them."""
+    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - rare
+
+    if isinstance(error, InvalidParameterError):
         _complain(str(error))
         return USAGE
-    except AuthenticationError as error:
-        _complain(f"{type(error).__name__}: {error}; venice-billing doctor tells what is wrong")
-        return UNKNOWN
-    except VeniceError as error:
-        _complain(f"{type(error).__name__}: {error}")
-        return UNKNOWN
+    if not isinstance(error, VeniceError):
+        return None
+    advice = "; venice-billing doctor tells what is wrong" if isinstance(error, AuthenticationError) else ""
+    _complain(f"{type(error).__name__}: {error}{advice}")
+    return UNKNOWN
 
 
 def _complete(shell: str) -> int:

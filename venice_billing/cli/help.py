@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
-import textwrap
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
@@ -24,10 +22,21 @@ _GAP = re.compile(r"\s{2,}")
 class HelpFormatter(argparse.HelpFormatter):
     """Folds text, and leaves examples whole: a line of them that is too wide continues behind a backslash."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=min(shutil.get_terminal_size().columns, _WIDEST) - 2)
+    def __init__(self, prog: str, width: int = _WIDEST) -> None:
+        super().__init__(prog, width=width)  # argparse makes one for each argument that is added
+
+    def format_help(self) -> str:
+        """Lay the help out for the width of the terminal."""
+        import shutil  # noqa: PLC0415 - for `--help` alone
+
+        width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
+        self._width = width
+        self._max_help_position = min(self._max_help_position, max(width - 20, 4))
+        return super().format_help()
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        import textwrap  # noqa: PLC0415 - as above
+
         laid_out = []
         for title, body in sections(text).items():
             if title == _EXAMPLES:
@@ -77,6 +86,8 @@ def _lines(given: list[tuple[str, str]], width: int) -> list[str]:
 
 
 def _remark(remark: str, width: int) -> list[str]:
+    import textwrap  # noqa: PLC0415 - for `--help` alone
+
     return textwrap.wrap(remark, width, initial_indent="  # ", subsequent_indent="  # ") if remark else []
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
 
 from venice_billing.cli.errors import OK, UNKNOWN, UsageError
 from venice_billing.cli.places import cache_path, config_path
 
+try:
+    from _blake2 import blake2b  # what hashlib has, without OpenSSL, which takes as long to load as all else here
+except ImportError:
+    from hashlib import blake2b
+
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from pathlib import Path
+    from typing import Any
 
     from venice_billing.cli.session import Session
 
@@ -102,7 +107,7 @@ def _fingerprint(account: str | None) -> str:
     except OSError:
         state = (0, 0, 0)
     named = (account, os.environ.get("VENICE_API_KEY"), os.environ.get("VENICE_BASE_URL"), str(path), state)
-    return hashlib.blake2b(repr(named).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return blake2b(repr(named).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
