@@ -3,10 +3,9 @@
 Start with `VeniceBilling`, or with `AsyncVeniceBilling` for asyncio and trio.
 """
 
-from typing import TYPE_CHECKING
-
 from venice_billing._version import __version__ as __version__
 
+TYPE_CHECKING = False  # of the module typing, whose import takes as long as a third of a start of Python
 if TYPE_CHECKING:  # type checkers see plain imports, so a misspelt name is an error
     from venice_billing import ledger as ledger
     from venice_billing import sku as sku

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,15 +11,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import platformdirs
 import pytest
 
 from venice_billing import VeniceBilling, __version__
-from venice_billing.cli.app import COMMANDS
+from venice_billing.cli.app import COMMANDS, parser
+from venice_billing.cli.help import sections
+from venice_billing.cli.places import cache_path, config_path, ledger_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract_tests.cli.conftest import Done
+    from venice_billing.testing import FakeVenice
 
     Command = Callable[..., Done]
 
@@ -52,6 +57,52 @@ def test_help_of_each_command_has_examples(name: str) -> None:
     done = run(name, "--help")
     assert done.returncode == 0
     assert f"venice-billing {name}" in done.stdout.partition("examples:")[2]
+
+
+@pytest.mark.parametrize("columns", [60, 100, 200])
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_fits_the_terminal_and_is_never_wider_than_100(
+    name: str | None, columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--help"] if name is None else [name, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= min(columns, 100)
+    assert len(lines) > 10
+
+
+def test_examples_on_a_narrow_terminal_are_lines_that_a_shell_reads_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = {}
+    for columns in ("40", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        with pytest.raises(SystemExit):
+            parser().parse_args(["spend", "--help"])
+        shown = sections(capsys.readouterr().out)["examples"].replace("\\\n", "")
+        lines = [re.split(r"\s{2,}", line.strip())[0] for line in re.sub(r" +(?=-)", " ", shown).splitlines()]
+        commands[columns] = [line for line in lines if not line.startswith("#")]
+    assert commands["40"] == commands["200"]
+    assert len(commands["40"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["balance"], "Demo account: balance at"),
+        (["spend"], "Demo account: spend of"),
+        (["spend", "--format", "md"], "## Demo account: spend of"),
+        (["sync"], "Demo account: synced"),
+        (["check", "--max-spend", "1000000USD"], "(demo account)"),
+        (["status"], "(demo account)"),
+        (["doctor"], "the demo account: made up"),
+    ],
+)
+def test_demo_says_that_it_is_one(command: Command, arguments: list[str], where: str) -> None:
+    assert where in command("--demo", *arguments).out
+    if "--format" not in arguments:
+        assert command("--demo", *arguments, "--format", "json").json["demo"] is True
 
 
 def test_command_alone_names_the_commands(command: Command) -> None:
@@ -132,25 +183,57 @@ def test_terminal_without_unicode_gets_no_pictures() -> None:
     assert "llama" in done.stdout
 
 
-def test_start_imports_no_more_than_it_needs() -> None:
+HEAVY = ("httpx", "rich", "duckdb", "altair", "attrs", "msgspec")
+
+
+def imported(*arguments: str, **settings: str) -> set[str]:
+    """Return what a command line has imported when it ends."""
     program = (
         "import sys; sys.modules['click'] = None  # with click here too, httpx imports rich for its own command\n"
-        "from venice_billing.cli.main import main; main({!r}); "
-        "print([name for name in ('httpx', 'rich', 'duckdb', 'altair', 'argparse') if name in sys.modules])"
+        "from venice_billing.cli.main import main\n"
+        f"try: main({list(arguments)!r})\n"
+        "except SystemExit: pass\n"
+        "print(); print(*sys.modules)"
     )
-    lines = {}
-    for arguments in (["--version"], ["--demo", "balance", "--format", "json"]):
-        done = subprocess.run(
-            [sys.executable, "-c", program.format(arguments)],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=True,
-        )
-        lines[arguments[0]] = done.stdout.splitlines()[-1]
-    assert lines["--version"] == "[]"
-    assert "rich" not in lines["--demo"]
-    assert "duckdb" not in lines["--demo"]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+        env={**os.environ, **settings},
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_start_imports_no_more_than_it_needs() -> None:
+    version = imported("--version")
+    assert not version & {*HEAVY, "argparse", "typing", "re", "pathlib"}
+    assert not imported("--help") & {*HEAVY, "typing", "pathlib"}
+    assert not imported("--demo", "balance", "--format", "json") & {"rich", "duckdb", "altair"}
+
+
+def test_status_from_the_cache_imports_no_network(account: FakeVenice, home: Path) -> None:
+    assert "httpx" in imported("status")
+    fresh = imported("status")
+    assert len(account.requests) == 1
+    assert not fresh & {*HEAVY, "tomllib", "subprocess", "venice_billing.errors"}
+    if sys.platform == "linux":
+        assert not fresh & {"platformdirs", "tempfile", "ssl", "_hashlib"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked")
+@pytest.mark.parametrize("value", [None, "", "/somewhere/else", "relative/folder", "~/unexpanded"])
+@pytest.mark.parametrize("kind", ["config", "data", "cache"])
+def test_folders_are_those_of_platformdirs(kind: str, value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_BILLING_CONFIG")
+    if value is None:
+        monkeypatch.delenv(f"XDG_{kind.upper()}_HOME")
+    else:
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", value)
+    ours = {"config": config_path().parent, "data": ledger_path(None).parent, "cache": cache_path()}[kind]
+    theirs = getattr(platformdirs, f"user_{kind}_dir")("venice-billing")
+    assert str(ours) == theirs
 
 
 def test_library_imports_no_face_of_the_command() -> None:

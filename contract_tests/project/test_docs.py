@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCS = ROOT / "docs"
-PAGES = sorted({*DOCS.glob("*.md"), *DOCS.glob("*.ipynb"), *(DOCS / "reference").glob("*.md")})
+PAGES = sorted(
+    {*DOCS.glob("*.md"), *DOCS.glob("*.ipynb"), *(DOCS / "reference").glob("*.md"), DOCS / "commands" / "index.md"}
+)
 LLMS = (DOCS / "llms.txt").read_text("utf-8")
 LINKS = re.findall(r"^- \[(.+?)\]\((.+?)\): .+", LLMS, re.MULTILINE)
 LISTS_OF_PAGES = {"index.md", "reference/index.md"}

@@ -5,21 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
 
 from venice_billing import __version__
 from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
 from venice_billing.cli.formats import FORMATS
+from venice_billing.cli.help import HelpFormatter
 from venice_billing.cli.streams import discard_output
 
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Self
+    from typing import Any, NoReturn, Self
 
 __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
 _SHELLS = ("bash", "zsh", "fish")
+
+_EPILOG = """examples:
+  venice-billing --demo spend             a made-up account, without a key
+  venice-billing spend last-month --by model
+  venice-billing check --max-spend 50USD  for cron: exit code 1 on a breach
+  venice-billing COMMAND --help           what a command does, with examples
+
+exit codes: 0 fine, 1 a finding, 2 a wrong command line or file, 3 it could not be told
+"""
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
@@ -54,28 +64,37 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from venice_billing.cli.session import Session  # noqa: PLC0415 - `--help` needs no account
-    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - as above
 
     try:
         with Session(options) as session:
             try:
-                code: int = options.run(session)
+                found: int = options.run(session)
                 session.stdout.flush()
             except BrokenPipeError:
                 if session.found is None:
                     raise
-                code = session.found  # what was found stays found, whether or not somebody reads it to the end
+                found = session.found  # what was found stays found, whether or not somebody reads it to the end
                 discard_output()
-            return code
-    except InvalidParameterError as error:
+            return found
+    except Exception as error:
+        code = _told(error)
+        if code is None:
+            raise
+        return code
+
+
+def _told(error: Exception) -> int | None:
+    """Say what an error of the library is, and return the exit code; None: it is none of them."""
+    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - rare
+
+    if isinstance(error, InvalidParameterError):
         _complain(str(error))
         return USAGE
-    except AuthenticationError as error:
-        _complain(f"{type(error).__name__}: {error}; venice-billing doctor tells what is wrong")
-        return UNKNOWN
-    except VeniceError as error:
-        _complain(f"{type(error).__name__}: {error}")
-        return UNKNOWN
+    if not isinstance(error, VeniceError):
+        return None
+    advice = "; venice-billing doctor tells what is wrong" if isinstance(error, AuthenticationError) else ""
+    _complain(f"{type(error).__name__}: {error}{advice}")
+    return UNKNOWN
 
 
 def _complete(shell: str) -> int:
@@ -100,13 +119,12 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(
         prog=_PROGRAM,
         description="What your Venice.ai usage costs: every charge once, to the last digit.",
-        epilog="Each command explains itself: venice-billing COMMAND --help. Exit codes: 0 fine, 1 a finding, "
-        "2 usage, 3 could not be told.",
+        epilog=_EPILOG,
     )
     whole.add_argument("--version", action="store_true", help="print the version and end")
     whole.add_argument("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish and end")
-    _add_common(whole, default=None)
-    commands = whole.add_subparsers(dest="command", metavar="COMMAND", parser_class=_CommandParser)
+    _add_common(whole, FORMATS, default=None)
+    commands = whole.add_subparsers(dest="command", metavar="COMMAND", prog=_PROGRAM, parser_class=_CommandParser)
     for name, (module, what) in COMMANDS.items():
         commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", module=module)
     return whole
@@ -116,7 +134,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
@@ -138,7 +156,7 @@ class _CommandParser(_Parser):
             command = import_module(f"venice_billing.cli.commands.{self._module}")
             command.configure(self)
             self.set_defaults(run=command.run)
-            _add_common(self, default=argparse.SUPPRESS)
+            _add_common(self, self.get_default("formats"), default=argparse.SUPPRESS)
         return self
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] # it has overloads
@@ -148,7 +166,7 @@ class _CommandParser(_Parser):
         return super(_CommandParser, self.fill()).parse_known_args(args, namespace)
 
 
-def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
+def _add_common(parser: argparse.ArgumentParser, formats: Sequence[str], default: Any) -> None:
     """Add the options of all commands, which may stand before and behind the command."""
     group = parser.add_argument_group("options of all commands")
     whose = group.add_mutually_exclusive_group()
@@ -164,7 +182,7 @@ def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:
         "--format",
         metavar="FORMAT",
         default=default,
-        help=f"one of {', '.join(FORMATS)}; default: table",
+        help=f"one of {', '.join(formats)} (default: table)",
     )
     group.add_argument("--timezone", metavar="ZONE", default=default, help="the IANA time zone of days (default: UTC)")
     group.add_argument(

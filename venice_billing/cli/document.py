@@ -7,11 +7,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from venice_billing import _exact
 
-__all__ = ["Document", "Row", "Value", "text_of"]
+__all__ = ["Document", "Row", "Value", "made_up", "text_of"]
 
 Value = str | int | Decimal | bool | None
 Row = Mapping[str, Value]
@@ -43,6 +43,12 @@ class Document:
     def visible(self) -> Sequence[str]:
         """The names of the columns that people see."""
         return self.columns if self.shown is None else self.shown
+
+
+def made_up(document: Document) -> Document:
+    """Return a document that says that it is of the demo account."""
+    title = f"Demo account: {document.title[:1].lower()}{document.title[1:]}"
+    return evolve(document, title=title, head={**document.head, "demo": True})
 
 
 def text_of(value: object) -> str:

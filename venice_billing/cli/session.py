@@ -5,25 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
-from venice_billing._periods import time_zone
-from venice_billing.cli import config
 from venice_billing.cli.errors import UNKNOWN, USAGE, CommandError, UsageError
 from venice_billing.cli.places import config_path, expanded, ledger_path
 
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterator
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
+    from pathlib import Path
     from types import TracebackType
     from typing import Any, Self, TextIO
 
     from venice_billing import VeniceBilling
+    from venice_billing.cli import config
     from venice_billing.cli.document import Document
     from venice_billing.ledger import Ledger
     from venice_billing.testing import FakeVenice
@@ -75,6 +72,8 @@ class Session:
     @cached_property
     def now(self) -> datetime:
         """When the command began, in UTC."""
+        from datetime import UTC, datetime  # noqa: PLC0415 - `status` does without
+
         return datetime.fromtimestamp(self._fake.clock.time(), UTC) if self.is_demo else datetime.now(UTC)
 
     @cached_property
@@ -155,9 +154,11 @@ class Session:
 
     def show(self, document: Document) -> None:
         """Write a document to stdout, in the format that the command line names."""
-        from venice_billing.cli.output import write  # noqa: PLC0415 - `status` does without
+        from venice_billing.cli.document import made_up  # noqa: PLC0415 - `status` does without
+        from venice_billing.cli.output import write  # noqa: PLC0415 - as above
 
-        write(document, self.options.format or "table", self.stdout)
+        shown = made_up(document) if self.is_demo else document
+        write(shown, self.options.format or "table", self.stdout)
 
     def say(self, line: str) -> None:
         """Write a remark for people to stderr."""
@@ -165,10 +166,14 @@ class Session:
 
     @cached_property
     def _config(self) -> config.Config:
+        from venice_billing.cli import config  # noqa: PLC0415 - `status` does without
+
         return config.load(config_path())
 
     @cached_property
     def _time_zone(self) -> tuple[str, tzinfo]:
+        from venice_billing._periods import time_zone  # noqa: PLC0415 - `status` does without
+
         named = self.options.timezone
         if named is None and not self.is_demo:
             named = (self.settings and self.settings.timezone) or self._config.timezone
@@ -184,6 +189,9 @@ class Session:
 
     @cached_property
     def _demo_folder(self) -> Path:
+        from pathlib import Path  # noqa: PLC0415 - for `--demo` alone
+        from tempfile import TemporaryDirectory  # noqa: PLC0415 - as above
+
         return Path(self._stack.enter_context(TemporaryDirectory(prefix="venice-billing-")))
 
     def _key(self) -> str | None:
@@ -191,6 +199,8 @@ class Session:
         settings = self.settings
         if settings is None or (self.options.account is None and os.environ.get("VENICE_API_KEY")):
             return None
+        from venice_billing.cli import config  # noqa: PLC0415 - `status` does without
+
         key = config.key_of(settings)
         if key is None:
             raise UsageError(f"account {settings.name!r} has no key: give it key_command in {self._config.path}")

@@ -34,7 +34,7 @@ def run(session: Session) -> int:
     state = f"charges go to {balance.consumption_currency}" if balance.can_consume else "nothing left to consume"
     session.show(
         Document(
-            title=f"{'Demo account: b' if session.is_demo else 'B'}alance at {session.now:%Y-%m-%d %H:%M} UTC",
+            title=f"Balance at {session.now:%Y-%m-%d %H:%M} UTC",
             columns=("currency", "balance"),
             rows=[{"currency": name, "balance": amount} for name, amount in amounts.items()],
             head={
@@ -43,7 +43,6 @@ def run(session: Session) -> int:
                 "consumption_currency": balance.consumption_currency and str(balance.consumption_currency),
                 "diem_epoch_allocation": balance.diem_epoch_allocation,
                 "diem_epoch_used_percent": used,
-                **({"demo": True} if session.is_demo else {}),
             },
             notes=[state, *epoch],
         )

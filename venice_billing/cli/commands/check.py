@@ -55,7 +55,7 @@ _BALANCES = ("USD", "DIEM", PERCENT)
 def configure(parser: ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.epilog = EXAMPLES
-    rules = parser.add_argument_group("rules (at least one; each may be given for several currencies)")
+    rules = parser.add_argument_group("rules (at least one; for several currencies, give it again)")
     rules.add_argument("--max-spend", action="append", default=[], metavar="50USD", help="debits of the period")
     rules.add_argument(
         "--min-balance", action="append", default=[], metavar="5USD|20%", help="what is left; %% is of the DIEM epoch"
@@ -81,7 +81,8 @@ def run(session: Session) -> int:
     if session.options.format == "prometheus":
         session.stdout.write(_prometheus(found))
     elif session.options.format in (None, "table"):
-        session.stdout.writelines(f"{_line(finding, period)}\n" for finding in found)
+        demo = " (demo account)" if session.is_demo else ""
+        session.stdout.writelines(f"{_line(finding, period)}{demo}\n" for finding in found)
     else:
         session.show(_document(found, period, session.now))
     return session.found

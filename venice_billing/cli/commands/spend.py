@@ -114,7 +114,6 @@ def _document(
         "timezone": period.timezone,
         "complete": totals.is_complete,
         "until": totals.until,
-        **({"demo": True} if session.is_demo else {}),
     }
     if today:
         head["today"] = [{"currency": currency, "debits": amount} for currency, amount in today.items()]
@@ -126,7 +125,7 @@ def _document(
         *([] if table else ["no charges in this period"]),
     ]
     return Document(
-        title=_title(session, period, totals),
+        title=_title(period, totals),
         columns=columns,
         rows=rows,
         head=head,
@@ -136,11 +135,10 @@ def _document(
     )
 
 
-def _title(session: Session, period: Period, totals: Totals) -> str:
+def _title(period: Period, totals: Totals) -> str:
     state = "complete" if totals.is_complete else f"until {_local(totals.until, period)}, not complete"
-    demo = "Demo account: " if session.is_demo else ""
     first, last = _local(period.start, period), _local(period.end, period)
-    return f"{demo}spend of {period.name} ({first} to {last}, {period.timezone}), {state}"
+    return f"Spend of {period.name} ({first} to {last}, {period.timezone}), {state}"
 
 
 def _local(moment: Any, period: Period) -> str:

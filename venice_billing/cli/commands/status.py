@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import time
-from typing import TYPE_CHECKING, Any
 
 from venice_billing.cli.errors import OK, UNKNOWN, UsageError
 from venice_billing.cli.places import cache_path, config_path
 
+try:
+    from _blake2 import blake2b  # what hashlib has, without OpenSSL, which takes as long to load as all else here
+except ImportError:
+    from hashlib import blake2b
+
+TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from pathlib import Path
+    from typing import Any
 
     from venice_billing.cli.session import Session
 
@@ -68,7 +73,8 @@ def _say(session: Session, balance: dict[str, Any] | None, age: float | None) ->
         return UNKNOWN
     parts = [f"{balance[name]} {name.upper()}" for name in ("usd", "diem") if balance[name] is not None]
     old = "" if age is None else f" ({_age(age)} old)"
-    print(f"venice {', '.join(parts) or 'no balance'}{old}", file=session.stdout)
+    demo = " (demo account)" if session.is_demo else ""
+    print(f"venice {', '.join(parts) or 'no balance'}{old}{demo}", file=session.stdout)
     return OK
 
 
@@ -101,7 +107,7 @@ def _fingerprint(account: str | None) -> str:
     except OSError:
         state = (0, 0, 0)
     named = (account, os.environ.get("VENICE_API_KEY"), os.environ.get("VENICE_BASE_URL"), str(path), state)
-    return hashlib.blake2b(repr(named).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return blake2b(repr(named).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

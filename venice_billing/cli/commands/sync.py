@@ -42,7 +42,7 @@ def run(session: Session) -> int:
     changed = report.late + report.altered + report.vanished
     session.show(
         Document(
-            title=f"{'Demo account: s' if session.is_demo else 'S'}ynced {session.ledger_path}",
+            title=f"Synced {session.ledger_path}",
             columns=tuple(row),
             rows=[row],
             head={"ledger": str(session.ledger_path)},
