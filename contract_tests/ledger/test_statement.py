@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract_tests.ledger.account import walked
-from contract_tests.ledger.test_exact import _FIELDS, ENTRIES, ODD
+from contract_tests.ledger.odd_entries import ENTRIES, FIELDS, ODD
 from contract_tests.support.flavours import NOW
 from venice_billing import InvalidParameterError, LedgerError, UsageEntry, _exact, spend
 from venice_billing.ledger import Ledger, Statement, _closings, _entries
@@ -142,7 +142,7 @@ def loaded(ledger: Ledger, entries: Sequence[UsageEntry], sync: int = 1, until: 
 def test_digest_of_any_entries_is_recomputed_from_exported_lines(entries: list[UsageEntry]) -> None:
     march = datetime(2026, 3, 1, tzinfo=UTC)
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder, "venice.duckdb")) as ledger:
-        loaded(ledger, [*entries, *entries[:3], UsageEntry.from_dict({**_FIELDS, "timestamp": march.isoformat()})])
+        loaded(ledger, [*entries, *entries[:3], UsageEntry.from_dict({**FIELDS, "timestamp": march.isoformat()})])
         lines = [entry.to_json() for entry in ledger.entries(march, "2026-04-01")]
         statement = ledger.statement("2026-03")
         assert (statement.digest, statement.count) == (recomputed(lines), len(lines))
@@ -152,7 +152,7 @@ def test_digest_of_any_entries_is_recomputed_from_exported_lines(entries: list[U
 @pytest.mark.parametrize("name", [name for name in ODD if "timestamp" not in ODD[name]])
 def test_digest_of_an_odd_entry_is_that_of_its_json(ledger: Ledger, name: str) -> None:
     """A lone surrogate too: `to_json` refuses it, so the line is what the API sends, in ASCII."""
-    entries = [UsageEntry.from_dict({**_FIELDS, **fields}) for fields in (ODD[name], {}, ODD[name])]
+    entries = [UsageEntry.from_dict({**FIELDS, **fields}) for fields in (ODD[name], {}, ODD[name])]
     loaded(ledger, entries)
     assert ledger.statement("2026-10").digest == recomputed(_entries.json_text(entry.to_dict()) for entry in entries)
 
@@ -160,7 +160,7 @@ def test_digest_of_an_odd_entry_is_that_of_its_json(ledger: Ledger, name: str) -
 def test_digest_does_not_depend_on_the_order_of_rows_or_fields(tmp_path: Path) -> None:
     extra = {"b": 1, "a": {"d": 2, "c": [3]}}
     shuffled = {"a": {"c": [3], "d": 2}, "b": 1}
-    one, other = ([UsageEntry.from_dict({**_FIELDS, "sku": sku, **extra}) for sku in skus] for skus in ("abc", "cba"))
+    one, other = ([UsageEntry.from_dict({**FIELDS, "sku": sku, **extra}) for sku in skus] for skus in ("abc", "cba"))
     other = [
         UsageEntry.from_dict({**shuffled, **{n: v for n, v in e.to_dict().items() if n not in extra}}) for e in other
     ]
@@ -189,7 +189,7 @@ def test_month_of_a_zone(ledger: Ledger, zone: str, month: str, start: str, end:
     first, last = datetime.fromisoformat(start), datetime.fromisoformat(end)
     tick = timedelta(microseconds=1)
     rows = [
-        UsageEntry.from_dict({**_FIELDS, "timestamp": at.isoformat(), "sku": name})
+        UsageEntry.from_dict({**FIELDS, "timestamp": at.isoformat(), "sku": name})
         for at, name in [(first - tick, "before"), (first, "first"), (last - tick, "last"), (last, "after")]
     ]
     loaded(ledger, rows, until=last + 3 * DAY)
@@ -441,7 +441,7 @@ AMOUNTS = st.sampled_from(["-1e-30", "-0.25", "3", "12345678901.5", "-0.12345678
 ROWS = st.builds(
     lambda days, amount, currency, sku, request: UsageEntry.from_dict(
         {
-            **_FIELDS,
+            **FIELDS,
             "timestamp": (datetime(2026, 1, 1, tzinfo=UTC) + days * timedelta(hours=9)).isoformat(),
             "amount": Decimal(amount),
             "currency": currency,
@@ -489,7 +489,7 @@ def test_every_charge_counts_once_over_statements_and_adjustments(
         patch.setattr(_closings, "_now", lambda: later)
         with Ledger(Path(folder, "venice.duckdb")) as ledger:
             fixed = UsageEntry.from_dict(  # a request by which the account is known again
-                {**_FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always", **ODD["unknown field of the request"]}
+                {**FIELDS, "timestamp": "2026-01-01T00:00:00Z", "sku": "always", **ODD["unknown field of the request"]}
             )
             rows = [fixed, *entries]
             statements: dict[str, Statement] = {}
