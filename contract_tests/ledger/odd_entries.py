@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW
 from venice_billing import UsageEntry
+from venice_billing._runtime.codec import decode_json
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ NUMBERS = st.one_of(
     st.sampled_from([Decimal(text) for text in AWKWARD]),
     st.builds(lambda digits, power: Decimal(digits).scaleb(power), st.integers(-(10**20), 10**20), st.integers(-40, 5)),
 )
+DECODED_NUMBERS = NUMBERS.map(lambda number: decode_json(str(number)))  # an unknown field's 0 is an int, as in JSON
 TEXTS = st.text(max_size=6)
 SKUS = st.one_of(st.sampled_from(["m-llm-input-mtoken", "flux-image-unit", "top-up"]), TEXTS)
 TIMES = st.one_of(
@@ -102,7 +104,7 @@ DETAILS = st.one_of(
             "completionTokens": COUNTS,
             "inferenceExecutionTime": COUNTS,
         },
-        optional={"x": NUMBERS},
+        optional={"x": DECODED_NUMBERS},
     ),
 )
 ENTRIES = st.builds(
@@ -118,6 +120,6 @@ ENTRIES = st.builds(
             "units": NUMBERS,
             "inferenceDetails": DETAILS,
         },
-        optional={"apiKeyId": st.one_of(st.none(), TEXTS), "unknown": st.one_of(TEXTS, NUMBERS, st.none())},
+        optional={"apiKeyId": st.one_of(st.none(), TEXTS), "unknown": st.one_of(TEXTS, DECODED_NUMBERS, st.none())},
     ),
 )

@@ -21,6 +21,7 @@ from contract_tests.ledger.focus.files import (
     Row,
     booked,
     check_products,
+    details_of,
     exported,
     read,
     write,
