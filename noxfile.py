@@ -157,7 +157,7 @@ def engines(session: nox.Session) -> None:
 def focus(session: nox.Session) -> None:
     """Validate a FOCUS export with the official validator, which needs Python 3.12 and libraries of its own."""
     _install(session, "--group", "focus", constraints=FOCUS_CONSTRAINTS)
-    _run(session, "-m", "contract_tests.ledger.focus_validation", str(_python_of(Path(session.virtualenv.location))))
+    _run(session, "-m", "contract_tests.ledger.focus.validation", str(_python_of(Path(session.virtualenv.location))))
 
 
 @nox.session(venv_backend="none")

@@ -6,12 +6,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from contract_tests.support.flavours import NOW
-from venice_billing.ledger import _entries
+from venice_billing.ledger import _closings, _entries
 from venice_billing.ledger._staging import Stretch
 from venice_billing.ledger._swap import swap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     import pytest
 
@@ -28,12 +29,13 @@ async def synced(ledger: Ledger, face: Face, **options: Any) -> SyncReport:
     return report
 
 
-def load(ledger: Ledger, entries: Sequence[UsageEntry]) -> list[UsageEntry]:
-    """Put entries into a ledger as a first sync does, and return them in their order there."""
+def load(ledger: Ledger, entries: Sequence[UsageEntry], sync: int = 1, until: datetime = NOW) -> list[UsageEntry]:
+    """Give a ledger all its entries, as a full sync at that time does, and return them in their order there."""
     entries = sorted(entries, key=lambda entry: entry.timestamp)
+    settled = _closings.settled_until(ledger._database)
+    documents = ["[" + _entries.page(entries, 0).decode() + "]"] if entries else []
     with ledger._database.transaction() as cursor:
-        document = "[" + _entries.page(entries, 0).decode() + "]"
-        swap(cursor, Stretch(None, NOW, is_full=True, owner="", sync=1), [document], None)
+        swap(cursor, Stretch(None, until, is_full=True, owner="", sync=sync), documents, settled)
     return entries
 
 

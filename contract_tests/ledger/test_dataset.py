@@ -19,7 +19,7 @@ import pytest
 
 from contract_tests.ledger.account import load
 from contract_tests.ledger.killed_exports import export_and_kill
-from contract_tests.ledger.test_exact import _FIELDS, AWKWARD
+from contract_tests.ledger.odd_entries import AWKWARD, FIELDS
 from contract_tests.support.flavours import NOW
 from venice_billing import ExportError, InvalidParameterError, UsageEntry, _exact
 from venice_billing.ledger import Ledger, _folders
@@ -63,7 +63,7 @@ def sync(ledger: Ledger, fake: FakeVenice) -> None:
 
 
 def entry(amount: str = "-0.5", at: str = "2026-10-01T10:00:00Z", currency: str = "USD", **fields: Any) -> UsageEntry:
-    return UsageEntry.from_dict({**_FIELDS, "amount": Decimal(amount), "timestamp": at, "currency": currency, **fields})
+    return UsageEntry.from_dict({**FIELDS, "amount": Decimal(amount), "timestamp": at, "currency": currency, **fields})
 
 
 def files(folder: Path) -> list[str]:

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from contract_tests.ledger.account import load, texts, walked
-from contract_tests.ledger.test_exact import _FIELDS, AWKWARD, ODD, booked, has_surrogates
+from contract_tests.ledger.odd_entries import AWKWARD, FIELDS, ODD, booked, has_surrogates
 from contract_tests.support.flavours import NOW, files
 from venice_billing import ExportError, InvalidParameterError, LedgerError, UsageEntry
 from venice_billing.ledger import Ledger
@@ -43,7 +43,7 @@ def filled(ledger: Ledger, fake: FakeVenice) -> Ledger:
 
 
 def odd(name: str) -> UsageEntry:
-    return UsageEntry.from_dict({**_FIELDS, **ODD[name]})
+    return UsageEntry.from_dict({**FIELDS, **ODD[name]})
 
 
 def records(path: Path) -> list[dict[str, str]]:
@@ -179,7 +179,7 @@ def test_parquet_has_the_columns_of_the_view(filled: Ledger, tmp_path: Path) -> 
 def test_number_that_fits_no_decimal_is_null_in_parquet_and_whole_in_its_text(ledger: Ledger, tmp_path: Path) -> None:
     amounts = ["1e-30", "-0.1234567890123456789012345678901234567890", "-3.0799999999999996e-05"]
     odd_fields = {"units": Decimal("1e-29"), "more": {"a": Decimal("1.10")}}
-    load(ledger, [UsageEntry.from_dict({**_FIELDS, **odd_fields, "amount": Decimal(amount)}) for amount in amounts])
+    load(ledger, [UsageEntry.from_dict({**FIELDS, **odd_fields, "amount": Decimal(amount)}) for amount in amounts])
     ledger.export(tmp_path / "all.parquet")
     with duckdb.connect() as other:
         columns = "amount, amount_text, units, units_text, additional_properties"

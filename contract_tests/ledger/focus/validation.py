@@ -1,4 +1,4 @@
-"""Validate a FOCUS export with the official validator: `python -m contract_tests.ledger.focus_validation PYTHON`.
+"""Validate a FOCUS export with the official validator: `python -m contract_tests.ledger.focus.validation PYTHON`.
 
 PYTHON is that of an environment which the validator is installed in: it needs Python 3.12 and an older DuckDB.
 """
@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 
 from attrs import frozen
 
-from contract_tests.ledger.focus_account import CURRENCIES, account
+from contract_tests.ledger.focus.account import CURRENCIES, account
 from venice_billing.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ CANNOT_HOLD: Mapping[str, str] = {
     )
 }
 """The one rule that fails, with the reason."""
-
 CRITERIA = (
     "ACCOUNT_NAMING_SUPPORTED",
     "MULTIPLE_PRICING_CATEGORIES_SUPPORTED",
@@ -42,7 +41,6 @@ CRITERIA = (
     "VIRTUAL_CURRENCY_SUPPORTED",
 )
 """What the rules are told of Venice: more of it turns more rules on."""
-
 FEWEST_RULES = 250  # of those that a rule set has; a validator that checks nothing finds nothing
 NO_CURRENCY = "XXX"  # as ISO 4217 calls it
 _TIMEOUT = 300  # seconds

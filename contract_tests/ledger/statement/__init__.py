@@ -1,0 +1,1 @@
+"""Tests of statements: what they say, their digest, which months can be closed, later changes, recording."""
