@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from contract_tests.ledger.account import load
 from contract_tests.ledger.odd_entries import FIELDS
 from contract_tests.ledger.statement.months import DAY, HOUR, OCTOBER, refused, sync
 from contract_tests.support.flavours import NOW
-from venice_billing import InvalidParameterError, LedgerError, UsageEntry, spend
+from venice_billing import InvalidParameterError, LedgerError, MonthOpenError, UsageEntry, spend
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -111,6 +112,22 @@ def test_month_is_refused_if_no_sync_looked_for_its_late_charges(ledger: Ledger,
     refused(ledger, "2026-10", "too soon for late charges; sync with full=True")
     sync(ledger, fake, full=True)
     assert ledger.close("2026-10").is_complete
+
+
+def test_month_that_is_open_says_when_it_can_be_closed(ledger: Ledger, fake: FakeVenice) -> None:
+    sync(ledger, fake)
+    found = []
+    for month in ("2026-10", "2026-11", "2027-05"):
+        with pytest.raises(MonthOpenError) as caught:
+            ledger.close(month)
+        found.append((caught.value.month, caught.value.reason, caught.value.closable_at))
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (str(again), again.closable_at) == (str(caught.value), caught.value.closable_at)
+    assert found == [
+        ("2026-10", "late_charges", datetime(2026, 11, 3, tzinfo=UTC)),
+        ("2026-11", "not_over", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("2027-05", "not_over", datetime(2027, 6, 1, tzinfo=UTC)),
+    ]
 
 
 def test_overlap_is_what_is_asked_for(ledger: Ledger, fake: FakeVenice) -> None:
