@@ -179,7 +179,7 @@ class Session:
             named = (self.settings and self.settings.timezone) or self._config.timezone
             if named is not None:
                 return time_zone(f"{self._config.path}: timezone", named)
-        return time_zone("--timezone", named or "UTC")
+        return time_zone("--timezone", "UTC" if named is None else named)
 
     @cached_property
     def _fake(self) -> FakeVenice:
