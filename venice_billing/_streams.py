@@ -1,4 +1,4 @@
-"""Bytes into a file object of the user: all of them, also where it takes a part or, as a full pipe does, nothing yet."""
+"""Bytes into a file object: all of them, also where it takes a part or, as a full pipe does, nothing yet."""
 
 from __future__ import annotations
 
