@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,4 +24,7 @@ async def test_progress_is_told_after_each_page(flavour: Flavour, tmp_path: Path
     face = flavour.connect(fake)
     export = await face.call("export_usage_csv", tmp_path / "usage.csv", page_size=100, progress=told.append)
     assert [one.rows for one in told] == [100, 200, 250]
-    assert (told[-1].size, told[-1].latest) == (export.size, max(row["timestamp"] for row in fake.rows()))
+    assert (told[-1].size, told[-1].latest) == (
+        export.size,
+        datetime.fromisoformat(max(row["timestamp"] for row in fake.rows())),
+    )
