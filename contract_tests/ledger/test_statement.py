@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 from contract_tests.ledger.account import walked
 from contract_tests.ledger.test_exact import _FIELDS, ENTRIES, ODD
 from contract_tests.support.flavours import NOW
-from venice_billing import InvalidParameterError, LedgerError, UsageEntry, _exact, spend
+from venice_billing import InvalidParameterError, LedgerError, MonthOpenError, UsageEntry, _exact, spend
 from venice_billing.ledger import Ledger, Statement, _closings, _entries
 from venice_billing.ledger._staging import Stretch
 from venice_billing.ledger._swap import swap
@@ -259,6 +260,47 @@ def test_month_is_refused_if_no_sync_looked_for_its_late_charges(ledger: Ledger,
     refused(ledger, "2026-10", "too soon for late charges; sync with full=True")
     sync(ledger, fake, full=True)
     assert ledger.close("2026-10").is_complete
+
+
+def test_month_that_is_open_says_when_it_can_be_closed(ledger: Ledger, fake: FakeVenice) -> None:
+    sync(ledger, fake)
+    found = []
+    for month in ("2026-10", "2026-11", "2027-05"):
+        with pytest.raises(MonthOpenError) as caught:
+            ledger.close(month)
+        found.append((caught.value.month, caught.value.reason, caught.value.closable_at))
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (str(again), again.closable_at) == (str(caught.value), caught.value.closable_at)
+    assert found == [
+        ("2026-10", "late_charges", datetime(2026, 11, 3, tzinfo=UTC)),
+        ("2026-11", "not_over", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("2027-05", "not_over", datetime(2027, 6, 1, tzinfo=UTC)),
+    ]
+
+
+_CLOSED_ON_A_FULL_DISK = """
+import resource, signal, sys
+from venice_billing import LedgerError
+from venice_billing.ledger import Ledger
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ledger = Ledger(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+try:
+    ledger.close("2026-10")
+except LedgerError as error:
+    print(error)
+"""
+
+
+def test_full_disk_while_closing_is_one_line_about_the_month(filled: Ledger) -> None:
+    """A limit on the size of files stands for the full disk; it holds in a process of its own."""
+    pytest.importorskip("resource", reason="needs the resource limits of Unix")
+    filled.close()
+    command = [sys.executable, "-c", _CLOSED_ON_A_FULL_DISK, str(filled.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("\n") == 1
+    assert "the disk is full; make room, and close the month again" in done.stdout
 
 
 def test_overlap_is_what_is_asked_for(ledger: Ledger, fake: FakeVenice) -> None:
@@ -580,6 +622,7 @@ def test_read_only_ledger_shows_statements_but_closes_nothing(filled: Ledger, mo
     with Ledger(filled.path) as ledger:
         assert ledger.statement("2026-09") == closed
         assert ledger.statement("2026-10").revision == 0
+        assert ledger.close("2026-09") == closed, "nothing is written, so nothing is refused"
         with pytest.raises(LedgerError, match="read-only; make it writable"):
             ledger.close("2026-10")
 
@@ -631,7 +674,7 @@ with Ledger(sys.argv[1]) as ledger:
             def __init__(self, inner): self.inner = inner
             def __enter__(self): self.cursor = self.inner.__enter__(); return self.cursor
             def __exit__(self, *error): os.kill(os.getpid(), signal.SIGKILL)
-        ledger._database.transaction = lambda: Cursor(transaction())
+        ledger._database.transaction = lambda **options: Cursor(transaction(**options))
     ledger.close("2026-10")
     os.kill(os.getpid(), signal.SIGKILL)
 """
