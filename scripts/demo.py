@@ -1,6 +1,7 @@
 """Show the client at work: balance, last charges, spend, and one ledger walked three ways to the same totals.
 
-Asks the live API when VENICE_API_KEY is set, else a FakeVenice served on loopback.
+Then it shows the spend as the command `venice-billing` does. It asks the live API when VENICE_API_KEY is set, else a
+FakeVenice served on loopback.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import os
 import re
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -19,11 +21,13 @@ from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypedDict
+from unittest.mock import patch
 
 from attrs import frozen
 from tqdm import tqdm
 
 from venice_billing import AsyncVeniceBilling, VeniceBilling, VeniceError
+from venice_billing.cli.main import main as venice_billing
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -104,7 +108,22 @@ def _show(venice: _Venice, output: Path) -> int:
         by_sync = _walk(client, end, venice.entries)
         by_async = asyncio.run(_walk_async(venice, end, by_sync.entries))
         saved = _save(client, end, output)
-    return _compare({"sync walk": by_sync, "async walk": by_async, "CSV file": saved})
+    code = _compare({"sync walk": by_sync, "async walk": by_async, "CSV file": saved})
+    return code or _show_command(venice)
+
+
+def _show_command(venice: _Venice) -> int:
+    """Show the same account by the command, which finds here neither a configuration nor a ledger of the user."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = {"VENICE_BILLING_CONFIG": f"{folder}/config.toml", "XDG_DATA_HOME": folder}
+        account = {f"VENICE_{name.upper()}": str(value) for name, value in venice.options.items()}
+        with patch.dict(os.environ, places | account):
+            return _run("spend", "--last", "30d", "--by", "service")
+
+
+def _run(*arguments: str) -> int:
+    _title(f"$ venice-billing {' '.join(arguments)}")
+    return venice_billing(arguments)
 
 
 def _show_balance(client: VeniceBilling) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
+
+from contract_tests.support.certificates import server_context
+from venice_billing_api import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +67,53 @@ def test_nobody_answers(command: Command, monkeypatch: pytest.MonkeyPatch) -> No
     done = command("doctor", "--format", "json")
     assert done.code == 1
     assert found(done)["connection"].startswith("wrong: http://127.0.0.1:9/api/v1: APIConnectionError")
+
+
+def advised(done: Done) -> dict[str, str]:
+    return {row["check"]: row["advice"] for row in done.json["rows"]}
+
+
+def test_no_key_names_the_variable(account: FakeVenice, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENICE_API_KEY")
+    done = command("doctor", "--format", "json")
+    assert found(done)["key"] == "wrong: there is none: VENICE_API_KEY is not set"
+
+
+def test_name_that_does_not_resolve(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "some-admin-key")
+    monkeypatch.setenv("VENICE_BASE_URL", "https://no-such-host.invalid/api/v1")
+    done = command("doctor", "--format", "json")
+    assert done.code == 1
+    assert found(done)["name"].startswith("wrong: no-such-host.invalid does not resolve")
+    assert found(done)["key"] == "note: not tried: the API cannot be reached"
+
+
+def test_certificate_that_is_not_trusted(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.socket = server_context(trustme.CA(), "localhost").wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("VENICE_API_KEY", "some-admin-key")
+        monkeypatch.setenv("VENICE_BASE_URL", f"https://localhost:{server.server_port}/api/v1")
+        done = command("doctor", "--format", "json")
+        server.shutdown()
+    assert done.code == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in found(done)["connection"]
+    assert "SSL_CERT_FILE" in advised(done)["connection"]
+
+
+def test_proxy_that_is_not_there(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "some-admin-key")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    done = command("doctor", "--format", "json")
+    assert done.code == 1
+    assert found(done)["proxy"] == "note: HTTPS_PROXY is set: requests may go through it"
+    assert "the proxy there that HTTPS_PROXY names" in advised(done)["connection"]
+
+
+def test_contract_is_that_of_the_client(command: Command) -> None:
+    done = command("--demo", "doctor", "--format", "json")
+    assert CONTRACT_VERSION in found(done)["contract"]
+    assert re.fullmatch(r"\d{8}\.\d+", CONTRACT_VERSION)
 
 
 class Refusing(BaseHTTPRequestHandler):

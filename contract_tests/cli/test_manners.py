@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import termios
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +23,7 @@ from venice_billing import VeniceBilling, __version__
 from venice_billing.cli.app import COMMANDS, parser
 from venice_billing.cli.help import sections
 from venice_billing.cli.places import cache_path, config_path, ledger_path
+from venice_billing.testing import Quirks, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +130,45 @@ def test_completion_knows_commands_and_options(command: Command, shell: str) -> 
         subprocess.run([shell, "-n"], input=done.out, text=True, timeout=SECONDS, check=True)
 
 
+COMPLETE = {
+    "bash": """
+eval "$({program} --print-completion bash)"
+complete -p venice-billing >&2
+tried() {{
+  COMP_WORDS=(venice-billing "$@") COMP_CWORD=$# COMPREPLY=()
+  _shtab_venice_billing; echo "${{COMPREPLY[@]}}"
+}}
+tried sp; tried spend --co; tried --print""",
+    "fish": """
+{program} --print-completion fish | source
+for line in "sp" "spend --co" "--print"
+    echo (complete -C "venice-billing $line" | string split -f1 (printf '\\t'))
+end""",
+}
+
+
+@pytest.mark.parametrize("shell", COMPLETE)
+def test_shell_completes_with_what_was_printed(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    program = COMPLETE[shell].format(program=shlex.join(PROGRAM))
+    done = subprocess.run([shell, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)
+    lines = [sorted(line.split()) for line in done.stdout.splitlines()]
+    assert lines == [["spend"], ["--compare", "--complete"], ["--print-completion"]], done.stderr
+
+
+def test_zsh_loads_what_was_printed(tmp_path: Path, command: Command) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("needs zsh")
+    (tmp_path / "_venice-billing").write_text(command("--print-completion", "zsh").out)
+    program = (
+        f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -d {tmp_path}/dump\n"
+        "autoload +X -Uz _venice-billing; echo ${_comps[venice-billing]}; whence -w _venice-billing"
+    )
+    done = subprocess.run(["zsh", "-fc", program], capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert done.stdout.split() == ["_venice-billing", "_venice-billing:", "function"]
+
+
 def test_completion_of_an_unknown_shell(command: Command) -> None:
     done = command("--print-completion", "cmd")
     assert (done.code, done.err) == (2, "venice-billing: --print-completion 'cmd': one of bash, zsh, fish\n")
@@ -149,13 +194,61 @@ def test_interrupt_ends_the_command_quietly() -> None:
     assert "Traceback" not in err
 
 
-def test_interrupt_of_a_walk_ends_130(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
+def test_interrupt_of_a_walk_ends_130_at_once(account: FakeVenice) -> None:
+    """The API does not answer for ten minutes; the command does not wait for it."""
+    asked = threading.Event()
 
-    monkeypatch.setattr("venice_billing.testing.demo_account", interrupted)
-    done = command("--demo", "spend")
-    assert (done.code, done.out, done.err) == (130, "", "")
+    def hanging(_seen: object) -> object:
+        asked.set()
+        return faults.hang(600)
+
+    account.quirks = Quirks(faults=hanging)
+    process = start("spend", "--last", "30d")
+    assert asked.wait(SECONDS)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 130
+
+
+def in_terminal(columns: int, *arguments: str, **settings: str) -> str:
+    """Return what a command shows in a terminal of a real width."""
+    controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (40, columns))
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=terminal, stderr=terminal, stdin=terminal, env={**environment, **settings}
+    )
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # so Linux says that the other end is closed
+        while piece := os.read(controller, 65536):
+            shown += piece
+    os.close(controller)
+    assert process.wait(SECONDS) == 0, shown
+    return shown.decode().replace("\r\n", "\n")
+
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals of Linux")
+@pytest.mark.parametrize("columns", [60, 200])
+def test_terminal_has_no_line_that_is_too_wide(columns: int, command: Command) -> None:
+    exact = command("--demo", "spend", "last-month", "--by", "model", "--format", "json").json
+    shown = in_terminal(columns, "--demo", "spend", "last-month", "--by", "model", TERM="xterm-256color")
+    assert "\x1b[" in shown
+    plain = ESCAPE.sub("", shown).replace("\r", "\n")  # the progress is written over itself
+    assert max(map(len, plain.splitlines())) <= columns
+    for row in exact["rows"]:
+        assert row["debits"] in plain
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals of Linux")
+@pytest.mark.parametrize("settings", [{"NO_COLOR": "1", "TERM": "xterm"}, {"TERM": "dumb"}])
+def test_terminal_without_colour_gets_no_colour(settings: dict[str, str]) -> None:
+    shown = in_terminal(80, "--demo", "spend", "today", **settings)
+    assert not re.search(r"\x1b\[[0-9;]*m", shown)
+    assert "Demo account: spend of today" in shown
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "200"])

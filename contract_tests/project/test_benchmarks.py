@@ -55,3 +55,12 @@ def test_every_job_walks_the_whole_ledger(tmp_path: Path) -> None:
             server.kill()
     assert set(rows.values()) == {3210}, rows
     assert (tmp_path / "raw.csv").read_bytes() == (tmp_path / "ours.csv").read_bytes()
+
+
+def test_starts_of_the_command_are_measured() -> None:
+    """The figures are not tested: they depend on the load."""
+    command = [sys.executable, str(_BENCHMARKS / "command_start.py"), "--runs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    names = ["python -I -c pass", *(f"venice-billing {name}" for name in ("--version", "--help", "status"))]
+    assert [line.partition("  ")[0] for line in done.stdout.splitlines()[1:]] == names

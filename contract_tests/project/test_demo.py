@@ -82,6 +82,30 @@ def test_demo_prints_the_figures_of_the_account(
         assert [row["timestamp"] for row in csv.DictReader(file)] == [row["timestamp"] for row in ledger]
 
 
+def test_demo_ends_with_what_the_command_shows(
+    demo: ModuleType,
+    fake: FakeVenice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of the same account, whatever the configuration of the user says."""
+    other = tmp_path / "config.toml"
+    other.write_text('account = "other"\n[accounts.other]\nkey_command = "false"\n')
+    monkeypatch.setenv("VENICE_BILLING_CONFIG", str(other))
+    assert demo.main(["--output", str(tmp_path / "usage.csv")]) == 0
+    lines = section(capsys.readouterr().out, "$ venice-billing spend --last 30d --by service")
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    images = [row for row in fake.rows(start=midnight - timedelta(days=29)) if "-image-" in row["sku"]]
+    shown = {words[1]: (Decimal(words[2]), words[6]) for words in lines if words[0] == "image"}
+    currencies = {row["currency"] for row in images if row["amount"] < 0}
+    counts = {currency: sum(row["currency"] == currency for row in images) for currency in currencies}
+    assert shown == {
+        currency: (-total([row for row in images if row["amount"] < 0], currency), str(counts[currency]))
+        for currency in currencies
+    }
+
+
 def total(rows: list[Row], currency: str) -> Decimal:
     return sum((row["amount"] for row in rows if row["currency"] == currency), Decimal(0))
 

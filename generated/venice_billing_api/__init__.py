@@ -3,4 +3,7 @@
 
 from .client import AuthenticatedClient, Client
 
-__all__ = ("AuthenticatedClient", "Client")
+CONTRACT_VERSION = "20260821.193530"
+"""The version of the contract that this was generated from."""
+
+__all__ = ("CONTRACT_VERSION", "AuthenticatedClient", "Client")

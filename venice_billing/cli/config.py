@@ -88,7 +88,7 @@ class Config:
         Raises:
             UsageError: There is no such account.
         """
-        wanted = name or self.default
+        wanted = self.default if name is None else name
         if wanted is None:
             return None
         if wanted not in self.accounts:

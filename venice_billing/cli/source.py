@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
     from venice_billing._calendar import Period
     from venice_billing.cli.session import Session
-    from venice_billing.ledger import Ledger
     from venice_billing.ledger.results import SyncProgress, SyncReport
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
-__all__ = ["Totals", "check_currency", "entries_of", "read_forecast", "read_totals", "sync", "synced_ledger"]
+__all__ = ["Totals", "check_currency", "entries_of", "read_forecast", "read_totals", "sync", "synced_until"]
 
 _CONCURRENCY = 4
 
@@ -72,19 +71,6 @@ def entries_of(session: Session, start: datetime, end: datetime, currency: str |
     return () if start >= until else _walk(session, start, until, currency)
 
 
-def synced_ledger(session: Session) -> Ledger:
-    """Return the ledger, brought up to date unless that is not wanted or was done already.
-
-    Raises:
-        UsageError: It is empty, and must not be filled.
-    """
-    if not session.options.offline and not session.is_synced:
-        sync(session)
-    if session.ledger.coverage().until is None:
-        raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
-    return session.ledger
-
-
 def read_forecast(session: Session, period: Period, totals: Totals, currency: str | None = None) -> list[Forecast]:
     """Return the forecasts for the end of a period; none for one that has ended."""
     needed = days_needed(period, totals.until)
@@ -108,6 +94,20 @@ def sync(session: Session, *, full: bool = False) -> SyncReport:
     return report
 
 
+def synced_until(session: Session) -> datetime:
+    """Bring the ledger up to date, unless the command is offline or has done so; return up to when it covers all.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not session.options.offline and not session.is_synced:
+        sync(session)
+    covered = session.ledger.coverage().until
+    if covered is None:
+        raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
+    return covered
+
+
 def check_currency(session: Session, currency: str | None, option: str = "--currency") -> None:
     """Refuse a currency that neither the contract nor the ledger knows.
 
@@ -126,9 +126,8 @@ def check_currency(session: Session, currency: str | None, option: str = "--curr
 
 
 def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], currency: str | None) -> Totals:
-    ledger = synced_ledger(session)
-    covered = ledger.coverage().until or period.start
-    table = ledger.spend(by, start=period.start, end=period.end, timezone=period.zone)
+    covered = synced_until(session)
+    table = session.ledger.spend(by, start=period.start, end=period.end, timezone=period.zone)
     if currency is not None:
         table = spend.SpendTable(
             [row for row in table if row.currency == currency], by=table.by, timezone=table.timezone

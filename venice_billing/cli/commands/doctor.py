@@ -17,6 +17,7 @@ from venice_billing.cli.errors import FINDING, OK, CommandError
 from venice_billing.cli.places import config_path
 from venice_billing.client import VeniceBilling
 from venice_billing.errors import (
+    APIConnectionError,
     APIError,
     AuthenticationError,
     BillingTimeoutError,
@@ -24,6 +25,7 @@ from venice_billing.errors import (
     LedgerError,
     VeniceError,
 )
+from venice_billing_api import CONTRACT_VERSION
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -41,8 +43,12 @@ exit codes: 0 all is well, 1 something is not
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _MOST_SKEW = 60
 _NO_KEY = "venice-billing-doctor-has-no-key"
-_ADVICE = "check the network, the proxy, and the certificates that SSL_CERT_FILE names"
+_ADVICE = "check the network, a firewall, and the base URL"
+_ADVICE_TLS = (
+    "its certificate is not trusted here: name the authority of your network by SSL_CERT_FILE, and check the clock"
+)
 _STALE_DAYS = 3
+_MAKE_KEY = "make an ADMIN key at Venice.ai, then: export VENICE_API_KEY=..., or name it in the configuration file"
 
 
 @frozen
@@ -100,6 +106,7 @@ def _versions() -> Iterator[Check]:
         except metadata.PackageNotFoundError:
             found.append(f"no {name}")
     yield Check("versions", "ok", ", ".join(found))
+    yield Check("contract", "ok", f"this client is made for version {CONTRACT_VERSION} of the API's contract")
 
 
 def _configuration(session: Session) -> Iterator[Check]:
@@ -125,8 +132,8 @@ def _network(session: Session) -> Iterator[Check]:
         session.client  # noqa: B018 - made here, so that what is wrong with its arguments is said apart
     except InvalidParameterError as error:
         yield Check("client", "wrong", str(error))
-    except AuthenticationError as error:
-        yield Check("key", "wrong", str(error), "make an ADMIN key at Venice.ai, then: export VENICE_API_KEY=...")
+    except AuthenticationError:
+        yield Check("key", "wrong", "there is none: VENICE_API_KEY is not set", _MAKE_KEY)
     except CommandError as error:
         if not any(check.status == "wrong" for check in _configuration(session)):  # else it is said already
             yield Check("key", "wrong", str(error))
@@ -152,16 +159,23 @@ def _way(base_url: str) -> Iterator[Check]:
         with VeniceBilling(_NO_KEY, base_url=base_url, max_retries=0) as client:
             client.get_balance()
     except InvalidParameterError as error:
-        yield Check("connection", "wrong", str(error), _ADVICE)
+        yield Check("connection", "wrong", str(error), "mend the setting that it names")
     except APIError as error:
         refused = isinstance(error, AuthenticationError)
         status = f"{base_url} answers ({error.status_code} to a key that is none)"
         yield Check("connection", "ok" if refused else "wrong", status, "" if refused else "check the base URL")
         yield from _clock(error.headers.get("date"))
     except VeniceError as error:
-        yield Check("connection", "wrong", f"{base_url}: {type(error).__name__}: {error}", _ADVICE)
+        yield Check("connection", "wrong", f"{base_url}: {type(error).__name__}: {error}", _advice(error, proxy))
     else:
         yield Check("connection", "wrong", f"{base_url} answers to any key", "is that the billing API?")
+
+
+def _advice(error: VeniceError, proxy: str | None) -> str:
+    """Return what to do where no answer came."""
+    if "CERTIFICATE" in str(error):
+        return _ADVICE_TLS
+    return _ADVICE if proxy is None else f"is the proxy there that {proxy} names, and does it let this address through?"
 
 
 def _clock(date: str | None) -> Iterator[Check]:
@@ -184,8 +198,10 @@ def _key(session: Session) -> Iterator[Check]:
         yield _refused_key(session)
     except BillingTimeoutError as error:
         yield Check("key", "wrong", f"no answer in time: {error}", "try again; is the network slow?")
+    except APIConnectionError:
+        yield Check("key", "note", "not tried: the API cannot be reached", "mend what is wrong above first")
     except VeniceError as error:
-        yield Check("key", "wrong", f"{type(error).__name__}: {error}")
+        yield Check("key", "wrong", f"{type(error).__name__}: {error}", "try again later")
     else:
         yield Check("key", "ok", "an ADMIN key: balance and ledger can be read")
 

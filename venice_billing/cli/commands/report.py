@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from venice_billing._targets import checked_target
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import check_currency, entries_of, synced_ledger
+from venice_billing.cli.source import check_currency, entries_of, synced_until
 from venice_billing.errors import VeniceError
 from venice_billing.report.collect import build, first_needed
 from venice_billing.report.files import FORMATS, format_of, render_report, write_report
@@ -72,7 +72,8 @@ def _format(file: str, named: str | None) -> ReportFormat:
 def _report(session: Session, period: Period) -> Report:
     options, now = session.options, session.now
     if session.has_ledger:
-        source: Ledger | Iterable[UsageEntry] = synced_ledger(session)
+        synced_until(session)
+        source: Ledger | Iterable[UsageEntry] = session.ledger
     else:
         source = entries_of(session, first_needed(period, now), period.end, options.currency)
     balance = _balance(session)
