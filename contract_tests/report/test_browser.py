@@ -1,4 +1,4 @@
-"""The page in a real browser: headless Chromium as Debian packages it, driven by playwright, which downloads nothing."""
+"""The page in headless Chromium, as Debian packages it, driven by playwright; nothing is downloaded."""
 
 from __future__ import annotations
 

@@ -62,13 +62,7 @@ def test_sums_are_those_of_summarize(entries: list[UsageEntry], zone: str) -> No
         for table in (part.by_day, part.by_model, part.by_key, part.by_service, part.by_day_and_model):
             assert list(table.totals()) == [part.totals]
         drawn = stack(report, part)
-        assert total([one for series in drawn.series for one in series.debits]) == total(
-            [
-                row.debits
-                for row in part.by_day
-                if row.day and date.fromisoformat(row.day) in report.days[: len(part.cumulative)]
-            ]
-        )
+        assert total([one for series in drawn.series for one in series.debits]) == part.totals.debits
         assert total([bar.debits for bar in bars(part.by_key, "key", 1)]) == part.totals.debits
 
 
@@ -205,7 +199,7 @@ def test_many_models_are_folded_into_one_that_says_how_many() -> None:
 
 
 def test_one_more_than_fits_is_not_folded() -> None:
-    report = make_report([entry(f"-{at + 1}", sku=f"m{at}-llm-x") for at in range(8)], **options())
+    report = make_report([entry(f"-{at + 1}", sku=f"m{at}-llm-input-mtoken") for at in range(8)], **options())
     assert [one.label for one in stack(report, report.currencies[0]).series] == [f"m{at}" for at in range(7, -1, -1)]
 
 
@@ -235,7 +229,7 @@ def test_labels_are_safe_and_told_apart() -> None:
         ("12.5", 0, "12.5"),
         ("0.0000097", -6, "0.0000097"),
         ("12345678901234567890123456789012345678", 36, "~1.235e+37"),
-        ("1E+999", 999, "~1.000e+999"),
+        ("1E+999", 999, "1e+999"),
     ],
 )
 def test_axes_have_short_numbers(amount: str, power: int, text: str) -> None:
