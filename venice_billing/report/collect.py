@@ -272,17 +272,19 @@ def _part(
     of_period = {name: _of(table, currency) for name, table in tables.of_period.items()}
     by_day_and_model = of_period["by_day_and_model"]
     earlier = _of(tables.before, currency)
-    days = [day for day in period.days() if day < _day_after(until, period)]
+    by_day = by_day_and_model.totals("day")
+    last = max((row.day for row in by_day if row.day), default="")
+    days = [day for day in period.days() if day < _day_after(until, period) or day.isoformat() <= last]
     return CurrencyReport(
         currency=currency,
         totals=totals,
         before=next(iter(earlier.totals()), _nothing(currency)),
-        by_day=by_day_and_model.totals("day"),
+        by_day=by_day,
         by_day_and_model=by_day_and_model,
         by_model=_by_cost(by_day_and_model.totals("model")),
         by_key=_by_cost(of_period["by_key"]),
         by_service=_by_cost(of_period["by_service"]),
-        cumulative=_cumulative(by_day_and_model.totals("day"), days),
+        cumulative=_cumulative(by_day, days),
         cumulative_before=_cumulative(earlier, () if before is None else tuple(before.days())),
         forecast=expected,
         requests=tuple(tables.requests.get(currency, ())),

@@ -161,8 +161,11 @@ class _OverTime:
         return marks.encode(x=x, x2="until:Q", description="says:N", y=alt.value(0), y2=alt.value("height"))
 
     def _says(self, at: int, total: Decimal) -> str:
+        whole = f"{self._stack.buckets[at].text}: {_exact.text(total)} {self._currency}"
+        if len(self._stack.buckets) > _MOST_BARS:  # the models of each day of a year would be a third of the page
+            return whole
         parts = [f"{one.label} {short(one.debits[at])}" for one in self._stack.series if one.debits[at]]
-        return f"{self._stack.buckets[at].text}: {_exact.text(total)} {self._currency}; {', '.join(parts)}"
+        return f"{whole}; {', '.join(parts)}"
 
     def _time_axis(self, frame: Frame, shown: Stack) -> dict[str, Any]:
         """Return scale and axis of days: a tick at the beginning of some of them, with its date."""

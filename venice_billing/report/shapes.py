@@ -154,7 +154,10 @@ def most_of(amounts: Sequence[Decimal]) -> int:
 def short(amount: Decimal) -> str:
     """Return an amount to the digit where it has at most ten, else to four significant ones, marked as rounded."""
     exact = _exact.text(amount)
-    return exact if len(exact) <= _SHORTEST else f"~{_ROUNDED.create_decimal(amount):{_shape(amount)}}"
+    if len(exact) <= _SHORTEST:
+        return exact
+    mark = "~" if _ROUNDED.create_decimal(amount) != amount else ""
+    return f"{mark}{_ROUNDED.create_decimal(amount):{_shape(amount)}}"
 
 
 def _shape(amount: Decimal) -> str:
