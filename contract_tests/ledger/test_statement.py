@@ -179,6 +179,7 @@ def test_digest_does_not_depend_on_the_order_of_rows_or_fields(tmp_path: Path) -
         ("Europe/Zurich", "2026-03", "2026-02-28T23:00:00+00:00", "2026-03-31T22:00:00+00:00"),
         ("Europe/Zurich", "2026-10", "2026-09-30T22:00:00+00:00", "2026-10-31T23:00:00+00:00"),
         ("America/Havana", "2026-11", "2026-11-01T04:00:00+00:00", "2026-12-01T05:00:00+00:00"),  # 00:00 comes twice
+        ("America/St_Johns", "2009-10", "2009-10-01T02:30:00+00:00", "2009-11-01T02:30:00+00:00"),  # so does 23:30
         ("America/Asuncion", "2023-10", "2023-10-01T04:00:00+00:00", "2023-11-01T03:00:00+00:00"),  # begins at 01:00
         ("Pacific/Apia", "2011-12", "2011-12-01T10:00:00+00:00", "2011-12-31T10:00:00+00:00"),  # without the 30th
         ("Pacific/Apia", "2011-11", "2011-11-01T10:00:00+00:00", "2011-12-01T10:00:00+00:00"),
@@ -199,6 +200,19 @@ def test_month_of_a_zone(ledger: Ledger, zone: str, month: str, start: str, end:
     assert statement.totals == spend.summarize(rows[1:3], (), zone)
     monthly = spend.summarize(rows, "month", zone)
     assert [row.count for row in monthly if row.month == month] == [2]
+
+
+def test_charges_of_an_hour_that_comes_twice_across_midnight_count_once(ledger: Ledger) -> None:
+    """Newfoundland: after the minute 00:00 of November 2009, clocks showed 23:01 to 24:00 of October again."""
+    first = datetime(2009, 11, 1, 1, tzinfo=UTC)
+    rows = [
+        UsageEntry.from_dict({**_FIELDS, "timestamp": (first + number * timedelta(seconds=30)).isoformat()})
+        for number in range(360)
+    ]
+    loaded(ledger, rows)
+    october, november = (ledger.close(month, timezone="America/St_Johns") for month in ("2009-10", "2009-11"))
+    assert (october.count, november.count) == (180, 180)
+    assert november.opening.totals == october.totals
 
 
 @pytest.mark.parametrize(
@@ -696,3 +710,16 @@ def test_text_that_is_no_statement_is_a_value_error(text: str) -> None:
 def test_overlap_beyond_the_calendar_is_refused(filled: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="overlap must be"):
         filled.close("2026-09", overlap=timedelta(days=3_000_000))
+
+
+def test_currency_with_half_a_character_is_one_currency_in_all_of_a_statement(ledger: Ledger) -> None:
+    """DuckDB holds no half of a surrogate pair: its column has an escape, and the statement what the API sent."""
+    odd = UsageEntry.from_dict({**_FIELDS, "currency": "\ud800X"})
+    loaded(ledger, [odd])
+    ledger.close("2026-10", allow_incomplete=True)
+    loaded(ledger, [odd, odd], sync=2)
+    statement = ledger.close("2026-10", allow_incomplete=True)
+    assert statement.restatement is not None
+    assert [change.currency for change in statement.restatement.changes] == ["\ud800X"]
+    assert [row.currency for row in statement.totals] == ["\ud800X"]
+    assert Statement.from_json(statement.to_json()) == statement
