@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ("Europe/Zurich", "2026-03", "2026-02-28T23:00:00+00:00", "2026-03-31T22:00:00+00:00"),
         ("Europe/Zurich", "2026-10", "2026-09-30T22:00:00+00:00", "2026-10-31T23:00:00+00:00"),
         ("America/Havana", "2026-11", "2026-11-01T04:00:00+00:00", "2026-12-01T05:00:00+00:00"),  # 00:00 comes twice
+        ("America/St_Johns", "2009-10", "2009-10-01T02:30:00+00:00", "2009-11-01T02:30:00+00:00"),  # so does 23:30
         ("America/Asuncion", "2023-10", "2023-10-01T04:00:00+00:00", "2023-11-01T03:00:00+00:00"),  # begins at 01:00
         ("Pacific/Apia", "2011-12", "2011-12-01T10:00:00+00:00", "2011-12-31T10:00:00+00:00"),  # without the 30th
         ("Pacific/Apia", "2011-11", "2011-11-01T10:00:00+00:00", "2011-12-01T10:00:00+00:00"),
@@ -52,6 +53,19 @@ def test_month_of_a_zone(ledger: Ledger, zone: str, month: str, start: str, end:
     assert statement.totals == spend.summarize(rows[1:3], (), zone)
     monthly = spend.summarize(rows, "month", zone)
     assert [row.count for row in monthly if row.month == month] == [2]
+
+
+def test_charges_of_an_hour_that_comes_twice_across_midnight_count_once(ledger: Ledger) -> None:
+    """Newfoundland: after the minute 00:00 of November 2009, clocks showed 23:01 to 24:00 of October again."""
+    first = datetime(2009, 11, 1, 1, tzinfo=UTC)
+    rows = [
+        UsageEntry.from_dict({**FIELDS, "timestamp": (first + number * timedelta(seconds=30)).isoformat()})
+        for number in range(360)
+    ]
+    load(ledger, rows)
+    october, november = (ledger.close(month, timezone="America/St_Johns") for month in ("2009-10", "2009-11"))
+    assert (october.count, november.count) == (180, 180)
+    assert november.opening.totals == october.totals
 
 
 @pytest.mark.parametrize(
