@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
     "spend": ("spend", "what was spent, by day, week, month, model, service, sku, key or currency"),
     "check": ("check", "whether limits of spend and balance hold, for cron and CI"),
+    "report": ("report", "a page or picture of a period, for a browser: charts, tables, totals to the digit"),
     "export": ("export", "write the charges of a period to a file, a dataset or a pipe"),
     "sync": ("sync", "bring the local ledger up to date"),
     "close": ("close", "close a month, and write its statement"),

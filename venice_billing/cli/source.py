@@ -11,7 +11,7 @@ from venice_billing.cli.errors import UsageError
 from venice_billing.report.forecast import Forecast, days_needed, forecast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from venice_billing._calendar import Period
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
-__all__ = ["Totals", "check_currency", "read_forecast", "read_totals", "sync", "synced_until"]
+__all__ = ["Totals", "check_currency", "entries_of", "read_forecast", "read_totals", "sync", "synced_until"]
 
 _CONCURRENCY = 4
 
@@ -54,14 +54,21 @@ def read_totals(session: Session, period: Period, by: tuple[Dimension, ...], cur
         return Totals(table=table, until=period.end, is_complete=True, origin="nothing")
     if session.has_ledger:
         return _of_ledger(session, period, by, currency)
+    until = min(period.end, session.now)
+    table = spend.summarize(entries_of(session, period.start, period.end, currency), by, period.zone)
+    return Totals(table=table, until=until, is_complete=period.is_complete(session.now), origin="the API")
+
+
+def entries_of(session: Session, start: datetime, end: datetime, currency: str | None) -> Iterable[UsageEntry]:
+    """Return the entries of a stretch of time up to now, read from the API with progress on a terminal.
+
+    Raises:
+        UsageError: The API must not be asked.
+    """
     if session.options.offline:
         raise UsageError(f"--offline: there is no ledger at {session.ledger_path}; make it with venice-billing sync")
-    until = min(period.end, session.now)
-    if period.start >= until:
-        table = spend.SpendTable((), by=by, timezone=period.timezone)
-    else:
-        table = spend.summarize(_walk(session, period.start, until, currency), by, period.zone)
-    return Totals(table=table, until=until, is_complete=period.is_complete(session.now), origin="the API")
+    until = min(end, session.now)
+    return () if start >= until else _walk(session, start, until, currency)
 
 
 def read_forecast(session: Session, period: Period, totals: Totals, currency: str | None = None) -> list[Forecast]:

@@ -25,6 +25,7 @@ _DAYS = 7
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _ESTIMATE = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_DECIMALS = 4
 _STEP = Decimal("0.0001")  # an estimate: more digits would look like knowledge
 
 
@@ -83,4 +84,6 @@ def share_of_today(by_day: SpendTable, period: Period, now: datetime) -> dict[st
 
 def _expected(spent: Decimal, recent: Decimal, left: Decimal) -> Decimal:
     mean = _ESTIMATE.divide(recent, Decimal(_DAYS))
-    return _ESTIMATE.add(spent, _ESTIMATE.multiply(mean, left)).quantize(_STEP, context=_ESTIMATE)
+    estimate = _ESTIMATE.add(spent, _ESTIMATE.multiply(mean, left))
+    is_huge = estimate.adjusted() + _DECIMALS >= _ESTIMATE.prec  # it has no digit behind the point
+    return estimate if is_huge else estimate.quantize(_STEP, context=_ESTIMATE)

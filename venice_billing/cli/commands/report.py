@@ -1,0 +1,91 @@
+"""`report`: a period as a page, a text or a picture, in a file or on stdout."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from venice_billing._targets import checked_target
+from venice_billing.cli.errors import OK, UsageError
+from venice_billing.cli.periods import add_period, period_of
+from venice_billing.cli.source import check_currency, entries_of, synced_until
+from venice_billing.errors import VeniceError
+from venice_billing.report.collect import build, first_needed
+from venice_billing.report.files import FORMATS, format_of, render_report, write_report
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Iterable
+
+    from venice_billing._calendar import Period
+    from venice_billing.cli.session import Session
+    from venice_billing.ledger import Ledger
+    from venice_billing.models import Balance, UsageEntry
+    from venice_billing.report import Report, ReportFormat
+
+EXAMPLES = """examples:
+  venice-billing report november.html --month 2026-11    one page, which works offline
+  venice-billing report year.html --last 12m --timezone Europe/Berlin
+  venice-billing report - last-month --format md         to stdout
+  venice-billing --demo report demo.png                  the charts as a picture
+"""
+
+_NEEDED = ("altair", "vl_convert", "jinja2")
+_STDOUT = "-"
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.epilog = EXAMPLES
+    parser.add_argument("file", metavar="FILE", help="what to write: FILE.html, .md, .svg or .png; or - for stdout")
+    parser.add_argument("--currency", metavar="CODE", help="this currency alone")
+    parser.set_defaults(formats=FORMATS)
+    add_period(parser)
+
+
+def run(session: Session) -> int:
+    """Write the report of a period."""
+    options = session.options
+    how = _format(options.file, options.format)
+    if options.file != _STDOUT:
+        checked_target(options.file)
+    period = period_of(options, session.zone, session.timezone, session.now)
+    check_currency(session, options.currency)
+    report = _report(session, period)
+    if options.file == _STDOUT:
+        session.stdout.write(render_report(report, how).decode())
+    else:
+        session.say(f"written: {write_report(report, options.file, how)}")
+    return OK
+
+
+def _format(file: str, named: str | None) -> ReportFormat:
+    """Return the format, once it is known that it can be made."""
+    if file == _STDOUT and named == "png":
+        raise UsageError("--format png: not to stdout; name a file")
+    how = format_of(file, named or ("html" if file == _STDOUT else None))
+    if how != "md" and any(find_spec(name) is None for name in _NEEDED):
+        raise UsageError(f"a report as {how} needs the extra `report`: pip install 'venice-billing[report]'")
+    return how
+
+
+def _report(session: Session, period: Period) -> Report:
+    options, now = session.options, session.now
+    if session.has_ledger:
+        synced_until(session)
+        source: Ledger | Iterable[UsageEntry] = session.ledger
+    else:
+        source = entries_of(session, first_needed(period, now), period.end, options.currency)
+    balance = _balance(session)
+    return build(source, period, now, balance=balance, is_demo=session.is_demo, currency=options.currency)
+
+
+def _balance(session: Session) -> Balance | None:
+    """Return the balance; None where it is not to be had: a report does without."""
+    if session.options.offline:
+        return None
+    try:
+        return session.client.get_balance()
+    except VeniceError as error:
+        session.say(f"venice-billing: no balance: {type(error).__name__}: {error}")
+        return None
