@@ -70,11 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("venice-usage.csv"), help="the CSV file to save")
+    parser.add_argument("--report", type=Path, default=Path("venice-report.html"), help="the report to write")
     parser.add_argument("--entries", type=int, default=25_000, help="how long a ledger to make up (default 25000)")
     options = parser.parse_args(arguments)
     try:
         with _venice(options.entries) as venice:
-            return _show(venice, options.output)
+            return _show(venice, options.output, options.report)
     except (VeniceError, _DemoError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -96,7 +97,7 @@ def _venice(entries: int) -> Iterator[_Venice]:
         yield _Venice(name, {"api_key": fake.admin_key, "base_url": server.base_url}, entries)
 
 
-def _show(venice: _Venice, output: Path) -> int:
+def _show(venice: _Venice, output: Path, report: Path) -> int:
     # The ledger grows while it is walked: all three totals are of what was booked up to one moment.
     end = datetime.now(UTC)
     print(f"Asking {venice.name}")
@@ -109,16 +110,17 @@ def _show(venice: _Venice, output: Path) -> int:
         by_async = asyncio.run(_walk_async(venice, end, by_sync.entries))
         saved = _save(client, end, output)
     code = _compare({"sync walk": by_sync, "async walk": by_async, "CSV file": saved})
-    return code or _show_command(venice)
+    return code or _show_command(venice, report)
 
 
-def _show_command(venice: _Venice) -> int:
+def _show_command(venice: _Venice, report: Path) -> int:
     """Show the same account by the command, which finds here neither a configuration nor a ledger of the user."""
     with tempfile.TemporaryDirectory() as folder:
         places = {"VENICE_BILLING_CONFIG": f"{folder}/config.toml", "XDG_DATA_HOME": folder}
         account = {f"VENICE_{name.upper()}": str(value) for name, value in venice.options.items()}
         with patch.dict(os.environ, places | account):
-            return _run("spend", "--last", "30d", "--by", "service")
+            spent = _run("spend", "--last", "30d", "--by", "service")
+            return spent or _run("report", str(report), "--last", "30d")
 
 
 def _run(*arguments: str) -> int:

@@ -21,7 +21,7 @@ WRONG_PERIODS = [
     (["--month", "2026-13"], ["--month '2026-13'", "a month like 2026-10"]),
     (["--month", "0000-01"], ["--month '0000-01'", "a month like 2026-10"]),
     (["--month", "10/2026"], ["--month '10/2026'", "a month like 2026-10"]),
-    (["--month", "２０２６-10"], ["--month", "a month like 2026-10"]),
+    (["--month", "\uff12\uff10\uff12\uff16-10"], ["--month", "a month like 2026-10"]),
     (["--month", ""], ["--month ''", "a month like 2026-10"]),
     (["--last", "0d"], ["--last '0d'", "like 7d, 4w or 3m"]),
     (["--last", "7"], ["--last '7'", "like 7d, 4w or 3m"]),

@@ -82,6 +82,8 @@ class Session:
     @staticmethod
     def zone_named(name: str) -> tzinfo:
         """Return the time zone of a name that the ledger has."""
+        from venice_billing._periods import time_zone  # noqa: PLC0415 - `status` does without
+
         return time_zone("timezone", name)[1]
 
     @cached_property

@@ -68,7 +68,7 @@ def run(session: Session) -> int:
         session.client, start=period.first, end=min(period.until, session.now.date() + _DAY), tolerance=tolerance
     )
     session.found = FINDING if found.differences else OK if found.ok else UNKNOWN
-    session.show(_document(session, period, found))
+    session.show(_document(period, found))
     return session.found
 
 
@@ -85,7 +85,7 @@ def _period(session: Session) -> Period:
     return period
 
 
-def _document(session: Session, period: Period, found: Verification) -> Document:
+def _document(period: Period, found: Verification) -> Document:
     differing = {(day.day, day.currency) for day in found.differences}
     rows: list[dict[str, Any]] = [
         {**row, "equal": (row["day"], row["currency"]) not in differing} for row in found.rows()
