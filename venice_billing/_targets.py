@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SLASHES = f"{os.sep}{os.altsep or ''}"
 _ADVICE = "make room, or check the rights of the folder"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
 
 
@@ -89,7 +90,8 @@ def explained(path: Path, hint: Callable[[], str] = str) -> Iterator[None]:
         if error.errno == errno.ENAMETOOLONG:
             allowed = f"shorter: this system takes no path of {len(os.fsencode(path))} bytes"
             raise InvalidParameterError("path", str(path), allowed) from error
-        raise ExportError("; ".join(filter(None, [f"{path}: {error.strerror or error}", hint()]))) from error
+        advice = hint() or ("make room" if error.errno in _NO_ROOM else "")
+        raise ExportError("; ".join(filter(None, [f"{path}: {error.strerror or error}", advice]))) from error
 
 
 @frozen

@@ -15,13 +15,13 @@ from venice_billing._http_client import AsyncConnections, Connections
 from venice_billing._runtime.http_libraries import is_async_client, is_sync_client
 from venice_billing._walk import start
 from venice_billing._walk.history_page import history_page, usage_page
-from venice_billing.csv_export import CsvExport, CsvFile
+from venice_billing.csv_export import CsvExport, CsvFile, CsvProgress
 from venice_billing.errors import InvalidParameterError, VeniceError
 from venice_billing.walks import AsyncUsageWalk, UsageWalk
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import timedelta
     from types import TracebackType
     from typing import NoReturn, Self, SupportsIndex
@@ -423,6 +423,7 @@ class VeniceBilling:
         page_size: int | None = None,
         concurrency: int = 1,
         resume: bool | timedelta = True,
+        progress: Callable[[CsvProgress], object] | None = None,
     ) -> CsvExport:
         """Save the ledger as one CSV file, oldest first: the API's own columns and bytes, with one header row.
 
@@ -443,6 +444,7 @@ class VeniceBilling:
             concurrency: How many requests may be under way at once, 1 to 16.
             resume: Whether to continue the partial file of the same export with the same key, if that export began at
                 most an hour ago; a timedelta allows another age, and False starts over.
+            progress: Is called after each page.
 
         Raises:
             ExportError: The file cannot be written, another export is writing it, another user's file is there, or
@@ -465,6 +467,8 @@ class VeniceBilling:
         with closing(file), file.errors():
             for batch in self._driver.walk(file.walk(self._policy, size, width)):
                 file.append(batch.rows)
+                if progress is not None and batch.rows:
+                    progress(file.progress(batch.rows))
             return file.finish()
 
     @refusing_key
@@ -808,6 +812,7 @@ class AsyncVeniceBilling:
         page_size: int | None = None,
         concurrency: int = 1,
         resume: bool | timedelta = True,
+        progress: Callable[[CsvProgress], object] | None = None,
     ) -> CsvExport:
         """Save the ledger as one CSV file; see `VeniceBilling.export_usage_csv` for arguments, resuming and errors.
 
@@ -830,6 +835,8 @@ class AsyncVeniceBilling:
             async with aclosing(self._driver.walk(steps)) as batches:
                 async for batch in batches:
                     await in_thread(partial(file.append, batch.rows))
+                    if progress is not None and batch.rows:
+                        progress(file.progress(batch.rows))
             return await in_thread(file.finish)
 
     @refusing_key

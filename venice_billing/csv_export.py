@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from venice_billing._walk.checkpoint import Filters
     from venice_billing._walk.types import Walk
 
-__all__ = ["CsvExport"]
+__all__ = ["CsvExport", "CsvProgress"]
 
 _FRESH = timedelta(hours=1)
 _LONGEST_LINE = 200  # bytes
@@ -77,6 +77,21 @@ class CsvExport:
     resumed_rows: int
     size: int
     started_at: datetime
+
+
+@frozen
+class CsvProgress:
+    """How far an export has come.
+
+    Attributes:
+        rows: The number of charges written, those of an export that was cut short among them.
+        size: The size of what was written, in bytes.
+        latest: The time of the charge written last; they are written oldest first.
+    """
+
+    rows: int
+    size: int
+    latest: datetime
 
 
 class CsvFile:
@@ -156,6 +171,10 @@ class CsvFile:
             self._progress_file.seek(0)
             write_all(self._progress_file, self._progress.line())
         self._rows += len(records)
+
+    def progress(self, records: Sequence[bytes]) -> CsvProgress:
+        """Return how far the export has come, with the records that were just written."""
+        return CsvProgress(self._rows, self._progress.size, self.source.timestamp(records[-1]))
 
     def finish(self) -> CsvExport:
         """Rename the complete file to the target, and return the result of the export."""

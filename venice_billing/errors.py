@@ -6,7 +6,7 @@ import json
 import re
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from venice_billing._headers import http_date, link_to, retry_after
 from venice_billing._runtime.errors import DecodeError, VeniceError
@@ -31,6 +31,7 @@ __all__ = [
     "InvalidParameterError",
     "InvalidRequestError",
     "LedgerError",
+    "MonthOpenError",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",
@@ -38,6 +39,9 @@ __all__ = [
     "ServerError",
     "VeniceError",
 ]
+
+OpenReason = Literal["not_over", "late_charges", "not_reread"]
+"""Why a month cannot be closed yet."""
 
 _NO_SECRET = Secret("")
 _MESSAGE_LIMIT = 500
@@ -193,6 +197,30 @@ class ResponseValidationError(VeniceError):
 
 class LedgerError(VeniceError):
     """The file of a ledger cannot be used, or a sync would spoil it; the message says what to do."""
+
+
+class MonthOpenError(LedgerError):
+    """A month cannot be closed yet, since it is not over or charges of it may still come.
+
+    Attributes:
+        month: The month, like "2026-10".
+        reason: "not_over"; "late_charges": it must be read again, by a sync at `closable_at` or later; "not_reread": so
+            it was, but not all of it, which a sync with `full=True` does.
+        closable_at: When it can be closed at the earliest, after a sync; None: at once, after a full sync.
+    """
+
+    def __init__(self, message: str, *, month: str, reason: OpenReason, closable_at: datetime | None) -> None:
+        self.month = month
+        self.reason = reason
+        self.closable_at = closable_at
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _month_open_error, (str(self), self.month, self.reason, self.closable_at)
+
+
+def _month_open_error(message: str, month: str, reason: OpenReason, closable_at: datetime | None) -> MonthOpenError:
+    return MonthOpenError(message, month=month, reason=reason, closable_at=closable_at)
 
 
 class ExportError(VeniceError):

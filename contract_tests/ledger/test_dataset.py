@@ -160,6 +160,13 @@ def test_currency_named_as_engines_name_an_empty_one_has_a_file_of_its_own(ledge
     assert (done.rows, len(done.written)) == (2, 2)
 
 
+def test_currency_too_long_for_a_folder_is_named_and_nothing_is_written(ledger: Ledger, folder: Path) -> None:
+    load(ledger, [entry(currency=currency) for currency in ("USD", "$" * 100)])
+    with pytest.raises(ExportError, match=r"currency '\$\$\$.*309 bytes.*as parquet"):
+        ledger.export(folder, "dataset")
+    assert not folder.exists()
+
+
 def test_currencies_that_differ_in_case_alone_have_files_of_their_own_on_every_file_system(
     ledger: Ledger, folder: Path
 ) -> None:

@@ -316,6 +316,7 @@ def test_full_disk_is_one_line(tmp_path: Path, fake: FakeVenice, kind: str) -> N
     assert "File too large" in limited.stdout
     assert "make room" in limited.stdout
     assert "next sync" not in limited.stdout
+    assert "exception_type" not in limited.stdout, "JSON of DuckDB"
     assert files(folder) == []
 
 

@@ -25,7 +25,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "balance": ("balance", "what is left, and how much of the DIEM epoch is used"),
     "spend": ("spend", "what was spent, by day, week, month, model, service, sku, key or currency"),
     "check": ("check", "whether limits of spend and balance hold, for cron and CI"),
+    "export": ("export", "write the charges of a period to a file, a dataset or a pipe"),
     "sync": ("sync", "bring the local ledger up to date"),
+    "close": ("close", "close a month, and write its statement"),
+    "adjustments": ("adjustments", "what syncs have changed in time that was covered before"),
+    "reconcile": ("reconcile", "compare your own log of requests with the ledger"),
+    "verify": ("verify", "compare the ledger with the API's own analytics, day by day"),
     "status": ("status", "one line for a prompt, from a cache"),
     "doctor": ("doctor", "what is wrong with key, network, clock and ledger, and what to do"),
     "serve-fake": ("serve_fake", "a made-up account as a server, for programs in any language"),
@@ -128,7 +133,7 @@ class _CommandParser(_Parser):
     def __init__(self, *, module: str, **settings: Any) -> None:
         super().__init__(**settings)
         self._module = module
-        self._is_filled = False
+        self._is_filled = self._is_intermixed = False
 
     def fill(self) -> Self:
         """Add the arguments of the command."""
@@ -144,8 +149,15 @@ class _CommandParser(_Parser):
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] # it has overloads
         self, args: Any = None, namespace: Any = None
     ) -> Any:
-        """Parse the arguments of the command."""
-        return super(_CommandParser, self.fill()).parse_known_args(args, namespace)
+        """Parse the arguments of the command; what has no name may stand before and behind any option."""
+        filled = self.fill()
+        if self._is_intermixed:  # argparse calls back, for the options first
+            return super().parse_known_args(args, namespace)
+        self._is_intermixed = True
+        try:
+            return filled.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_intermixed = False
 
 
 def _add_common(parser: argparse.ArgumentParser, default: Any) -> None:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from venice_billing import _exact
+from venice_billing._spreadsheets import safe_text
 from venice_billing._table import escaped, markdown_table
 from venice_billing.cli.document import Document, Value, text_of
 
@@ -54,7 +55,11 @@ def _write_jsonl(document: Document, stream: TextIO) -> None:
 def _write_csv(document: Document, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(document.columns)
-    writer.writerows([text_of(row[name]) for name in document.columns] for row in document.rows)
+    writer.writerows([_csv_cell(row[name]) for name in document.columns] for row in document.rows)
+
+
+def _csv_cell(value: Value) -> str:
+    return safe_text(value) if isinstance(value, str) else text_of(value)
 
 
 def _write_markdown(document: Document, stream: TextIO) -> None:

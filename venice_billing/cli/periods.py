@@ -20,15 +20,22 @@ _DAY = timedelta(days=1)
 _UNITS: dict[str, Unit] = {"d": "day", "w": "week", "m": "month"}
 _MONTH = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)", re.ASCII)
 _LAST = re.compile(r"(?P<number>\d{1,4})(?P<unit>[dwm])", re.ASCII)
+_DURATION = re.compile(r"(?P<number>\d{1,6})(?P<unit>[smhd])", re.ASCII)
+_DURATION_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ALLOWED_MONTH = "a month like 2026-10"
 _ALLOWED_LAST = "a number of days, weeks or months, like 7d, 4w or 3m"
 _ALLOWED_MOMENT = "a date like 2026-10-31, or a time like 2026-10-31T12:00 (with an offset or Z, else in the time zone)"
 
 
-def add_period(parser: ArgumentParser) -> None:
-    """Add the arguments that name a period; without any, it is this month."""
-    group = parser.add_argument_group("period (this month unless given; weeks begin on Monday)")
+def add_period(parser: ArgumentParser, unless_given: str = "this month") -> None:
+    """Add the arguments that name a period.
+
+    Args:
+        parser: The parser of the command.
+        unless_given: What is taken without any, as the help says it.
+    """
+    group = parser.add_argument_group(f"period ({unless_given} unless given; weeks begin on Monday)")
     group.add_argument("period", nargs="?", metavar="PERIOD", help=f"one of {', '.join(WORDS)}")
     group.add_argument("--month", metavar="YYYY-MM", help="a month")
     group.add_argument(
@@ -38,6 +45,23 @@ def add_period(parser: ArgumentParser) -> None:
     )
     group.add_argument("--since", metavar="DATE", help="from this day or time on")
     group.add_argument("--until", metavar="DATE", help="up to this day or time, excluded; without it, until now")
+
+
+def is_period_given(options: Namespace) -> bool:
+    """Tell whether the arguments name a period."""
+    return any(getattr(options, name) is not None for name in ("period", "month", "last", "since", "until"))
+
+
+def parse_duration(option: str, text: str) -> timedelta:
+    """Return a duration given as text, like 90s, 15m, 2h or 2d.
+
+    Raises:
+        UsageError: It is none.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise UsageError(f"{option} {text!r}: a number of seconds, minutes, hours or days, like 90s, 15m, 2h or 2d")
+    return timedelta(**{_DURATION_UNITS[match["unit"]]: int(match["number"])})
 
 
 def period_of(options: Namespace, zone: tzinfo, timezone: str, now: datetime) -> Period:
@@ -116,8 +140,8 @@ def _last(text: str, zone: tzinfo, timezone: str, now: datetime) -> Period:
 
 
 def _since(since: str, until: str | None, zone: tzinfo, timezone: str, now: datetime) -> Period:
-    start = _moment("--since", since, zone)
-    end = _end_of(now, zone) if until is None else _moment("--until", until, zone)
+    start = parse_moment("--since", since, zone)
+    end = _end_of(now, zone) if until is None else parse_moment("--until", until, zone)
     if until is None and start >= now:
         raise UsageError(f"--since {since}: it lies in the future")
     if end <= start:
@@ -130,7 +154,12 @@ def _end_of(now: datetime, zone: tzinfo) -> datetime:
     return midnight(now.astimezone(zone).date() + _DAY, zone)
 
 
-def _moment(option: str, text: str, zone: tzinfo) -> datetime:
+def parse_moment(option: str, text: str, zone: tzinfo) -> datetime:
+    """Return a date, which is its midnight in a zone, or a time, given as text.
+
+    Raises:
+        UsageError: It is none.
+    """
     try:
         if _DATE.fullmatch(text):
             return midnight(date.fromisoformat(text), zone)

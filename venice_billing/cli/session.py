@@ -28,9 +28,14 @@ if TYPE_CHECKING:
     from venice_billing.ledger import Ledger
     from venice_billing.testing import FakeVenice
 
-__all__ = ["Session"]
+__all__ = ["Session", "is_in_use"]
 
 _IN_USE = "in use by another process"  # as a ledger says it: another time it may be told
+
+
+def is_in_use(error: Exception) -> bool:
+    """Tell whether a ledger failed since another process has it open."""
+    return _IN_USE in str(error)
 
 
 class Session:
@@ -71,6 +76,16 @@ class Session:
     def timezone(self) -> str:
         """The name of the time zone."""
         return self._time_zone[0]
+
+    @property
+    def named_timezone(self) -> str | None:
+        """The name of the time zone, if the command line or the configuration names one."""
+        return self.timezone if self._is_zone_named else None
+
+    @staticmethod
+    def zone_named(name: str) -> tzinfo:
+        """Return the time zone of a name that the ledger has."""
+        return time_zone("timezone", name)[1]
 
     @cached_property
     def now(self) -> datetime:
@@ -139,7 +154,7 @@ class Session:
         try:
             return self._stack.enter_context(Ledger(path))
         except VeniceError as error:
-            code = UNKNOWN if _IN_USE in str(error) else USAGE
+            code = UNKNOWN if is_in_use(error) else USAGE
             raise CommandError(str(error), code) from error
 
     @contextmanager
@@ -175,6 +190,12 @@ class Session:
             if named is not None:
                 return time_zone(f"{self._config.path}: timezone", named)
         return time_zone("--timezone", named or "UTC")
+
+    @property
+    def _is_zone_named(self) -> bool:
+        if self.options.timezone is not None:
+            return True
+        return not self.is_demo and bool((self.settings and self.settings.timezone) or self._config.timezone)
 
     @cached_property
     def _fake(self) -> FakeVenice:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
-__all__ = ["Totals", "check_currency", "read_forecast", "read_totals", "sync"]
+__all__ = ["Totals", "check_currency", "read_forecast", "read_totals", "sync", "synced_until"]
 
 _CONCURRENCY = 4
 
@@ -87,6 +87,20 @@ def sync(session: Session, *, full: bool = False) -> SyncReport:
     return report
 
 
+def synced_until(session: Session) -> datetime:
+    """Bring the ledger up to date, unless the command is offline or has done so; return up to when it covers all.
+
+    Raises:
+        UsageError: It is empty.
+    """
+    if not session.options.offline and not session.is_synced:
+        sync(session)
+    covered = session.ledger.coverage().until
+    if covered is None:
+        raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
+    return covered
+
+
 def check_currency(session: Session, currency: str | None, option: str = "--currency") -> None:
     """Refuse a currency that neither the contract nor the ledger knows.
 
@@ -105,11 +119,7 @@ def check_currency(session: Session, currency: str | None, option: str = "--curr
 
 
 def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], currency: str | None) -> Totals:
-    if not session.options.offline and not session.is_synced:
-        sync(session)
-    covered = session.ledger.coverage().until
-    if covered is None:
-        raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
+    covered = synced_until(session)
     table = session.ledger.spend(by, start=period.start, end=period.end, timezone=period.zone)
     if currency is not None:
         table = spend.SpendTable(

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from venice_billing import _arguments as arguments
 from venice_billing._periods import local_date, month_range, time_zone
 from venice_billing._runtime.codec import format_datetime
-from venice_billing.errors import InvalidParameterError, LedgerError
+from venice_billing.errors import InvalidParameterError, LedgerError, MonthOpenError
 from venice_billing.ledger import _canonical, _history, spending
 from venice_billing.ledger._moments import microseconds, moment
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import tzinfo
 
+    from venice_billing.errors import OpenReason
     from venice_billing.ledger._database import Database
     from venice_billing.ledger.results import Coverage
 
@@ -75,21 +76,19 @@ def close(database: Database, month: object, timezone: object, overlap: object, 
     waited = _checked_overlap(overlap)
     if not isinstance(allow_incomplete, bool):
         raise InvalidParameterError("allow_incomplete", allow_incomplete, "True or False")
-    with database.alone():
+    with database.alone():  # a read-only file too: a month that was recorded is only read
         state = _state(database)
         period = _period(month, timezone, state)
         _refuse_another_zone(database, period, state)
         _refuse_unknown_time(database, period, state)
         _refuse_unfinished(database, period, state)
-        is_complete, doubt = _completeness(period, state.coverage, waited)
+        doubt = _doubt(database, period, state.coverage, waited)
         recorded = state.of(period.month)
-        statement = _compute(database, period, state, waited, is_complete=is_complete)
+        statement = _compute(database, period, state, waited, is_complete=doubt is None)
         if recorded is not None and not recorded.differs_from(statement):
             return _recorded(database, recorded)
-        if not is_complete and not allow_incomplete:
-            raise LedgerError(
-                f"{database.path}: {period.month} may still change: {doubt}; or pass allow_incomplete=True"
-            )
+        if doubt is not None and not allow_incomplete:
+            raise doubt
         if recorded is None:
             statement = evolve(statement, revision=1)
         else:
@@ -116,8 +115,8 @@ def statement(database: Database, month: object, timezone: object, overlap: obje
         if number is not None:
             raise LedgerError(f"{database.path}: {period.month} has no revision {number} in {period.timezone}")
         _refuse_unknown_time(database, period, state)
-        is_complete, _ = _completeness(period, state.coverage, waited)
-        return _compute(database, period, state, waited, is_complete=is_complete)
+        doubt = _doubt(database, period, state.coverage, waited)
+        return _compute(database, period, state, waited, is_complete=doubt is None)
 
     return _steady(database, read)
 
@@ -188,9 +187,12 @@ def _refuse_unknown_time(database: Database, period: _Period, state: _State) -> 
     if until is None:
         raise LedgerError(f"{database.path}: nothing is covered yet; sync first")
     if period.start >= until:
-        raise LedgerError(
+        raise MonthOpenError(
             f"{database.path}: {period.month} begins at {format_datetime(period.start)}, and the ledger is covered up "
-            f"to {format_datetime(until)}; sync when the month has begun"
+            f"to {format_datetime(until)}; sync when the month has begun",
+            month=period.month,
+            reason="not_over",
+            closable_at=period.end,
         )
     beginning = _beginning(database, until)
     if period.end <= beginning:
@@ -212,25 +214,37 @@ def _refuse_unfinished(database: Database, period: _Period, state: _State) -> No
     """Refuse a month that is not over: closed by mistake, all its further charges would be adjustments."""
     until = state.coverage.until
     if (until is None or until < period.end) and _now() < period.end:
-        raise LedgerError(
+        raise MonthOpenError(
             f"{database.path}: {period.month} is not over before {format_datetime(period.end)}; close it then, or use "
-            f"statement({period.month!r}), which shows the month so far"
+            f"statement({period.month!r}), which shows the month so far",
+            month=period.month,
+            reason="not_over",
+            closable_at=period.end,
         )
 
 
-def _completeness(period: _Period, coverage: Coverage, overlap: timedelta) -> tuple[bool, str]:
-    """Tell whether each moment of a month was read by a sync that began the overlap later; if not, what to do."""
+def _doubt(database: Database, period: _Period, coverage: Coverage, overlap: timedelta) -> MonthOpenError | None:
+    """Return why charges may be missing; None if a sync that began the overlap later read each moment of the month."""
     awaited = period.end + overlap
     if coverage.until is None or coverage.until < awaited:
-        return False, f"sync at {format_datetime(awaited)} or later, when late charges have come"
+        what = f"sync at {format_datetime(awaited)} or later, when late charges have come"
+        return _may_change(database, period, what, "late_charges", awaited)
     for stretch in coverage.stretches:
         is_within = stretch.end > period.start and (stretch.start is None or stretch.start < period.end)
         if is_within and stretch.synced_at < min(stretch.end, period.end) + overlap:
-            return False, (
+            what = (
                 f"what was booked up to {format_datetime(min(stretch.end, period.end))} was last read at "
                 f"{format_datetime(stretch.synced_at)}, too soon for late charges; sync with full=True"
             )
-    return True, ""
+            return _may_change(database, period, what, "not_reread", None)
+    return None
+
+
+def _may_change(
+    database: Database, period: _Period, what: str, reason: OpenReason, closable_at: datetime | None
+) -> MonthOpenError:
+    message = f"{database.path}: {period.month} may still change: {what}; or pass allow_incomplete=True"
+    return MonthOpenError(message, month=period.month, reason=reason, closable_at=closable_at)
 
 
 def _compute(database: Database, period: _Period, state: _State, overlap: timedelta, *, is_complete: bool) -> Statement:
@@ -359,7 +373,7 @@ def _recorded(database: Database, closing: _Closing) -> Statement:
 
 def _record(database: Database, statement: Statement, state: _State) -> None:
     coverage = statement.coverage
-    with database.transaction() as cursor:
+    with database.transaction(goes_on=", and close the month again") as cursor:
         cursor.execute(
             """INSERT INTO closed_months VALUES ($closing, $month, $timezone, $revision, make_timestamptz($start),
                 make_timestamptz($end), $is_complete, $digest, $count, $sync, $last_adjustment, $statement)""",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -29,6 +30,9 @@ _IN_USE = re.compile(r"being used by another process|Could not set lock", re.IGN
 _LONGEST_MESSAGE = 300
 _LONGEST_NAME = 240  # of 255 bytes: SQLite adds "-journal" to the name of the staging file
 _INTERRUPTED = "Query interrupted"
+_SYNC_GOES_ON = ", and the next sync goes on where this one stopped"
+_INNER = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
+"""What happened, where DuckDB tells it within JSON."""
 _OLDEST = 2
 _UPGRADE = "pip install --upgrade 'venice-billing[ledger]'"
 
@@ -95,11 +99,15 @@ class Database:
             yield cursor
 
     @contextmanager
-    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a cursor for one transaction: all of it is in the file at the end, or nothing."""
-        self._refuse_read_only()
+    def transaction(self, goes_on: str = _SYNC_GOES_ON) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a cursor for one transaction: all of it is in the file at the end, or nothing.
+
+        Args:
+            goes_on: What an error says of the time after more room was made on a full disk.
+        """
+        self.refuse_read_only()
         self._keep_log_private()
-        with self.reading() as cursor:
+        with self.errors(goes_on), self.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield cursor
@@ -123,7 +131,6 @@ class Database:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one sync or closing of the file run at a time in this process; DuckDB keeps other processes out."""
-        self._refuse_read_only()
         with self.errors():
             status = self.path.stat()
         file = (status.st_dev, status.st_ino)
@@ -140,14 +147,14 @@ class Database:
                 _under_way.discard(file)
 
     @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn an error of DuckDB or of the file system into a `LedgerError`."""
+    def errors(self, goes_on: str = _SYNC_GOES_ON) -> Iterator[None]:
+        """Turn an error of DuckDB or of the file system into a `LedgerError`; for `goes_on` see `transaction`."""
         try:
             yield
         except self._module.Error as error:
-            raise LedgerError(f"{self.path}: {_explained(str(error))}") from error
+            raise LedgerError(f"{self.path}: {_explained(str(error), goes_on)}") from error
         except OSError as error:
-            raise LedgerError(f"{self.path}: {_explained(_described(error))}") from error
+            raise LedgerError(f"{self.path}: {_explained(_described(error), goes_on)}") from error
         except RuntimeError as error:  # DuckDB loses what the handler of a signal raised
             if str(error) == _INTERRUPTED:
                 raise KeyboardInterrupt from error
@@ -232,7 +239,12 @@ class Database:
                 return None
         return versions[0][0] if len(versions) == 1 and isinstance(versions[0][0], int) else None
 
-    def _refuse_read_only(self) -> None:
+    def refuse_read_only(self) -> None:
+        """Refuse a file that this user may not write.
+
+        Raises:
+            LedgerError: It is one.
+        """
         if self.is_read_only:
             raise LedgerError(f"{self.path}: this file is read-only; make it writable, or copy it")
 
@@ -306,11 +318,12 @@ _EXPLANATIONS = (
 )
 
 
-def _explained(message: str, goes_on: str = ", and the next sync goes on where this one stopped") -> str:
+def _explained(message: str, goes_on: str = _SYNC_GOES_ON) -> str:
     """Return what is wrong and what to do, as one line."""
     if _IN_USE.search(message):
         holder = _HOLDER.search(message)
         return f"in use by another process{f' {holder[0]}' if holder else ''}; try again when it has ended"
-    line = " ".join(message.split())[:_LONGEST_MESSAGE]
+    inner = _INNER.search(message)
+    line = " ".join((json.loads(f'"{inner[1]}"') if inner else message).split())[:_LONGEST_MESSAGE]
     advice = next((advice for pattern, advice in _EXPLANATIONS if pattern.search(message)), None)
     return line if advice is None else f"{advice.format(goes_on=goes_on)} ({line})"

@@ -11,12 +11,13 @@ and the next export does the rest.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing.errors import ExportError
+from venice_billing.errors import ExportError, bounded
 from venice_billing.ledger._exports import PARQUET_COLUMNS, copy_to_parquet, parquet_marks
 from venice_billing.ledger._folders import FILE_NAME, files_of, foreign, staging
 from venice_billing.ledger.results import LedgerExport
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 _CONTENT, _RANGE = "venice_billing_content", "venice_billing_range"
 _MONTH = "strftime(make_timestamp(epoch_us(timestamp)), '%Y-%m')"
 _QUERY = f"SELECT {PARQUET_COLUMNS.replace('*', '* EXCLUDE (currency)', 1)} FROM entries"
+_LONGEST_NAME = 255  # bytes: of every common file system
+_LONGEST_SHOWN = 40
 _NO_CURRENCY = "__HIVE_DEFAULT_PARTITION__"  # for engines a null; Spark reads no dataset with an empty text here
 _UNSAFE = re.compile(r"[^A-Z0-9_\-\x80-\U0010ffff]")
 
@@ -67,6 +70,7 @@ def write(request: ExportRequest) -> LedgerExport:
     files_of(folder)  # before a lock is taken beside what is no dataset
     with staging(folder) as staged, request.database.snapshot() as cursor:
         parts = _parts(cursor, where, values)
+        _check_names(folder, parts)
         kept = _kept_files(request, folder)
         new = [path for path, part in parts.items() if kept.get(path) != part.content]
         removed = [path for path in kept if path not in parts]
@@ -115,6 +119,21 @@ def _as_name(value: str) -> str:
     if value == _NO_CURRENCY:  # a currency of that name is not the empty one
         return f"%{ord(value[0]):02X}{value[1:]}"
     return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", value) or _NO_CURRENCY
+
+
+def _check_names(folder: Path, parts: Mapping[str, _Part]) -> None:
+    """Refuse a currency whose escaped name is too long for a folder, before anything is written.
+
+    Raises:
+        ExportError: There is one.
+    """
+    for part in parts.values():
+        length = len(os.fsencode(f"currency={_as_name(part.currency)}"))
+        if length > _LONGEST_NAME:
+            raise ExportError(
+                f"{folder}: no folder can be named after the currency {bounded(repr(part.currency), _LONGEST_SHOWN)}: "
+                f"{length} bytes, and at most {_LONGEST_NAME} are allowed; export to one file, as parquet"
+            )
 
 
 def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
-import re
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,8 @@ from venice_billing import _arguments as arguments
 from venice_billing._files import write_all
 from venice_billing._runtime.codec import format_datetime
 from venice_billing._runtime.rows import column_names
+from venice_billing._spreadsheets import safe_text
+from venice_billing._streams import checked_writer
 from venice_billing._targets import replacing
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger import datasets, spending
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _LINES_AT_ONCE = 1000
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""What spreadsheets take for a formula, in its full-width forms too; and such a text after it was escaped."""
 
 
 def export(
@@ -122,24 +120,20 @@ def _cell(value: Any) -> Any:
 
 
 def _safe_cell(value: Any) -> Any:
-    return _safe_text(value) if isinstance(value, str) else _cell(value)
-
-
-def _safe_text(text: str) -> str:
-    return f"'{text}" if _FORMULA.match(text) else text
+    return safe_text(value) if isinstance(value, str) else _cell(value)
 
 
 def _write_focus(request: ExportRequest) -> LedgerExport:
     table = focus_table(request)
     if table.is_parquet:
         return write_parquet(table)
-    records = table.records(_safe_text if request.escape_formulas else None)
+    records = table.records(safe_text if request.escape_formulas else None)
     return _write_lines(request, map(_record, records), header=_record(table.names))
 
 
 def _write_lines(request: ExportRequest, lines: Iterator[str], header: str = _CSV_HEADER) -> LedgerExport:
     if hasattr(request.path, "write"):
-        rows, size = _write_to(_checked_writer(request.path), lines, header)
+        rows, size = _write_to(checked_writer(request.path), lines, header)
         return LedgerExport(path=None, format=request.format, rows=rows, size=size)
     target = request.target()
     with replacing(target) as part:
@@ -158,16 +152,6 @@ def _write_to(write: Callable[[bytes], object], lines: Iterator[str], header: st
         rows, size = rows + len(some), size + len(data)
         some, text = list(islice(lines, _LINES_AT_ONCE)), ""
     return rows, size
-
-
-def _checked_writer(file: Any) -> Callable[[bytes], object]:
-    if isinstance(file, io.TextIOBase):
-        raise InvalidParameterError("path", type(file), "a file that is open in binary mode, like sys.stdout.buffer")
-    if isinstance(file, io.RawIOBase):
-        raw: Any = file  # may write less than it is given
-        return lambda data: write_all(raw, data)
-    write: Callable[[bytes], object] = file.write
-    return write
 
 
 # ---------------------------------------------------------------- Parquet

@@ -1,4 +1,4 @@
-"""What was closed: the statement of a month, its JSON and its Markdown. Pure."""
+"""What was closed: the statement of a month, its JSON and its Markdown."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from attrs import evolve, frozen
 from venice_billing import _exact
 from venice_billing._runtime.codec import format_datetime, parse_datetime
 from venice_billing._spend_table import Groups
+from venice_billing.ledger._statement_files import write_statement
 from venice_billing.ledger._statement_markdown import markdown
 from venice_billing.spend import SpendRow, SpendTable
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from venice_billing.ledger.results import Change
     from venice_billing.spend import Dimension, Kind
@@ -199,6 +202,20 @@ class Statement:
     def to_markdown(self) -> str:
         """Return the statement as Markdown for people, the same bytes each time."""
         return markdown(self.to_dict())
+
+    def write(self, path: str | os.PathLike[str]) -> Path:
+        """Write the statement to a file that only you may read, and return its absolute path.
+
+        A file with the same bytes is left as it is; any other is never overwritten.
+
+        Args:
+            path: The file: JSON if it ends in .json, Markdown if in .md.
+
+        Raises:
+            InvalidParameterError: The path is none, or ends otherwise.
+            ExportError: Something else is there, or the file cannot be written.
+        """
+        return write_statement(self, path)
 
     @classmethod
     def from_json(cls, text: str) -> Statement:

@@ -361,8 +361,8 @@ class Ledger:
         """Close a month, and return its statement; without a month, close the file.
 
         The statement is recorded. To close the month again gives the same, byte by byte, unless its charges have
-        changed since: then the result is a further revision, whose `restatement` names the changes and the digest
-        before. What was recorded stays.
+        changed since, or it was incomplete then and is complete now: then the result is a further revision, whose
+        `restatement` names the changes and the digest before. What was recorded stays.
 
         A charge that comes late, in a month closed before, is an adjustment in the statement of the month closed next.
         So the first statements of all months count every charge once, whatever was closed again.
@@ -376,8 +376,9 @@ class Ledger:
                 The statement says so, and whatever comes later is an adjustment.
 
         Raises:
-            LedgerError: The month may still change, is not over, is before the ledger begins, or is of another zone
-                than months closed before; a sync is under way; or the file cannot be written.
+            MonthOpenError: The month is not over, or may still change; a `LedgerError` that says when it can be closed.
+            LedgerError: The month is before the ledger begins, or is of another zone than months closed before; a sync
+                is under way; or the file cannot be written.
             InvalidParameterError: An argument is invalid.
 
         Example:

@@ -68,6 +68,7 @@ class Sync:
 
     def run(self) -> SyncReport:
         """Sync, with a client of blocking calls."""
+        self._database.refuse_read_only()
         with self._database.alone(), closing(Staging(self._database.path)) as staging:
             while self._begin(staging):
                 with self._restarted_if_broken(staging):
@@ -80,6 +81,7 @@ class Sync:
 
     async def run_async(self) -> SyncReport:
         """Sync, with a client of asyncio or trio; files are written in threads."""
+        self._database.refuse_read_only()
         with self._database.alone():
             staging = await in_thread(lambda: Staging(self._database.path), undo=Staging.close)
             with closing(staging):

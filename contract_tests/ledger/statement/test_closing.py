@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 from datetime import datetime, timedelta
 from enum import Enum
@@ -15,7 +16,7 @@ from contract_tests.ledger.account import load
 from contract_tests.ledger.odd_entries import FIELDS
 from contract_tests.ledger.statement.months import DAY, HOUR, OCTOBER, refused, sync
 from contract_tests.support.flavours import NOW
-from venice_billing import InvalidParameterError, LedgerError, UsageEntry, spend
+from venice_billing import InvalidParameterError, LedgerError, MonthOpenError, UsageEntry, spend
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -185,3 +186,19 @@ def test_zone_that_another_machine_does_not_know_by_its_key_is_refused(filled: L
 def test_overlap_beyond_the_calendar_is_refused(filled: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="overlap must be"):
         filled.close("2026-09", overlap=timedelta(days=3_000_000))
+
+
+def test_month_that_is_open_says_when_it_can_be_closed(ledger: Ledger, fake: FakeVenice) -> None:
+    sync(ledger, fake)
+    found = []
+    for month in ("2026-10", "2026-11", "2027-05"):
+        with pytest.raises(MonthOpenError) as caught:
+            ledger.close(month)
+        found.append((caught.value.month, caught.value.reason, caught.value.closable_at))
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (str(again), again.closable_at) == (str(caught.value), caught.value.closable_at)
+    assert found == [
+        ("2026-10", "late_charges", datetime(2026, 11, 3, tzinfo=UTC)),
+        ("2026-11", "not_over", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("2027-05", "not_over", datetime(2027, 6, 1, tzinfo=UTC)),
+    ]

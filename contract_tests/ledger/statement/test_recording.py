@@ -32,6 +32,7 @@ def test_read_only_ledger_shows_statements_but_closes_nothing(filled: Ledger, mo
     with Ledger(filled.path) as ledger:
         assert ledger.statement("2026-09") == closed
         assert ledger.statement("2026-10").revision == 0
+        assert ledger.close("2026-09") == closed, "nothing is written, so nothing is refused"
         with pytest.raises(LedgerError, match="read-only; make it writable"):
             ledger.close("2026-10")
 
@@ -83,7 +84,7 @@ with Ledger(sys.argv[1]) as ledger:
             def __init__(self, inner): self.inner = inner
             def __enter__(self): self.cursor = self.inner.__enter__(); return self.cursor
             def __exit__(self, *error): os.kill(os.getpid(), signal.SIGKILL)
-        ledger._database.transaction = lambda: Cursor(transaction())
+        ledger._database.transaction = lambda **options: Cursor(transaction(**options))
     ledger.close("2026-10")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -112,3 +113,28 @@ def test_views_show_closings_in_sql(filled: Ledger) -> None:
     ]
     rows = execute("SELECT currency, net, count FROM closing_totals ORDER BY currency").fetchall()
     assert rows == [(row.currency, _exact.text(row.net), row.count) for row in statement.totals]
+
+
+_CLOSED_ON_A_FULL_DISK = """
+import resource, signal, sys
+from venice_billing import LedgerError
+from venice_billing.ledger import Ledger
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ledger = Ledger(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+try:
+    ledger.close("2026-10")
+except LedgerError as error:
+    print(error)
+"""
+
+
+def test_full_disk_while_closing_is_one_line_about_the_month(filled: Ledger) -> None:
+    """A limit on the size of files stands for the full disk; it holds in a process of its own."""
+    pytest.importorskip("resource", reason="needs the resource limits of Unix")
+    filled.close()
+    command = [sys.executable, "-c", _CLOSED_ON_A_FULL_DISK, str(filled.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("\n") == 1
+    assert "the disk is full; make room, and close the month again" in done.stdout

@@ -13,6 +13,7 @@ from venice_billing._calendar import Period, midnight
 from venice_billing._periods import PERIODS
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
+from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import add_period, period_of
 from venice_billing.cli.source import Totals, read_forecast, read_totals
 from venice_billing.report.forecast import METHOD, share_of_today
@@ -109,13 +110,7 @@ def _document(
     pictures = {name: [*cells, *[""] * gone] for name, cells in _pictures(session, period, table, totals).items()}
     estimates = read_forecast(session, period, totals, session.options.currency)
     today = share_of_today(totals.table.totals(("day", "currency")), period, session.now)
-    head = {
-        "period": {"start": period.start, "end": period.end},
-        "timezone": period.timezone,
-        "complete": totals.is_complete,
-        "until": totals.until,
-        **({"demo": True} if session.is_demo else {}),
-    }
+    head = head_of(session, period, totals.until, is_complete=totals.is_complete)
     if today:
         head["today"] = [{"currency": currency, "debits": amount} for currency, amount in today.items()]
     if estimates:
@@ -126,7 +121,7 @@ def _document(
         *([] if table else ["no charges in this period"]),
     ]
     return Document(
-        title=_title(session, period, totals),
+        title=title_of(session, "spend of", period, totals.until, is_complete=totals.is_complete),
         columns=columns,
         rows=rows,
         head=head,
@@ -134,19 +129,6 @@ def _document(
         shown=_shown(columns, rows),
         pictures=pictures,
     )
-
-
-def _title(session: Session, period: Period, totals: Totals) -> str:
-    state = "complete" if totals.is_complete else f"until {_local(totals.until, period)}, not complete"
-    demo = "Demo account: " if session.is_demo else ""
-    first, last = _local(period.start, period), _local(period.end, period)
-    return f"{demo}spend of {period.name} ({first} to {last}, {period.timezone}), {state}"
-
-
-def _local(moment: Any, period: Period) -> str:
-    local = moment.astimezone(period.zone)
-    whole_day = (local.hour, local.minute, local.second) == (0, 0, 0)
-    return f"{local:%Y-%m-%d}" if whole_day else f"{local:%Y-%m-%d %H:%M}"
 
 
 def _ordered(table: SpendTable, by: Sequence[Dimension]) -> SpendTable:

@@ -1,0 +1,39 @@
+"""What every output says beside its rows: the period, the zone, and whether all of it is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from venice_billing._calendar import Period
+    from venice_billing.cli.session import Session
+
+__all__ = ["head_of", "local_text", "title_of"]
+
+
+def title_of(session: Session, what: str, period: Period, until: datetime, *, is_complete: bool) -> str:
+    """Return one line: what it is, of which period, in which zone, and whether it is complete."""
+    state = "complete" if is_complete else f"until {local_text(until, period)}, not complete"
+    first, last = local_text(period.start, period), local_text(period.end, period)
+    demo = "Demo account: " if session.is_demo else ""
+    return f"{demo}{what} {period.name} ({first} to {last}, {period.timezone}), {state}"
+
+
+def head_of(session: Session, period: Period, until: datetime, *, is_complete: bool) -> dict[str, Any]:
+    """Return the same for JSON."""
+    return {
+        "period": {"start": period.start, "end": period.end},
+        "timezone": period.timezone,
+        "complete": is_complete,
+        "until": until,
+        **({"demo": True} if session.is_demo else {}),
+    }
+
+
+def local_text(moment: datetime, period: Period) -> str:
+    """Return a time in the zone of a period; midnight is the day alone."""
+    local = moment.astimezone(period.zone)
+    whole_day = (local.hour, local.minute, local.second) == (0, 0, 0)
+    return f"{local:%Y-%m-%d}" if whole_day else f"{local:%Y-%m-%d %H:%M}"
