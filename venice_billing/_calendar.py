@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Literal
 
 from attrs import evolve, frozen
+
+from venice_billing._periods import first_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +20,11 @@ _MONTHS_OF_A_YEAR = 12
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:
-    """Return, in UTC, when a day begins in a zone; where clocks skip its midnight, when they have skipped it."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    """Return, in UTC, when a day begins in a zone; where clocks skip its midnight, when they have skipped it.
+
+    Where clocks go back across midnight, some minutes later, the day begins at the first midnight.
+    """
+    return first_instant(day, zone)
 
 
 def first_of(unit: Unit, day: date) -> date:

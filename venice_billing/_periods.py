@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)
 
 _MONTH_TEXT = re.compile(r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])")
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
-_FARTHEST = timedelta(days=2)  # from midnight in UTC to that in any zone: zones have skipped or repeated whole days
+_FARTHEST = timedelta(days=2)  # zones have skipped whole days
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -108,13 +108,20 @@ def month_range(parameter: str, value: object, zone: tzinfo) -> tuple[datetime, 
     if match is None or not _FIRST_YEAR <= int(match["year"]) <= _LAST_YEAR:
         raise InvalidParameterError(parameter, value, f'a month as text, like "2026-10", {_FIRST_YEAR} to {_LAST_YEAR}')
     year, month = int(match["year"]), int(match["month"])
-    return _first_instant(date(year, month, 1), zone), _first_instant(date(year + month // 12, month % 12 + 1, 1), zone)
+    return first_instant(date(year, month, 1), zone), first_instant(date(year + month // 12, month % 12 + 1, 1), zone)
 
 
-def _first_instant(day: date, zone: tzinfo) -> datetime:
-    """Return the first instant, to the microsecond, whose date in a zone is that day or a later one."""
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    low, high = midnight - _FARTHEST, midnight + _FARTHEST
+def first_instant(day: date, zone: tzinfo) -> datetime:
+    """Return, in UTC, the first instant, to the microsecond, whose date in a zone is that day or a later one.
+
+    Clocks that go back across midnight, as those of Newfoundland did at one minute past, have two midnights: it is the
+    first one. The rest of the day before, which they show again, is of the new day then, and no charge counts twice.
+    """
+    local = datetime(day.year, day.month, day.day, tzinfo=zone)
+    high = local.astimezone(UTC)
+    if high.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return high
+    low = high - _FARTHEST  # clocks skip this midnight
     while high - low > _MICROSECOND:
         middle = low + (high - low) // 2
         if middle.astimezone(zone).date() < day:

@@ -34,7 +34,7 @@ from venice_billing._progress import Progress, read_progress
 from venice_billing._targets import checked_target, explained
 from venice_billing._walk.sources import CsvSource
 from venice_billing._walk.start import oldest_first
-from venice_billing._walk.tracker import PagesOutOfOrderError
+from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,
@@ -231,7 +231,7 @@ class CsvFile:
         try:
             yield
         except VeniceError as error:
-            if self.source.is_doubtful or isinstance(error, PagesOutOfOrderError):
+            if self.source.is_doubtful or isinstance(error, BrokenWalkError):
                 self._rows = 0
             if self._rows:
                 error.checkpoint = str(self._partial)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venice_billing._calendar import Period, midnight, shifted
+from venice_billing._periods import month_range
 from venice_billing.cli.errors import UsageError
 from venice_billing.cli.periods import add_period, period_of
 
@@ -161,3 +162,26 @@ def test_months_are_shifted_within_the_calendar() -> None:
     assert shifted("month", date(2026, 1, 1), -1) == date(2025, 12, 1)
     with pytest.raises(OverflowError):
         shifted("month", date(9999, 12, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "first"),
+    [
+        ("America/St_Johns", date(2009, 11, 1), datetime(2009, 11, 1, 2, 30, tzinfo=UTC)),  # back by an hour at 00:01
+        ("America/Toronto", date(1919, 3, 31), datetime(1919, 3, 31, 4, 30, tzinfo=UTC)),  # on by an hour at 23:30
+        ("America/Sao_Paulo", date(2018, 11, 4), datetime(2018, 11, 4, 3, tzinfo=UTC)),  # on by an hour at 00:00
+        ("Pacific/Apia", date(2011, 12, 30), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # a day that was skipped
+        ("Pacific/Apia", date(2011, 12, 31), datetime(2011, 12, 30, 10, tzinfo=UTC)),
+    ],
+)
+def test_day_begins_at_its_first_midnight_or_when_clocks_have_skipped_it(zone: str, day: date, first: datetime) -> None:
+    assert midnight(day, ZoneInfo(zone)) == first
+
+
+def test_month_of_a_period_is_the_month_of_a_statement() -> None:
+    """In Newfoundland, clocks showed the last hour of October 2009 again after a minute of November."""
+    for zone in ("America/St_Johns", "America/Sao_Paulo", "Africa/Cairo"):
+        for year, month in ((2009, 10), (2009, 11), (2018, 11)):
+            name = f"{year}-{month}"
+            period = period_of(options("--month", name), ZoneInfo(zone), zone, NOW)
+            assert (period.start, period.end) == month_range("month", name, ZoneInfo(zone))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from contract_tests.support.flavours import NOW, Face, Flavour, as_one_page, files
-from venice_billing import InvalidParameterError, PermissionDeniedError
+from venice_billing import InvalidParameterError, PermissionDeniedError, ResponseValidationError
 from venice_billing._secret import Secret
 from venice_billing.testing import FakeVenice, faults
 
@@ -184,3 +185,20 @@ def test_started_at_is_in_utc_and_before_the_first_request(fake: FakeVenice, tar
         export = client.export_usage_csv(target)
     assert export.started_at == datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert fake.clock.time() > export.started_at.timestamp()
+
+
+async def test_export_whose_last_rows_are_gone_starts_over(flavour: Flavour, target: Path) -> None:
+    """The rows that the partial file ends with have vanished: it is not what the API has, and is never finished."""
+    fake = FakeVenice(60, now=NOW)
+    await cut_short(fake, flavour.connect(fake), target)
+    (partial,) = target.parent.glob("*.partial")
+    (latest,) = re.findall(r"[0-9]{4}-[0-9-]+T[0-9:.]+Z", partial.read_text().splitlines()[-1])
+    after = FakeVenice([row for row in fake.ledger if row["timestamp"] != latest], now=NOW)
+    face = flavour.connect(after)
+    with pytest.raises(ResponseValidationError, match="no longer in the ledger") as caught:
+        await face.call("export_usage_csv", target)
+    assert caught.value.checkpoint is None
+    assert files(target.parent) == []
+    export = await face.call("export_usage_csv", target)
+    assert (export.rows, export.resumed_rows) == (len(after.ledger), 0)
+    assert target.read_bytes() == as_one_page(after)

@@ -6,7 +6,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -118,6 +118,19 @@ def test_every_zone_change_of_a_year_is_where_python_has_it(ledger: Ledger) -> N
     for zone in ("America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu", "America/Santiago"):
         for by in ("day", "week", "month"):
             assert ledger.spend(by, timezone=zone) == spend.summarize(entries, by, zone), zone
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Amsterdam"])
+@pytest.mark.parametrize("by", ["day", "week", "month", ("day", "month"), "sku"])
+def test_sums_of_centuries_are_those_of_the_entries(ledger: Ledger, by: Any, zone: str) -> None:
+    """Days before 1970 are negative numbers, and offsets are not looked for in more than 200 years."""
+    entries = [
+        UsageEntry.from_dict({**FIELDS, "timestamp": f"{year}-{moment}Z"})
+        for year in (1723, 1899, 1937, 1969, 1970, 2026, 2301)
+        for moment in ("01-01T00:00:00", "06-30T23:50:00")
+    ]
+    load(ledger, entries)
+    assert ledger.spend(by, timezone=zone) == spend.summarize(entries, by, zone)
 
 
 def hours(start: datetime, count: int) -> Iterator[datetime]:

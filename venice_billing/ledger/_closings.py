@@ -15,6 +15,7 @@ from venice_billing.errors import InvalidParameterError, LedgerError, MonthOpenE
 from venice_billing.ledger import _canonical, _history, spending
 from venice_billing.ledger._moments import microseconds, moment
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
+from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -328,7 +329,7 @@ def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[St
             f"""SELECT changes.adjustment, change, month, epoch_us(coalesce(a.timestamp, b.timestamp)),
                     coalesce(a.sku, b.sku), coalesce(a.currency, b.currency), coalesce(a.api_key_id, b.api_key_id),
                     coalesce(a.request_id, b.request_id), b.kind, b.amount_text, a.kind, a.amount_text,
-                    epoch_us(seen_at), changes.sync
+                    epoch_us(seen_at), changes.sync, coalesce(a.entry_json, b.entry_json)
                 FROM changes
                 LEFT JOIN changed_rows AS b ON b.adjustment = changes.adjustment AND b.side = 'before'
                 LEFT JOIN changed_rows AS a ON a.adjustment = changes.adjustment AND a.side = 'after'
@@ -341,7 +342,12 @@ def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[St
 
 
 def _change(row: Iterable[Any]) -> StatedChange:
-    number, change, month, at, sku, currency, key, request_id, kind, amount, new_kind, new_amount, seen, sync = row
+    number, change, month, at, sku, currency, key, request_id, kind, amount, new_kind, new_amount, *others = row
+    seen, sync, whole = others
+    if whole is not None:  # the columns spell texts that are no Unicode with escapes; totals have them as sent
+        entry = UsageEntry.from_json(whole)
+        sku, currency, key = entry.sku, str(entry.currency), entry.api_key_id
+        request_id = entry.inference_details.request_id if entry.inference_details is not None else None
     return StatedChange(
         number=number,
         change=change,

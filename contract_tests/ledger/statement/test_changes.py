@@ -226,3 +226,16 @@ def close_if_begun(ledger: Ledger, month: str) -> Statement | None:
     with suppress(LedgerError):  # nothing of the month is covered yet
         return ledger.close(month, allow_incomplete=True)
     return None
+
+
+def test_currency_with_half_a_character_is_one_currency_in_all_of_a_statement(ledger: Ledger) -> None:
+    """DuckDB holds no half of a surrogate pair: its column has an escape, and the statement what the API sent."""
+    odd = UsageEntry.from_dict({**FIELDS, "currency": "\ud800X"})
+    load(ledger, [odd])
+    ledger.close("2026-10", allow_incomplete=True)
+    load(ledger, [odd, odd], sync=2)
+    statement = ledger.close("2026-10", allow_incomplete=True)
+    assert statement.restatement is not None
+    assert [change.currency for change in statement.restatement.changes] == ["\ud800X"]
+    assert [row.currency for row in statement.totals] == ["\ud800X"]
+    assert Statement.from_json(statement.to_json()) == statement

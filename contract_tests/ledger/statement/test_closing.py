@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ("Europe/Zurich", "2026-03", "2026-02-28T23:00:00+00:00", "2026-03-31T22:00:00+00:00"),
         ("Europe/Zurich", "2026-10", "2026-09-30T22:00:00+00:00", "2026-10-31T23:00:00+00:00"),
         ("America/Havana", "2026-11", "2026-11-01T04:00:00+00:00", "2026-12-01T05:00:00+00:00"),  # 00:00 comes twice
+        ("America/St_Johns", "2009-10", "2009-10-01T02:30:00+00:00", "2009-11-01T02:30:00+00:00"),  # so does 23:30
         ("America/Asuncion", "2023-10", "2023-10-01T04:00:00+00:00", "2023-11-01T03:00:00+00:00"),  # begins at 01:00
         ("Pacific/Apia", "2011-12", "2011-12-01T10:00:00+00:00", "2011-12-31T10:00:00+00:00"),  # without the 30th
         ("Pacific/Apia", "2011-11", "2011-11-01T10:00:00+00:00", "2011-12-01T10:00:00+00:00"),
@@ -202,3 +203,16 @@ def test_month_that_is_open_says_when_it_can_be_closed(ledger: Ledger, fake: Fak
         ("2026-11", "not_over", datetime(2026, 12, 1, tzinfo=UTC)),
         ("2027-05", "not_over", datetime(2027, 6, 1, tzinfo=UTC)),
     ]
+
+
+def test_charges_of_an_hour_that_comes_twice_across_midnight_count_once(ledger: Ledger) -> None:
+    """Newfoundland: after the minute 00:00 of November 2009, clocks showed 23:01 to 24:00 of October again."""
+    first = datetime(2009, 11, 1, 1, tzinfo=UTC)
+    rows = [
+        UsageEntry.from_dict({**FIELDS, "timestamp": (first + number * timedelta(seconds=30)).isoformat()})
+        for number in range(360)
+    ]
+    load(ledger, rows)
+    october, november = (ledger.close(month, timezone="America/St_Johns") for month in ("2009-10", "2009-11"))
+    assert (october.count, november.count) == (180, 180)
+    assert november.opening.totals == october.totals
