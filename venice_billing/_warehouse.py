@@ -107,8 +107,8 @@ def usage_row(entry: UsageEntry) -> Row:
         "inference_execution_time": details.inference_execution_time if details else None,
         "additional_properties": unknown or None,
     }
-    whole = None if all(map(_is_held, row.values())) else json_text(sent)
-    return {**{name: _held(value) for name, value in row.items()}, "entry_json": whole, EMPTY_DAY: None}
+    entry_json = None if all(map(_is_held, row.values())) else json_text(sent)
+    return {**{name: _held(value) for name, value in row.items()}, "entry_json": entry_json, EMPTY_DAY: None}
 
 
 def day_of(entry: UsageEntry) -> date:

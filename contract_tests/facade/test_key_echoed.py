@@ -15,7 +15,7 @@ import pytest
 
 from contract_tests.support.flavours import Flavour, receive
 from venice_billing import InvalidRequestError, ResponseValidationError, UsageHistoryPage, VeniceError, _drift
-from venice_billing._runtime.codec import decode_json
+from venice_billing._runtime.json_text import decode_json
 from venice_billing._secret import Secret
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from venice_billing import _drift
 from venice_billing import _operations as operations
 from venice_billing._call import Reply, _read
-from venice_billing._runtime import codec, decoders
+from venice_billing._runtime import decoders, json_text
 from venice_billing._secret import Secret
 from venice_billing.testing._text import to_json
 from venice_billing_api.errors import DecodeError
@@ -59,12 +59,12 @@ def _answer(decode: Callable[[bytes], Any], content: bytes) -> str:
 @example(b"1e9999999999999999999999")
 @example(b"[NaN]")
 def test_both_decoders_give_the_same(content: bytes) -> None:
-    assert _answer(codec.decode_json, content) == _answer(codec._decode_or_explain, content)
+    assert _answer(json_text.decode_json, content) == _answer(json_text._decode_or_explain, content)
 
 
 def test_plain_json_needs_only_the_fast_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "_decode_or_explain", lambda _: pytest.fail("decoded twice"))
-    assert codec.decode_json(b'{"a": [0.10, 1, null]}') == {"a": [Decimal("0.10"), 1, None]}
+    monkeypatch.setattr(json_text, "_decode_or_explain", lambda _: pytest.fail("decoded twice"))
+    assert json_text.decode_json(b'{"a": [0.10, 1, null]}') == {"a": [Decimal("0.10"), 1, None]}
 
 
 def _balance(**changes: Any) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _page(entry: dict[str, str], *, cursor: str = '"c"', more: str = "") -> byte
 
 
 def _careful_page(content: bytes) -> UsageHistoryPage:
-    return UsageHistoryPage.from_dict(codec.decode_json(content))
+    return UsageHistoryPage.from_dict(json_text.decode_json(content))
 
 
 def _read_page(content: bytes) -> UsageHistoryPage:
@@ -262,4 +262,4 @@ _OTHER_BODIES = [
 def test_the_fast_decoder_agrees_on_other_bodies(model: Any, body: dict[str, Any]) -> None:
     """Also for the days with free names, which the fast decoder leaves to the careful one."""
     content = to_json(body).encode()
-    assert read_plain(model, content) == model.from_dict(codec.decode_json(content))
+    assert read_plain(model, content) == model.from_dict(json_text.decode_json(content))

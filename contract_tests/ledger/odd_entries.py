@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW
 from venice_billing import UsageEntry
-from venice_billing._runtime.codec import decode_json
+from venice_billing._runtime.json_text import decode_json
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -125,7 +125,7 @@ def test_every_zone_change_of_a_year_is_where_python_has_it(ledger: Ledger) -> N
 def test_sums_of_centuries_are_those_of_the_entries(ledger: Ledger, by: Any, zone: str) -> None:
     """Days before 1970 are negative numbers, and offsets are not looked for in more than 200 years."""
     entries = [
-        UsageEntry.from_dict({**_FIELDS, "timestamp": f"{year}-{moment}Z"})
+        UsageEntry.from_dict({**FIELDS, "timestamp": f"{year}-{moment}Z"})
         for year in (1723, 1899, 1937, 1969, 1970, 2026, 2301)
         for moment in ("01-01T00:00:00", "06-30T23:50:00")
     ]

@@ -1,4 +1,4 @@
-"""Which module imports which: the runtime imports no other part of the facade, and no imports form a circle."""
+"""Which module imports which: rooms import downwards only, the runtime no other room, and no imports form a circle."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUNTIME = "venice_billing._runtime"
+ABOVE = {  # the rooms that nothing below may import, each with the modules that may
+    "venice_billing.cli": {"venice_billing.__main__"},
+    "venice_billing.report": {"venice_billing.cli"},
+    "venice_billing.ledger": {"venice_billing.cli", "venice_billing.report", "venice_billing._warehouse"},
+    "venice_billing.compat": set(),
+    "venice_billing.dlt_source": set(),
+    "venice_billing.testing": {"venice_billing.cli", "venice_billing.pytest_plugin"},
+}
 
 
 def modules_of(package: Path) -> dict[str, Path]:
@@ -76,6 +84,22 @@ def test_the_runtime_imports_nothing_of_ours_but_itself() -> None:
 
 def test_generated_code_imports_only_the_runtime_of_the_facade() -> None:
     assert foreign_imports(GENERATED) == {}
+
+
+def is_in(module: str, room: str) -> bool:
+    return f"{module}.".startswith(f"{room}.")
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_room_is_imported_from_above_alone(room: str) -> None:
+    assert any(is_in(name, room) for name in FACADE), f"there is no {room}"
+    upwards = {
+        (name, imported)
+        for name, others in graph().items()
+        for imported in others
+        if is_in(imported, room) and not any(is_in(name, above) for above in {room, *ABOVE[room]})
+    }
+    assert upwards == set()
 
 
 def test_no_imports_form_a_circle() -> None:

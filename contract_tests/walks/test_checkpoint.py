@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row
-from venice_billing import EntryPage, InvalidParameterError, VeniceError, walks
+from venice_billing import EntryPage, InvalidParameterError, VeniceError, _iterations, walks
 from venice_billing._walk import checkpoint as checkpoints
 from venice_billing._walk.checkpoint import Filters, decode, encode
 from venice_billing._walk.types import Bounds, Position
@@ -236,7 +236,7 @@ def test_a_checkpoint_is_correct_at_every_line_of_the_walk(*, pages: bool) -> No
     asked: list[tuple[int, int]] = []
 
     def trace(frame: FrameType, _event: str, _value: object) -> Any:
-        if frame.f_code.co_filename == walks.__file__:
+        if frame.f_code.co_filename in {walks.__file__, _iterations.__file__}:
             asked.append((received, counts[walk.checkpoint]))
         return trace
 

@@ -17,7 +17,7 @@ import pytest
 from attrs import define, field
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive
-from venice_billing import _clock, _drivers, walks
+from venice_billing import _clock, _drivers, _iterations, walks
 from venice_billing._walk import workers
 from venice_billing.testing import FakeVenice
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 WALK_FOLDER = str(Path(workers.__file__).parent)
-OF_WALKS = {module.__file__ for module in (walks, _drivers, _clock, threading, queue, contextlib)}
+OF_WALKS = {module.__file__ for module in (walks, _iterations, _drivers, _clock, threading, queue, contextlib)}
 
 
 class Interrupt(BaseException):
@@ -114,7 +114,7 @@ def is_closed_to_signals(frame: FrameType, event: str) -> bool:
 
 
 def of_walks(filename: str) -> bool:
-    return filename == walks.__file__
+    return filename in {walks.__file__, _iterations.__file__}
 
 
 def of_the_reader(filename: str) -> bool:

@@ -1,18 +1,18 @@
-"""Convert between JSON text and Python values: money to the digit, instants in UTC, every type checked."""
+"""Convert between decoded JSON and Python values: money to the digit, instants in UTC, every type checked."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextvars import ContextVar, copy_context
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
 
-from venice_billing._runtime.errors import DecodeError, within
+from venice_billing._runtime.errors import DecodeError, cut, mistyped, within
+from venice_billing._runtime.json_text import decode_json
 from venice_billing._runtime.types import NO_NAMES, NOTHING
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ E = TypeVar("E", bound=Enum)
 LARGEST_POWER = 30
 _SMALLEST_POWER = -100
 _LARGEST = 10**LARGEST_POWER
-_LONGEST_EXCERPT = 80
 
 
 def _ignore(kind: str, name: str) -> None:
@@ -35,46 +34,6 @@ def _ignore(kind: str, name: str) -> None:
 
 
 _notice: ContextVar[Callable[[str, str], None]] = ContextVar("notice", default=_ignore)
-
-
-def decode_json(content: bytes | str) -> Any:
-    """Return the JSON of a body or a text; numbers with a fraction are `Decimal`, digit for digit.
-
-    Raises:
-        DecodeError: The body is no JSON in UTF-8, or holds NaN, Infinity, too long numbers or too deep nesting.
-    """
-    import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
-
-    try:
-        return _json_decoder()(content)
-    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
-        return _decode_or_explain(content)  # decides whether this is JSON, and says what is wrong if not
-
-
-def decode_text(text: Any) -> Any:
-    """Return the JSON of a text that a user passes, like `decode_json`.
-
-    Raises:
-        DecodeError: As `decode_json`, or the value is no text.
-    """
-    if not isinstance(text, str | bytes | bytearray | memoryview):
-        raise DecodeError("", f"expected JSON as text or bytes, got {_described(text)}; from_dict reads decoded JSON")
-    return decode_json(text if isinstance(text, str | bytes) else bytes(text))
-
-
-def encode_json(value: Any) -> str:
-    """Return decoded JSON as text: a `Decimal` becomes a JSON number with the same digits.
-
-    Raises:
-        DecodeError: A number is NaN or infinite, or the value is nested too deeply.
-    """
-    try:
-        text = _encoded(value)
-    except RecursionError:
-        raise DecodeError("", "too deeply nested") from None
-    if "NaN" in text or "Infinity" in text:  # maybe within a text
-        decode_json(text)
-    return text
 
 
 def read_with_notice(notice: Callable[[str, str], None], read: Callable[[S], T], source: S) -> T:
@@ -100,11 +59,11 @@ def parse_datetime(text: str) -> datetime:
     if parsed.tzinfo is UTC:
         return parsed
     if parsed.tzinfo is None:
-        raise _mistyped("a time with an offset", text)
+        raise mistyped("a time with an offset", text)
     try:
         return parsed.astimezone(UTC)
     except OverflowError:
-        raise _mistyped("a time within the years 1 to 9999", text) from None
+        raise mistyped("a time within the years 1 to 9999", text) from None
 
 
 def format_datetime(instant: datetime) -> str:
@@ -129,7 +88,7 @@ def media_type(headers: Mapping[str, str]) -> str:
 
 def refuse_media_type(headers: Mapping[str, str], expected: str) -> NoReturn:
     """Raise the error of an answer whose media type is not one of the documented ones."""
-    raise DecodeError("", f"expected {expected}, got {_cut(media_type(headers)) or 'no content type'}")
+    raise DecodeError("", f"expected {expected}, got {cut(media_type(headers)) or 'no content type'}")
 
 
 def read_error(content: bytes, read: Callable[[Any], T]) -> T | None:
@@ -147,7 +106,7 @@ def read_object(value: Any) -> dict[str, Any]:
         return found
     if isinstance(value, Mapping):
         return dict(value)
-    raise _mistyped("an object", value)
+    raise mistyped("an object", value)
 
 
 def read_field(source: dict[str, Any], name: str, read: Callable[[Any], T]) -> T:
@@ -189,7 +148,7 @@ def read_text(value: Any) -> str:
     """Return a text."""
     if isinstance(value, str):
         return value
-    raise _mistyped("text", value)
+    raise mistyped("text", value)
 
 
 def read_number(value: Any) -> Decimal:
@@ -201,10 +160,10 @@ def read_number(value: Any) -> Decimal:
     elif isinstance(value, float):
         number = Decimal(repr(value))
     else:
-        raise _mistyped("a number", value)
+        raise mistyped("a number", value)
     if _SMALLEST_POWER <= number.adjusted() <= LARGEST_POWER and number.is_finite():
         return number
-    raise _mistyped("a number of a sane size", value)
+    raise mistyped("a number of a sane size", value)
 
 
 def read_integer(value: Any) -> int:
@@ -214,9 +173,9 @@ def read_integer(value: Any) -> int:
     try:
         number = read_number(value)
     except DecodeError:
-        raise _mistyped("an integer", value) from None
+        raise mistyped("an integer", value) from None
     if number != number.to_integral_value():
-        raise _mistyped("an integer", value)
+        raise mistyped("an integer", value)
     return int(number)
 
 
@@ -224,13 +183,13 @@ def read_boolean(value: Any) -> bool:
     """Return true or false."""
     if isinstance(value, bool):
         return value
-    raise _mistyped("true or false", value)
+    raise mistyped("true or false", value)
 
 
 def read_null(value: Any) -> None:
     """Return null."""
     if value is not None:
-        raise _mistyped("null", value)
+        raise mistyped("null", value)
 
 
 def read_anything(value: Any) -> Any:
@@ -242,7 +201,7 @@ def read_datetime(value: Any) -> datetime:
     """Return an instant in UTC."""
     if value.__class__ is str or isinstance(value, str):
         return parse_datetime(value)
-    raise _mistyped("a time", value)
+    raise mistyped("a time", value)
 
 
 def read_date(value: Any) -> date:
@@ -250,7 +209,7 @@ def read_date(value: Any) -> date:
     try:
         return date.fromisoformat(read_text(value))
     except ValueError:
-        raise _mistyped("a date", value) from None
+        raise mistyped("a date", value) from None
 
 
 def read_uuid(value: Any) -> UUID:
@@ -258,7 +217,7 @@ def read_uuid(value: Any) -> UUID:
     try:
         return UUID(read_text(value))
     except ValueError:
-        raise _mistyped("a UUID", value) from None
+        raise mistyped("a UUID", value) from None
 
 
 def read_enum(enum: type[E], value: Any) -> E:
@@ -266,7 +225,7 @@ def read_enum(enum: type[E], value: Any) -> E:
     try:
         member = enum(value)
     except ValueError:
-        raise _mistyped(f"a {enum.__name__}", value) from None
+        raise mistyped(f"a {enum.__name__}", value) from None
     if value not in enum._value2member_map_:
         _notice.get()(f"{enum.__name__} value", value)
     return member
@@ -287,7 +246,7 @@ def list_of(read: Callable[[Any], T]) -> Callable[[Any], list[T]]:
 
     def read_list(value: Any) -> list[T]:
         if not isinstance(value, list):
-            raise _mistyped("a list", value)
+            raise mistyped("a list", value)
         items: list[T] = []
         try:
             for item in value:
@@ -321,7 +280,7 @@ def read_values(source: dict[str, Any], read: Callable[[Any], T]) -> dict[str, T
         try:
             values[name] = read(item)
         except DecodeError as error:
-            raise within(error, _cut(name)) from None
+            raise within(error, cut(name)) from None
     return values
 
 
@@ -336,52 +295,6 @@ def write_any(value: Any) -> Any:
     return value.to_dict() if hasattr(value, "to_dict") else value
 
 
-@cache
-def _json_decoder() -> Callable[[bytes | str], Any]:
-    import msgspec  # noqa: PLC0415 - a program that reads only CSV does not need it
-
-    return msgspec.json.Decoder(float_hook=Decimal).decode
-
-
-@cache
-def _json_encoder() -> Callable[[Any], bytes]:
-    import msgspec  # noqa: PLC0415 - as above
-
-    return msgspec.json.Encoder(decimal_format="number").encode
-
-
-def _encoded(value: Any) -> str:
-    try:
-        return _json_encoder()(value).decode()
-    except UnicodeEncodeError:
-        return _escaped_json(value)
-
-
-def _escaped_json(value: Any) -> str:
-    """Return decoded JSON as ASCII: half a surrogate pair can be escaped in JSON, but not be sent in UTF-8."""
-    if isinstance(value, str):
-        return json.dumps(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{json.dumps(name)}:{_escaped_json(item)}" for name, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_escaped_json, value)) + "]"
-    return _json_encoder()(value).decode()
-
-
-def _decode_or_explain(content: bytes | str) -> Any:
-    try:
-        text = content.removeprefix("\ufeff") if isinstance(content, str) else content.decode("utf-8-sig")
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except DecodeError:
-        raise
-    except RecursionError:
-        raise DecodeError("", "too deeply nested") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DecodeError("", f"not JSON: {_cut(str(error))}") from None
-    except (ValueError, ArithmeticError):  # more digits than Python converts, or an exponent no Decimal has
-        raise DecodeError("", "a number that is too long, or beyond any sane size") from None
-
-
 def _unusual_datetime(text: str) -> datetime:
     """Parse what RFC 3339 allows and `fromisoformat` does not: lower-case letters, and the leap second."""
     usual = text.upper()
@@ -390,38 +303,4 @@ def _unusual_datetime(text: str) -> datetime:
         parsed = datetime.fromisoformat(usual[:17] + "59" + usual[19:] if leap else usual)
         return parsed + timedelta(seconds=1) if leap else parsed
     except (ValueError, OverflowError):
-        raise _mistyped("a time", text) from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise DecodeError("", f"not JSON: {name} is no number")
-
-
-def _mistyped(expected: str, value: Any) -> DecodeError:
-    return DecodeError("", f"expected {expected}, got {_described(value)}")
-
-
-def _described(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f"text {_cut(value)!r}"
-    if isinstance(value, (int, float, Decimal)):
-        return f"the number {_cut(_digits(value))}"
-    if isinstance(value, list):
-        return "a list"
-    return "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}"
-
-
-def _digits(number: float | Decimal) -> str:
-    """Return the text of a number; for an integer with more digits than Python converts, only its size."""
-    try:
-        return str(number)
-    except ValueError:
-        return "of thousands of digits"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_EXCERPT else text[: _LONGEST_EXCERPT - 3] + "..."
+        raise mistyped("a time", text) from None

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, TypeVar
 
 import msgspec
 
-from venice_billing._runtime.codec import LARGEST_POWER, decode_json
+from venice_billing._runtime.codec import LARGEST_POWER
+from venice_billing._runtime.json_text import decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONGEST_EXCERPT = 200
+_LONGEST_VALUE = 80
 
 
 class VeniceError(Exception):
@@ -72,4 +75,37 @@ def within(error: DecodeError, parent: str) -> DecodeError:
     return DecodeError(f"{parent}{joint}{error.location}", error.problem)
 
 
-__all__ = ["DecodeError", "UnexpectedStatus", "VeniceError", "within"]
+def mistyped(expected: str, value: Any) -> DecodeError:
+    """Return the error of a value of another type or form than expected."""
+    return DecodeError("", f"expected {expected}, got {described(value)}")
+
+
+def described(value: Any) -> str:
+    """Return what a decoded value is, in the words of JSON and at a bounded length."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"text {cut(value)!r}"
+    if isinstance(value, (int, float, Decimal)):
+        return f"the number {cut(_digits(value))}"
+    if isinstance(value, list):
+        return "a list"
+    return "an object" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+
+
+def _digits(number: float | Decimal) -> str:
+    """Return the text of a number; for an integer with more digits than Python converts, only its size."""
+    try:
+        return str(number)
+    except ValueError:
+        return "of thousands of digits"
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text that may be of any length."""
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+__all__ = ["DecodeError", "UnexpectedStatus", "VeniceError", "cut", "described", "mistyped", "within"]

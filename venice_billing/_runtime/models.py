@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from venice_billing._runtime.codec import decode_text, encode_json
+from venice_billing._runtime.json_text import decode_text, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import attrs
 
-from venice_billing._runtime.codec import encode_json, write_any
+from venice_billing._runtime.codec import write_any
+from venice_billing._runtime.json_text import encode_json
 from venice_billing._runtime.models import JsonModel
 from venice_billing._runtime.sku import split_sku
 

@@ -111,29 +111,29 @@ def _complete(shell: str) -> int:
         raise UsageError("completion needs the extra `cli`: pip install 'venice-billing[cli]'") from None
     if shell not in _SHELLS:
         raise UsageError(f"--print-completion {shell!r}: one of {', '.join(_SHELLS)}")
-    whole = parser()
-    for action in whole._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
+    root = parser()
+    for action in root._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
             for command in action.choices.values():
                 command.fill()
-    print(shtab.complete(whole, shell=shell))  # noqa: T201 - the output of the command
+    print(shtab.complete(root, shell=shell))  # noqa: T201 - the output of the command
     return OK
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; that of a command is filled when it is asked for."""
-    whole = _Parser(
+    root = _Parser(
         prog=_PROGRAM,
         description="What your Venice.ai usage costs: every charge once, to the last digit.",
         epilog=_EPILOG,
     )
-    whole.add_argument("--version", action="store_true", help="print the version and end")
-    whole.add_argument("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish and end")
-    _add_common(whole, FORMATS, default=None)
-    commands = whole.add_subparsers(dest="command", metavar="COMMAND", prog=_PROGRAM, parser_class=_CommandParser)
+    root.add_argument("--version", action="store_true", help="print the version and end")
+    root.add_argument("--print-completion", metavar="SHELL", help="print the completion for bash, zsh or fish and end")
+    _add_common(root, FORMATS, default=None)
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", prog=_PROGRAM, parser_class=_CommandParser)
     for name, (module, what) in COMMANDS.items():
         commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", module=module)
-    return whole
+    return root
 
 
 class _Parser(argparse.ArgumentParser):

@@ -67,17 +67,17 @@ def digest(database: Database, where: str, values: Mapping[str, int]) -> tuple[s
 
 def _digest(lines: Iterable[Sequence[Any]]) -> tuple[str, int]:
     """Return the digest of lines that come by seconds; those of one second are sorted here."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     count, current = 0, None
     held: list[str] = []
     for second, line in lines:
         if second != current:
-            found.update("".join(sorted(held)).encode())
+            digest.update("".join(sorted(held)).encode())
             held, current = [], second
         held.append(line)
         count += 1
-    found.update("".join(sorted(held)).encode())
-    return found.hexdigest(), count
+    digest.update("".join(sorted(held)).encode())
+    return digest.hexdigest(), count
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[Any]:

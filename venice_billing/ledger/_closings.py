@@ -105,14 +105,14 @@ def statement(database: Database, month: object, timezone: object, overlap: obje
 
     def read(state: _State) -> Statement:
         period = _period(month, timezone, state)
-        found = [
+        closings = [
             closing
             for closing in state.closings
             if (closing.month, closing.timezone) == (period.month, period.timezone)
             and number in {None, closing.revision}
         ]
-        if found:
-            return _recorded(database, found[-1])
+        if closings:
+            return _recorded(database, closings[-1])
         if number is not None:
             raise LedgerError(f"{database.path}: {period.month} has no revision {number} in {period.timezone}")
         _refuse_unknown_time(database, period, state)
@@ -128,10 +128,10 @@ def settled_until(database: Database) -> datetime | None:
     It is what is covered, and the end of what was closed, if a month was closed before it was covered to its end.
     """
     with database.reading() as cursor:
-        found = cursor.execute(
+        ends = cursor.execute(
             "SELECT epoch_us(max(covered_until)), (SELECT epoch_us(max(period_end)) FROM closed_months) FROM syncs"
         ).fetchall()
-    times = [moment(time) for time in found[0] if time is not None]
+    times = [moment(time) for time in ends[0] if time is not None]
     return max(times, default=None)
 
 
@@ -143,22 +143,22 @@ def _steady(database: Database, read: Callable[[_State], Statement]) -> Statemen
     """Return what `read` returns, all of it read from one state of the ledger."""
     for _ in range(_ATTEMPTS):
         state = _state(database)
-        found = read(state)
+        result = read(state)
         if _state(database) == state:
-            return found
+            return result
     raise LedgerError(f"{database.path}: syncs change it while it is read; try again when they have ended")
 
 
 def _state(database: Database) -> _State:
     with database.reading() as cursor:
         (last,) = cursor.execute("SELECT coalesce(max(adjustment), 0) FROM changes").fetchall()
-        found = cursor.execute(
+        months = cursor.execute(
             "SELECT closing, month, timezone, revision, epoch_us(period_end), is_complete, digest, last_adjustment "
             "FROM closed_months ORDER BY closing"
         ).fetchall()
     closings = [
         _Closing(number, month, timezone, revision, moment(end), is_complete, digest, adjustment)
-        for number, month, timezone, revision, end, is_complete, digest, adjustment in found
+        for number, month, timezone, revision, end, is_complete, digest, adjustment in months
     ]
     return _State(last[0], _history.coverage(database), tuple(closings))
 
@@ -325,7 +325,7 @@ def _restated(
 def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[StatedChange, ...]:
     """Return the adjustments of closed months after a number."""
     with database.reading() as cursor:
-        found = cursor.execute(
+        rows = cursor.execute(
             f"""SELECT changes.adjustment, change, month, epoch_us(coalesce(a.timestamp, b.timestamp)),
                     coalesce(a.sku, b.sku), coalesce(a.currency, b.currency), coalesce(a.api_key_id, b.api_key_id),
                     coalesce(a.request_id, b.request_id), b.kind, b.amount_text, a.kind, a.amount_text,
@@ -338,7 +338,7 @@ def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[St
                 WHERE changes.adjustment > $since AND {where} ORDER BY changes.adjustment""",
             values,
         ).fetchall()
-    return tuple(map(_change, found))
+    return tuple(map(_change, rows))
 
 
 def _change(row: Iterable[Any]) -> StatedChange:
@@ -368,11 +368,11 @@ def _change(row: Iterable[Any]) -> StatedChange:
 
 def _recorded(database: Database, closing: _Closing) -> Statement:
     with database.reading() as cursor:
-        found = cursor.execute(
+        texts = cursor.execute(
             "SELECT statement FROM closed_months WHERE closing = $closing", {"closing": closing.number}
         ).fetchall()
     try:
-        return Statement.from_json(found[0][0])
+        return Statement.from_json(texts[0][0])
     except ValueError as error:
         raise LedgerError(f"{database.path}: the statement of {closing.month} was altered: {error}") from error
 

@@ -132,8 +132,8 @@ class Database:
     def alone(self) -> Iterator[None]:
         """Let one sync or closing of the file run at a time in this process; DuckDB keeps other processes out."""
         with self.errors():
-            found = self.path.stat()
-        file = (found.st_dev, found.st_ino)
+            status = self.path.stat()
+        file = (status.st_dev, status.st_ino)
         with _under_way_lock:
             if file in _under_way:
                 raise LedgerError(
@@ -234,10 +234,10 @@ class Database:
     def _version(self) -> int | None:
         with self.reading() as cursor:
             try:
-                found = cursor.execute("SELECT schema_version FROM venice_ledger").fetchall()
+                versions = cursor.execute("SELECT schema_version FROM venice_ledger").fetchall()
             except (self._module.CatalogException, self._module.BinderException):
                 return None
-        return found[0][0] if len(found) == 1 and isinstance(found[0][0], int) else None
+        return versions[0][0] if len(versions) == 1 and isinstance(versions[0][0], int) else None
 
     def refuse_read_only(self) -> None:
         """Refuse a file that this user may not write.
@@ -273,20 +273,20 @@ def _checked(path: object) -> Path:
     if not isinstance(name, str) or not name.strip() or "\0" in name or name == ":memory:":
         raise InvalidParameterError("path", path, "the path of a ledger file")
     try:
-        found = Path(os.path.realpath(name))  # a link has no log of its own: DuckDB's log is beside the file
-        if "?" in str(found) or not is_unicode(str(found)):
+        file = Path(os.path.realpath(name))  # a link has no log of its own: DuckDB's log is beside the file
+        if "?" in str(file) or not is_unicode(str(file)):
             raise InvalidParameterError("path", path, "the path of a ledger file: Unicode, and without '?'")
-        if found.is_dir():
-            raise LedgerError(f"{found}: a folder; name a file in it, like {found / 'venice.duckdb'}")
-        if not found.parent.is_dir():
-            raise LedgerError(f"{found}: there is no folder {found.parent}; make it first")
-        if found.exists() and not found.is_file():
-            raise LedgerError(f"{found}: a pipe or a device; choose another path")
+        if file.is_dir():
+            raise LedgerError(f"{file}: a folder; name a file in it, like {file / 'venice.duckdb'}")
+        if not file.parent.is_dir():
+            raise LedgerError(f"{file}: there is no folder {file.parent}; make it first")
+        if file.exists() and not file.is_file():
+            raise LedgerError(f"{file}: a pipe or a device; choose another path")
     except OSError as error:
         raise LedgerError(f"{name}: {_explained(_described(error))}") from error
-    if len(os.fsencode(found.name)) > _LONGEST_NAME:
-        raise LedgerError(f"{found}: a name of more than {_LONGEST_NAME} bytes; choose a shorter one")
-    return found
+    if len(os.fsencode(file.name)) > _LONGEST_NAME:
+        raise LedgerError(f"{file}: a name of more than {_LONGEST_NAME} bytes; choose a shorter one")
+    return file
 
 
 def _described(error: OSError) -> str:

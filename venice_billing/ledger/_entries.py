@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import msgspec
 
-from venice_billing._runtime.codec import encode_json
+from venice_billing._runtime.json_text import encode_json
 from venice_billing.errors import LedgerError
 from venice_billing.ledger._moments import moment
 from venice_billing.models import Currency, InferenceDetails, UsageEntry

@@ -116,13 +116,13 @@ def parquet_marks(database: Database, path: Path) -> dict[str, str] | None:
     """Return the texts that a Parquet file keeps beside its rows; None if it is no Parquet file, or not all of one."""
     with database.reading() as cursor:
         try:
-            found = cursor.execute(
+            marks = cursor.execute(
                 "SELECT decode(key), decode(value) FROM parquet_kv_metadata($path)",
                 {"path": glob.escape(_as_text(path))},
             ).fetchall()
         except database.any_error:
             return None
-    return dict(found)
+    return dict(marks)
 
 
 def _as_text(path: Path) -> str:

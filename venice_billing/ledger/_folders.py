@@ -36,21 +36,21 @@ def files_of(folder: Path) -> list[str]:
     """
     with explained(folder):
         try:
-            found = folder.lstat()
+            status = folder.lstat()
         except FileNotFoundError:
             return []
-        if not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(status.st_mode):
             allowed = "a folder, not a symbolic link to one" if folder.is_symlink() else "a folder, not a file"
             raise InvalidParameterError("path", str(folder), allowed)
-        if is_anothers(found):
+        if is_anothers(status):
             raise ExportError(f"{folder}: another user's folder, which is not written to; export to another path")
         return sorted(_files(folder, "", 0))
 
 
 def _files(folder: Path, below: str, level: int) -> Iterator[str]:
     is_last = level == len(_LEVELS) - 1
-    with os.scandir(folder / below) as found:
-        items = list(found)
+    with os.scandir(folder / below) as scanned:
+        items = list(scanned)
     for item in items:
         if item.name.startswith(_PASSED_OVER):
             continue
@@ -84,15 +84,15 @@ class Staged:
     @contextmanager
     def file(self, path: str) -> Iterator[Path]:
         """Give the place of a new file, and see that it is private and on the disk at the end."""
-        place = self.path / path
-        with explained(place):
-            _make_folders(place)
-        yield place
-        with explained(place), place.open("r+b") as file:
-            place.chmod(_FILE_MODE)
+        target = self.path / path
+        with explained(target):
+            _make_folders(target)
+        yield target
+        with explained(target), target.open("r+b") as file:
+            target.chmod(_FILE_MODE)
             os.fsync(file.fileno())
 
-    def publish(self, new: Sequence[str], gone: Sequence[str]) -> None:
+    def publish(self, new: Sequence[str], removed: Sequence[str]) -> None:
         """Let the new files take their places, and remove those that are gone."""
         with explained(self.folder):
             if self.folder.exists():
@@ -100,18 +100,18 @@ class Staged:
                     self._move(path)
             else:
                 self.path.rename(self.folder)
-            for path in gone:
+            for path in removed:
                 (self.folder / path).unlink(missing_ok=True)
             _remove_empty(self.folder)
             sync_folder(self.folder)
             sync_folder(self.folder.parent)
 
     def _move(self, path: str) -> None:
-        place = self.folder / path
-        _make_folders(place)
-        (self.path / path).replace(place)
-        sync_folder(place.parent)
-        sync_folder(place.parent.parent)
+        target = self.folder / path
+        _make_folders(target)
+        (self.path / path).replace(target)
+        sync_folder(target.parent)
+        sync_folder(target.parent.parent)
 
 
 @contextmanager
@@ -136,8 +136,8 @@ def _locked(folder: Path) -> Iterator[None]:
     with explained(folder):
         with suppress(FileExistsError):
             folder.mkdir(_FOLDER_MODE)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or is_anothers(found):
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or is_anothers(status):
             raise ExportError(f"{folder}: not a folder of yours; remove it, or export to another path")
     if os.name == "nt":  # no folder can be opened there, so none can be locked
         try:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from uuid import UUID
 
 from venice_billing import _arguments as arguments
-from venice_billing._runtime.codec import decode_json
 from venice_billing._runtime.errors import DecodeError
+from venice_billing._runtime.json_text import decode_json
 from venice_billing.errors import InvalidParameterError
 from venice_billing.ledger.reconciliation import RequestRecord
 from venice_billing.models import UsageEntry

@@ -67,9 +67,9 @@ class SpooledList(Sequence[T], Generic[T]):
     def __getitem__(self, index: int | slice) -> T | list[T]:
         """Return an item, or a list of items for a slice."""
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(self._count))]
-        place = range(self._count)[index]
-        return self._between(place, place + 1)[0]
+            return [self[position] for position in range(*index.indices(self._count))]
+        position = range(self._count)[index]
+        return self._between(position, position + 1)[0]
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:3]))
@@ -78,8 +78,8 @@ class SpooledList(Sequence[T], Generic[T]):
     def _between(self, first: int, last: int) -> list[T]:
         query = f"SELECT content FROM {self._name} WHERE place > ? AND place <= ? ORDER BY place"
         with spool_errors():
-            found = self._spool.connection.execute(query, (first, last)).fetchall()
-        return [self._read(content) for (content,) in found]
+            contents = self._spool.connection.execute(query, (first, last)).fetchall()
+        return [self._read(content) for (content,) in contents]
 
 
 @contextmanager

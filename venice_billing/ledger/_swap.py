@@ -170,12 +170,12 @@ def _are_strange(cursor: duckdb.DuckDBPyConnection, reach: _Range) -> bool:
     """
     known = """EXISTS (SELECT * FROM incoming WHERE incoming.timestamp = held.timestamp AND incoming.sku = held.sku
         AND incoming.currency = held.currency AND incoming.request_id IS NOT DISTINCT FROM held.request_id)"""
-    told = cursor.execute(
+    groups = cursor.execute(
         f"""SELECT coalesce(request_id, '') <> '' AS is_named, bool_or({known})
             FROM (SELECT {_ROW_KEY} FROM usage_rows WHERE {reach.rows}) AS held GROUP BY is_named""",
         reach.values,
     ).fetchall()
-    is_known: dict[bool, bool] = dict(told)
+    is_known: dict[bool, bool] = dict(groups)
     return not is_known.get(True, is_known.get(False, True))
 
 
@@ -191,11 +191,11 @@ def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str
 
 def _mark_purchases(cursor: duckdb.DuckDBPyConnection, table: str) -> None:
     """Tell purchases from other gains, by the rule of `spend.kind_of`."""
-    found = cursor.execute(
+    rows = cursor.execute(
         f"SELECT DISTINCT ON (sku, notes) sku, notes, {_entries.COLUMNS} FROM {table} WHERE kind IS NULL"
     ).fetchall()
-    gains = _entries.entries([row[2:] for row in found])
-    for (sku, notes, *_), entry in zip(found, gains, strict=True):  # texts as stored: the entry's may be no Unicode
+    gains = _entries.entries([row[2:] for row in rows])
+    for (sku, notes, *_), entry in zip(rows, gains, strict=True):  # texts as stored: the entry's may be no Unicode
         if kind_of(entry) == "purchase":
             cursor.execute(
                 f"UPDATE {table} SET kind = 'purchase' WHERE kind IS NULL AND sku = $sku AND notes = $notes",
@@ -244,10 +244,10 @@ def _note_changes(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[s
 
 def _store_skus(cursor: duckdb.DuckDBPyConnection) -> None:
     """Store the model and the service of each new SKU."""
-    found = cursor.execute("SELECT DISTINCT sku FROM usage_rows WHERE sku NOT IN (SELECT sku FROM skus)").fetchall()
-    told = [(sku, split_sku(sku)) for (sku,) in found]
-    if told:
-        cursor.executemany("INSERT INTO skus VALUES (?, ?, ?)", [(sku, says.model, says.service) for sku, says in told])
+    new = cursor.execute("SELECT DISTINCT sku FROM usage_rows WHERE sku NOT IN (SELECT sku FROM skus)").fetchall()
+    skus = [(sku, split_sku(sku)) for (sku,) in new]
+    if skus:
+        cursor.executemany("INSERT INTO skus VALUES (?, ?, ?)", [(sku, says.model, says.service) for sku, says in skus])
 
 
 def _note_sync(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, read: int, swapped: Swapped) -> None:
@@ -269,5 +269,5 @@ def _note_sync(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, read: int, s
 
 
 def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: dict[str, int]) -> int:
-    found: int = cursor.execute(query, values).fetchall()[0][0]
-    return found
+    number: int = cursor.execute(query, values).fetchall()[0][0]
+    return number

@@ -71,20 +71,20 @@ def write(request: ExportRequest) -> LedgerExport:
     with staging(folder) as staged, request.database.snapshot() as cursor:
         parts = _parts(cursor, where, values)
         _check_names(folder, parts)
-        found = _found(request, folder)
-        new = [path for path, part in parts.items() if found.get(path) != part.content]
-        gone = [path for path in found if path not in parts]
+        kept = _kept_files(request, folder)
+        new = [path for path, part in parts.items() if kept.get(path) != part.content]
+        removed = [path for path in kept if path not in parts]
         for path in new:
             with staged.file(path) as file, request.database.writing(folder):
                 _copy(cursor, parts[path], file, _range(request))
-        staged.publish(new, gone)
+        staged.publish(new, removed)
     return LedgerExport(
         path=folder,
         format=request.format,
         rows=sum(part.rows for part in parts.values()),
         size=sum((folder / path).stat().st_size for path in parts),
         written=tuple(folder / path for path in new),
-        removed=tuple(folder / path for path in gone),
+        removed=tuple(folder / path for path in removed),
     )
 
 
@@ -95,14 +95,14 @@ def _parts(cursor: duckdb.DuckDBPyConnection, where: str, values: Mapping[str, i
     """
     columns = repr(cursor.execute(f"DESCRIBE {_QUERY}").fetchall())
     layout = hashlib.blake2b(columns.encode(), digest_size=8).hexdigest()
-    found = cursor.execute(
+    groups = cursor.execute(
         f"""SELECT {_MONTH} AS month, currency, epoch_us(min(timestamp)), epoch_us(max(timestamp)), count(*),
             sum(hash(entries)) FROM entries WHERE {where} GROUP BY month, currency ORDER BY month, currency""",
         dict(values),
     ).fetchall()
     return {
         _path(month, currency): _Part(currency, first, last, rows, f"{layout}-{rows}-{total:x}")
-        for month, currency, first, last, rows, total in found
+        for month, currency, first, last, rows, total in groups
     }
 
 
@@ -118,7 +118,7 @@ def _as_name(value: str) -> str:
     """
     if value == _NO_CURRENCY:  # a currency of that name is not the empty one
         return f"%{ord(value[0]):02X}{value[1:]}"
-    return _UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", value) or _NO_CURRENCY
+    return _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", value) or _NO_CURRENCY
 
 
 def _check_names(folder: Path, parts: Mapping[str, _Part]) -> None:
@@ -136,9 +136,9 @@ def _check_names(folder: Path, parts: Mapping[str, _Part]) -> None:
             )
 
 
-def _found(request: ExportRequest, folder: Path) -> dict[str, str | None]:
+def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
     """Return the files of the folder with the marks of their contents; None for a file that cannot be read."""
-    found: dict[str, str | None] = {}
+    marks_of: dict[str, str | None] = {}
     for path in files_of(folder):
         marks = parquet_marks(request.database, folder / path)
         if marks is not None and _CONTENT not in marks:
@@ -147,8 +147,8 @@ def _found(request: ExportRequest, folder: Path) -> dict[str, str | None]:
             raise ExportError(
                 f"{folder}: holds a dataset of another range of time; name its start and end, or another folder"
             )
-        found[path] = None if marks is None else marks[_CONTENT]
-    return found
+        marks_of[path] = None if marks is None else marks[_CONTENT]
+    return marks_of
 
 
 def _range(request: ExportRequest) -> str:

@@ -271,8 +271,8 @@ def product_of(sku: str) -> Product:
 def _details(sku: Sku) -> str | None:
     if not sku.recognised:
         return None
-    said = {"x_ModelId": sku.model, "x_Service": sku.service, "x_Variant": sku.variant}
-    return json.dumps({name: value for name, value in said.items() if value is not None})
+    details = {"x_ModelId": sku.model, "x_Service": sku.service, "x_Variant": sku.variant}
+    return json.dumps({name: value for name, value in details.items() if value is not None})
 
 
 def _description(entry: UsageEntry) -> str | None:

@@ -35,10 +35,10 @@ _MOST_SHOWN = 20
 
 
 def _request_id(value: object) -> str:
-    found = str(value) if isinstance(value, UUID) else value
-    if not isinstance(found, str) or not found or found != found.strip():
+    text = str(value) if isinstance(value, UUID) else value
+    if not isinstance(text, str) or not text or text != text.strip():
         raise InvalidParameterError("request_id", value, "a text, not empty and without white space around it")
-    return _text("request_id", found)
+    return _text("request_id", text)
 
 
 def _amount(value: object) -> Decimal | None:

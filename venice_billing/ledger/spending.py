@@ -83,13 +83,13 @@ def _grouped(
 ) -> list[tuple[Any, ...]] | None:
     """Return (days since 1970, sku, key, currency, kind, sum, count) of each group; None: not exact in DuckDB."""
     with database.reading() as cursor:
-        found = cursor.execute(
+        ends = cursor.execute(
             f"SELECT epoch_us(min(timestamp)), epoch_us(max(timestamp)) FROM usage_rows WHERE {where} AND is_exact",
             dict(values),
         ).fetchall()
-        if found[0][0] is None:
+        if ends[0][0] is None:
             return []
-        first, last = map(moment, found[0])
+        first, last = map(moment, ends[0])
         periods = set(summary.by) & PERIODS.keys()
         if periods and summary.zone is not UTC and last - first > _LONGEST:
             return None
@@ -130,16 +130,16 @@ def _offsets(zone: tzinfo, first: datetime, last: datetime) -> list[tuple[int, i
     """Return the offsets of a zone in a stretch of time, each with the end of its validity, in microseconds."""
     if zone is UTC:
         return [(0, 0)]
-    found = []
+    changes = []
     at, offset = first, _offset(zone, first)
     while at < last:
         following = min(at + _STEP, last)
         if _offset(zone, following) != offset:
             change = _change(zone, at, following)
-            found.append((microseconds(change), offset))
+            changes.append((microseconds(change), offset))
             offset = _offset(zone, following)
         at = following
-    return [*found, (0, offset)]
+    return [*changes, (0, offset)]
 
 
 def _change(zone: tzinfo, low: datetime, high: datetime) -> datetime:

@@ -313,19 +313,19 @@ def _change_to_dict(change: StatedChange) -> dict[str, Any]:
     }
 
 
-def _from_dict(found: Mapping[str, Any]) -> Statement:
-    if found["format"] != _FORMAT:
-        raise ValueError(f"a statement of format {found['format']}, which this version does not know")
+def _from_dict(fields: Mapping[str, Any]) -> Statement:
+    if fields["format"] != _FORMAT:
+        raise ValueError(f"a statement of format {fields['format']}, which this version does not know")
     timezone, coverage, opening, restatement = (
-        found[name] for name in ("timezone", "coverage", "opening", "restatement")
+        fields[name] for name in ("timezone", "coverage", "opening", "restatement")
     )
     return Statement(
-        month=found["month"],
+        month=fields["month"],
         timezone=timezone,
-        start=parse_datetime(found["start"]),
-        end=parse_datetime(found["end"]),
-        revision=found["revision"],
-        is_complete=found["is_complete"],
+        start=parse_datetime(fields["start"]),
+        end=parse_datetime(fields["end"]),
+        revision=fields["revision"],
+        is_complete=fields["is_complete"],
         coverage=StatedCoverage(
             covered_from=None if coverage["covered_from"] is None else parse_datetime(coverage["covered_from"]),
             covered_until=parse_datetime(coverage["covered_until"]),
@@ -333,8 +333,8 @@ def _from_dict(found: Mapping[str, Any]) -> Statement:
             synced_at=parse_datetime(coverage["synced_at"]),
             overlap=coverage["overlap_seconds"] * _SECOND,
         ),
-        digest=found["digest"],
-        count=found["count"],
+        digest=fields["digest"],
+        count=fields["count"],
         opening=Opening(
             month=opening["month"],
             revision=opening["revision"],
@@ -342,10 +342,10 @@ def _from_dict(found: Mapping[str, Any]) -> Statement:
             open_months=tuple(opening["open_months"]),
             totals=_table(opening["totals"], (), timezone),
         ),
-        totals=_table(found["totals"], (), timezone),
-        by_model=_table(found["by_model"], ("model",), timezone),
-        by_key=_table(found["by_key"], ("key",), timezone),
-        adjustments=tuple(map(_change_from_dict, found["adjustments"])),
+        totals=_table(fields["totals"], (), timezone),
+        by_model=_table(fields["by_model"], ("model",), timezone),
+        by_key=_table(fields["by_key"], ("key",), timezone),
+        adjustments=tuple(map(_change_from_dict, fields["adjustments"])),
         restatement=None
         if restatement is None
         else Restatement(
@@ -358,7 +358,7 @@ def _from_dict(found: Mapping[str, Any]) -> Statement:
 
 
 def _table(rows: Iterable[Mapping[str, Any]], by: tuple[Dimension, ...], timezone: str) -> SpendTable:
-    found = [
+    totals = [
         SpendRow(
             **{name: row[name] for name in by},
             currency=row["currency"],
@@ -370,24 +370,24 @@ def _table(rows: Iterable[Mapping[str, Any]], by: tuple[Dimension, ...], timezon
         )
         for row in rows
     ]
-    return SpendTable(found, by=by, timezone=timezone)
+    return SpendTable(totals, by=by, timezone=timezone)
 
 
-def _change_from_dict(found: Mapping[str, Any]) -> StatedChange:
-    before, after = found["amount_before"], found["amount_after"]
+def _change_from_dict(fields: Mapping[str, Any]) -> StatedChange:
+    before, after = fields["amount_before"], fields["amount_after"]
     return StatedChange(
-        number=found["number"],
-        change=found["change"],
-        month=found["month"],
-        timestamp=parse_datetime(found["timestamp"]),
-        sku=found["sku"],
-        currency=found["currency"],
-        key=found["key"],
-        request_id=found["request_id"],
-        kind_before=found["kind_before"],
+        number=fields["number"],
+        change=fields["change"],
+        month=fields["month"],
+        timestamp=parse_datetime(fields["timestamp"]),
+        sku=fields["sku"],
+        currency=fields["currency"],
+        key=fields["key"],
+        request_id=fields["request_id"],
+        kind_before=fields["kind_before"],
         amount_before=None if before is None else Decimal(before),
-        kind_after=found["kind_after"],
+        kind_after=fields["kind_after"],
         amount_after=None if after is None else Decimal(after),
-        seen_at=parse_datetime(found["seen_at"]),
-        sync=found["sync"],
+        seen_at=parse_datetime(fields["seen_at"]),
+        sync=fields["sync"],
     )

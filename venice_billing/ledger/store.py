@@ -1,4 +1,7 @@
-"""`Ledger`: every charge of an account once, on your own disk. What it does is in the other modules of this package."""
+"""`Ledger`: every charge of an account once, on your own disk. What it does is in the other modules of this package.
+
+The class is in one piece, since users look up its methods in one place; most lines are signatures and docstrings.
+"""
 
 from __future__ import annotations
 
@@ -330,8 +333,8 @@ class Ledger:
 
     def __len__(self) -> int:
         with self._database.reading() as cursor:
-            found: int = cursor.execute("SELECT count(*) FROM usage_rows").fetchall()[0][0]
-        return found
+            count: int = cursor.execute("SELECT count(*) FROM usage_rows").fetchall()[0][0]
+        return count
 
     def __bool__(self) -> bool:
         return True  # also of a ledger without rows

@@ -235,8 +235,8 @@ def _latest_sync(database: Database) -> tuple[int, datetime] | None:
     """Return the number of the latest sync that ended, and where it had come to."""
     with database.reading() as cursor:
         query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
-        found = cursor.execute(query).fetchall()
-    return (found[0][0], moment(found[0][1])) if found else None
+        latest = cursor.execute(query).fetchall()
+    return (latest[0][0], moment(latest[0][1])) if latest else None
 
 
 def _checked_flag(value: object) -> bool:

@@ -194,12 +194,12 @@ class Verify:
     def _changed_lately(self) -> set[date]:
         """Return the days that a sync changed so lately that the API's answer may be older than that."""
         with self._database.reading() as cursor:
-            found = cursor.execute(
+            times = cursor.execute(
                 """SELECT DISTINCT epoch_us(timestamp) FROM changed_rows JOIN changes USING (adjustment)
                 WHERE seen_at > make_timestamptz($since)""",
                 {"since": microseconds(self._asked_at - _CACHE)},
             ).fetchall()
-        return {moment(at).date() for (at,) in found}
+        return {moment(at).date() for (at,) in times}
 
     def _compared(self, ours: _LedgerDays, questions: Questions) -> Verification:
         unanswered = [day for day in ours.comparable if day not in questions.answered]
