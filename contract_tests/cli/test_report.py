@@ -35,7 +35,8 @@ def test_figures_are_those_of_spend(
     assert str(target) in done.err
     spent = command(*where, "spend", "last-month", "--timezone", "Europe/Berlin", "--format", "json").json
     page = target.read_text("utf-8")
-    assert debits_of(page) == {row["currency"]: Decimal(row["debits"]) for row in spent["rows"]}
+    shown = {currency: amount for currency, amount in debits_of(page).items() if amount}  # zero: of the month before
+    assert shown == {row["currency"]: Decimal(row["debits"]) for row in spent["rows"]}
     assert "Complete." in page
     assert "time zone Europe/Berlin" in page
     assert account.admin_key not in page
