@@ -216,32 +216,3 @@ def test_zone_that_another_machine_does_not_know_by_its_key_is_refused(filled: L
 def test_overlap_beyond_the_calendar_is_refused(filled: Ledger) -> None:
     with pytest.raises(InvalidParameterError, match="overlap must be"):
         filled.close("2026-09", overlap=timedelta(days=3_000_000))
-
-
-def test_month_that_is_open_says_when_it_can_be_closed(ledger: Ledger, fake: FakeVenice) -> None:
-    sync(ledger, fake)
-    found = []
-    for month in ("2026-10", "2026-11", "2027-05"):
-        with pytest.raises(MonthOpenError) as caught:
-            ledger.close(month)
-        found.append((caught.value.month, caught.value.reason, caught.value.closable_at))
-        again = pickle.loads(pickle.dumps(caught.value))
-        assert (str(again), again.closable_at) == (str(caught.value), caught.value.closable_at)
-    assert found == [
-        ("2026-10", "late_charges", datetime(2026, 11, 3, tzinfo=UTC)),
-        ("2026-11", "not_over", datetime(2026, 12, 1, tzinfo=UTC)),
-        ("2027-05", "not_over", datetime(2027, 6, 1, tzinfo=UTC)),
-    ]
-
-
-def test_charges_of_an_hour_that_comes_twice_across_midnight_count_once(ledger: Ledger) -> None:
-    """Newfoundland: after the minute 00:00 of November 2009, clocks showed 23:01 to 24:00 of October again."""
-    first = datetime(2009, 11, 1, 1, tzinfo=UTC)
-    rows = [
-        UsageEntry.from_dict({**FIELDS, "timestamp": (first + number * timedelta(seconds=30)).isoformat()})
-        for number in range(360)
-    ]
-    load(ledger, rows)
-    october, november = (ledger.close(month, timezone="America/St_Johns") for month in ("2009-10", "2009-11"))
-    assert (october.count, november.count) == (180, 180)
-    assert november.opening.totals == october.totals
