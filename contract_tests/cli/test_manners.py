@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract_tests.cli.conftest import Done
-    from venice_billing.testing import FakeVenice
+    from venice_billing.testing import FakeVenice, Fault, SeenRequest
 
     Command = Callable[..., Done]
 
@@ -198,7 +198,7 @@ def test_interrupt_of_a_walk_ends_130_at_once(account: FakeVenice) -> None:
     """The API does not answer for ten minutes; the command does not wait for it."""
     asked = threading.Event()
 
-    def hanging(_seen: object) -> object:
+    def hanging(_seen: SeenRequest) -> Fault | None:
         asked.set()
         return faults.hang(600)
 
