@@ -37,6 +37,9 @@ _BEGINNING = """[In a terminal](../command.md) says how to begin. These pages ar
 _COMMON = "options of all commands"
 _SHOWN: Mapping[str, str] = {
     "check": "check --max-spend 5USD --min-balance 20%",
+    "close": "close last-month",
+    "export": "export - today --as csv",
+    "reconcile": "reconcile",
     "spend": "spend last-month --by service --currency USD",
 }
 """What is shown of a command, where it is not its first example."""
@@ -190,11 +193,13 @@ def _shown(name: str, command: argparse.ArgumentParser) -> str:
 
 
 def _printed(words: Sequence[str]) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)  # an export writes bytes
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()) as err:
         code = venice_billing(["--demo", *words])
     if code not in {0, 1}:
         raise AssertionError(f"venice-billing --demo {shlex.join(words)}: {code}: {err.getvalue()}")
-    return _same_everywhere(out.getvalue())
+    return _same_everywhere(raw.getvalue().decode() or err.getvalue())
 
 
 def _served(name: str) -> str:
