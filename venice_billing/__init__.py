@@ -8,6 +8,7 @@ from venice_billing._version import __version__ as __version__
 TYPE_CHECKING = False  # of the module typing, whose import takes as long as a third of a start of Python
 if TYPE_CHECKING:  # type checkers see plain imports, so a misspelt name is an error
     from venice_billing import ledger as ledger
+    from venice_billing import report as report
     from venice_billing import sku as sku
     from venice_billing import spend as spend
     from venice_billing.client import *  # noqa: F403 - each module's __all__ says what is public
@@ -20,7 +21,7 @@ else:
 
     # A name is loaded on first use, from the first of these modules that has it: an error class needs no HTTP client.
     _HOMES = ("errors", "models", "csv_export", "walks", "client")
-    _MODULES = ("ledger", "sku", "spend")  # public under their own names: `venice_billing.spend.summarize`
+    _MODULES = ("ledger", "report", "sku", "spend")  # public under their own names: `venice_billing.spend.summarize`
 
     def __getattr__(name: str) -> object:
         if name in _HOMES or name in _MODULES:

@@ -23,7 +23,7 @@ import pytest
 
 import venice_billing
 from contract_tests.support.flavours import row, timestamps
-from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, ledger, sku, spend, testing
+from venice_billing import AsyncVeniceBilling, EndpointRetiredError, VeniceBilling, ledger, report, sku, spend, testing
 from venice_billing.compat import venice_ai, venice_ai_v1
 from venice_billing.sku import split_sku
 from venice_billing.testing import FakeVenice
@@ -31,7 +31,7 @@ from venice_billing.testing import FakeVenice
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 TWINS = {"close": "aclose", "__enter__": "__aenter__", "__exit__": "__aexit__"}
 METHODS = [name for name in vars(VeniceBilling) if not name.startswith("_")]
-MODULES = [ledger, sku, spend]
+MODULES = [ledger, report, sku, spend]
 FACES = [testing, venice_ai, venice_ai_v1]
 CALLS = [name for name in METHODS if name.startswith(("get_", "iter_", "export_"))]
 

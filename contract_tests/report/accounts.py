@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from venice_billing.models import InferenceDetails, UsageEntry
+from venice_billing.models import Currency, InferenceDetails, UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def entry(
         details = InferenceDetails(completion_tokens=1, inference_execution_time=1, prompt_tokens=1, request_id=request)
     return UsageEntry(
         amount=Decimal(amount),
-        currency=currency,
+        currency=Currency(currency),
         inference_details=details,
         notes="API Inference",
         price_per_unit_usd=Decimal(1),

@@ -138,7 +138,7 @@ def test_the_period_before_is_beside_it_day_by_day() -> None:
     assert usd.cumulative_before[-1] == 5
     assert list(usd.cumulative) == [Decimal(0), *[Decimal(1)] * 20]  # up to the 21st
     old = report.currencies[1]
-    assert (old.currency, old.totals.debits, old.before.debits) == ("OLD", 0, 7)
+    assert (old.currency, old.totals.debits, old.before.debits) == ("OLD", Decimal(0), Decimal(7))
 
 
 def test_forecast_goes_on_like_the_seven_days_before() -> None:

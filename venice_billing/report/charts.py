@@ -88,7 +88,7 @@ def _specification(chart: Any) -> dict[str, Any]:
 
 def _shorter(path: str) -> str:
     """Return a path with one coordinate for lines that run along an axis: the steps of a year are thousands."""
-    at = (None, None)
+    at: tuple[str | None, str | None] = (None, None)
 
     def line(found: re.Match[str]) -> str:
         nonlocal at

@@ -12,6 +12,7 @@ from venice_billing._version import __version__
 from venice_billing.errors import ExportError
 from venice_billing.report import tables
 from venice_billing.report.charts import charts
+from venice_billing.report.shapes import label
 
 try:
     from jinja2 import Environment, StrictUndefined, Template
@@ -58,7 +59,7 @@ def to_html(report: Report) -> str:
 def _part(report: Report, part: CurrencyReport, number: int) -> dict[str, Any]:
     return {
         "id": f"part-{number}",
-        "currency": tables.label(part.currency, "currency"),
+        "currency": label(part.currency, "currency"),
         "line": tables.part_line(report, part),
         "charts": charts(report, part),
         "models": tables.group_table(report, part, "model") if len(part.by_model) else None,
@@ -70,7 +71,7 @@ def _part(report: Report, part: CurrencyReport, number: int) -> dict[str, Any]:
 def _left_out(parts: Sequence[CurrencyReport]) -> str:
     if not parts:
         return ""
-    names = ", ".join(tables.label(part.currency, "currency") for part in parts)
+    names = ", ".join(label(part.currency, "currency") for part in parts)
     return f"{len(parts)} more currencies stand in the totals alone: {names}."
 
 
