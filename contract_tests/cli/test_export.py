@@ -1,4 +1,4 @@
-"""`venice-billing export`: every format to a file and to a pipe, against the library's own exports; kills; bad input."""
+"""`venice-billing export`: every format to a file and a pipe, against the library's own exports; kills; bad input."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import os
 import subprocess
 import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from contract_tests.cli.test_spend import bounds, month_of
 from venice_billing.ledger import Ledger
-from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from contract_tests.cli.conftest import Done
+    from venice_billing.testing import FakeVenice
 
     Command = Callable[..., Done]
 
@@ -54,7 +54,7 @@ def ledger(account: FakeVenice, command: Command, tmp_path: Path) -> Path:
         ("out.txt", ["--as", "jsonl"], {"format": "jsonl"}),
     ],
 )
-def test_file_is_that_of_the_library(
+def test_file_is_that_of_the_library(  # noqa: PLR0917 - fixtures, and the parts of a case
     account: FakeVenice,
     command: Command,
     ledger: Path,

@@ -163,6 +163,8 @@ class _CommandParser(_Parser):
             command.configure(self)
             self.set_defaults(run=command.run)
             _add_common(self, self.get_default("formats"), default=argparse.SUPPRESS)
+            # Else the parsing of intermixed arguments would set it, and format a percent sign in it.
+            self.usage = self.format_usage().removeprefix("usage: ").strip().replace("%", "%%")
         return self
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] # it has overloads
