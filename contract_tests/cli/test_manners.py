@@ -23,7 +23,7 @@ from venice_billing import VeniceBilling, __version__
 from venice_billing.cli.app import COMMANDS, parser
 from venice_billing.cli.help import sections
 from venice_billing.cli.places import cache_path, config_path, ledger_path
-from venice_billing.testing import Quirks, faults
+from venice_billing.testing import Quirks, SeenRequest, faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,7 +198,7 @@ def test_interrupt_of_a_walk_ends_130_at_once(account: FakeVenice) -> None:
     """The API does not answer for ten minutes; the command does not wait for it."""
     asked = threading.Event()
 
-    def hanging(_seen: SeenRequest) -> Fault | None:
+    def hanging(_seen: SeenRequest) -> faults.Fault:
         asked.set()
         return faults.hang(600)
 
