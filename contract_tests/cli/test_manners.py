@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract_tests.cli.conftest import Done
-    from venice_billing.testing import FakeVenice, Fault, SeenRequest
+    from venice_billing.testing import FakeVenice, SeenRequest
 
     Command = Callable[..., Done]
 

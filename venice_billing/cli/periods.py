@@ -35,7 +35,9 @@ def add_period(parser: ArgumentParser, unless_given: str = "this month") -> None
         parser: The parser of the command.
         unless_given: What is taken without any, as the help says it.
     """
-    group = parser.add_argument_group(f"period ({unless_given} unless given; weeks begin on Monday)")
+    group = parser.add_argument_group(
+        "period", f"{unless_given[:1].upper()}{unless_given[1:]} unless given; weeks begin on Monday."
+    )
     group.add_argument("period", nargs="?", metavar="PERIOD", help=f"one of {', '.join(WORDS)}")
     group.add_argument("--month", metavar="YYYY-MM", help="a month")
     group.add_argument(

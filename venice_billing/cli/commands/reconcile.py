@@ -34,6 +34,7 @@ EXAMPLES = """examples:
 
 A record has request_id (or requestId), and may have amount, currency, model and time (or timestamp): what it lacks is
 not compared. Amounts are signed as in the ledger: a debit is negative.
+
 exit codes: 0 they agree, 1 a request differs, is missing in the ledger, or unknown to the log, 2 usage, 3 the ledger
 does not cover the log yet
 """
@@ -108,6 +109,8 @@ def _check_log(session: Session) -> None:
     if log == _PIPE:
         if kind is None:
             raise UsageError("reconcile -: give --as jsonl or --as csv")
+        if sys.stdin is None:
+            raise UsageError("LOG -: standard input is closed; give a .jsonl or .csv file")
         return
     path = expanded("LOG", log)
     if kind is None and path.suffix.lower() not in _KINDS:
