@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     Command = Callable[..., Done]
 
 CALL = re.compile(r"venice-billing ([^|>)#;&]+)")
-ENDS_NEVER = {"serve-fake"}  # its own tests start and stop it
+
+
+def runs(line: str) -> bool:
+    """Tell whether an example can run here: it ends, and reads nothing that only its reader has."""
+    words = shlex.split(line)
+    reads_a_log = "reconcile" in words and "--demo" not in words
+    return "serve-fake" not in words and not reads_a_log and "--revision" not in words  # of a month closed before
 
 
 def given() -> list[str]:
@@ -48,11 +54,12 @@ def test_example_can_be_parsed(line: str) -> None:
     assert parser().parse_args(shlex.split(line)).command in COMMANDS
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if not ENDS_NEVER & set(line.split())])
+@pytest.mark.parametrize("line", [line for line in LINES if runs(line)])
 def test_example_runs_on_the_demo_account(
     line: str, command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(home)
+    (home / "statements").mkdir()  # which an example names
     done = command("--demo", *shlex.split(line))
     assert done.code in {0, 1}, done.err
-    assert done.out
+    assert done.out or done.err  # a file that is written is named on stderr
