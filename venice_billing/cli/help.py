@@ -28,11 +28,13 @@ class HelpFormatter(argparse.HelpFormatter):
     def format_help(self) -> str:
         """Lay the help out for the width of the terminal."""
         import shutil  # noqa: PLC0415 - for `--help` alone
+        import textwrap  # noqa: PLC0415 - as above
 
         width = min(shutil.get_terminal_size().columns, _WIDEST) - 2
         self._width = width
         self._max_help_position = min(self._max_help_position, max(width - 20, 4))
-        return super().format_help()
+        lines = super().format_help().splitlines(keepends=True)  # headings of groups are not folded by argparse
+        return "".join(line if line[:1].isspace() else textwrap.fill(line, width) + "\n" for line in lines)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         import textwrap  # noqa: PLC0415 - as above
