@@ -65,7 +65,7 @@ def checked_target(path: object) -> Path:
     """Return the absolute path of a file that may be written or replaced.
 
     Raises:
-        InvalidParameterError: The path is none, or names something that is no file.
+        InvalidParameterError: The path is none, or names something that is no file, or a DuckDB database.
         ExportError: Another user's file is there.
     """
     target = checked_path(path)
@@ -78,7 +78,20 @@ def checked_target(path: object) -> Path:
         if target.is_symlink():
             allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
         raise InvalidParameterError("path", str(path), allowed)
+    if _is_database(target):
+        raise InvalidParameterError(
+            "path", str(path), "another file: a DuckDB database, as a ledger is, is not replaced"
+        )
     return target
+
+
+def _is_database(path: Path) -> bool:
+    """Tell whether a file is a DuckDB database, which may hold what the API does not give again."""
+    try:
+        with path.open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -211,3 +211,25 @@ def test_ledger_in_use_is_a_matter_of_time(account: FakeVenice, command: Command
         assert "in use by another process" in done.err
     finally:
         holder.communicate(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("options", [[], ["--offline"]])
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_demo_does_not_touch_a_ledger_of_an_account(
+    command: Command, tmp_path: Path, options: list[str], *, has_rows: bool
+) -> None:
+    """Made-up charges in a ledger without any would look real, and real ones under --demo made up."""
+    path = tmp_path / "real.duckdb"
+    fake = FakeVenice(50 if has_rows else 0)
+    with Ledger(path) as ledger, fake.client() as client:
+        ledger.sync(client)
+    done = command("--demo", "--ledger", str(path), *options, "spend", "--last", "3m")
+    assert (done.code, done.out) == (2, "")
+    assert "it is no ledger of the demo account; name a file that does not exist" in done.err
+    with Ledger(path) as ledger:
+        assert sum(1 for _ in ledger.entries()) == len(fake.ledger)
+
+
+def test_ledger_of_the_demo_account_is_kept_between_two_commands(command: Command, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert command("--demo", "--ledger", str(tmp_path / "demo.duckdb"), "spend").code == 0

@@ -330,6 +330,16 @@ def test_ledger_itself_is_never_overwritten(filled: Ledger, tmp_path: Path, endi
     assert len(filled) == 300
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_other_ledger_is_not_replaced(filled: Ledger, tmp_path: Path, kind: Any) -> None:
+    other = tmp_path / "other.duckdb"
+    Ledger(other).close()
+    before = other.read_bytes()
+    with pytest.raises(InvalidParameterError, match="another file: a DuckDB database"):
+        filled.export(other, format=kind)
+    assert other.read_bytes() == before
+
+
 def test_folder_and_link_are_not_replaced(filled: Ledger, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "is_in_use"]
 
 _IN_USE = "in use by another process"  # as a ledger says it: another time it may be told
+_DEMO_DAYS = 390  # within the 400 days of the demo account
 
 
 def is_in_use(error: Exception) -> bool:
@@ -152,11 +153,18 @@ class Session:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise UsageError(f"{path.parent} cannot be made: {error.strerror}; give --ledger PATH") from error
+        is_new = not path.exists()
         try:
-            return self._stack.enter_context(Ledger(path))
+            ledger = self._stack.enter_context(Ledger(path))
+            if self.is_demo and not is_new and not self._has_demo_rows(ledger):
+                raise UsageError(
+                    f"--demo --ledger {path}: it is no ledger of the demo account; name a file that does not exist, "
+                    "or leave one of them out"
+                )
         except VeniceError as error:
             code = UNKNOWN if is_in_use(error) else USAGE
             raise CommandError(str(error), code) from error
+        return ledger
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, float | None], None]]:
@@ -180,6 +188,16 @@ class Session:
     def say(self, line: str) -> None:
         """Write a remark for people to stderr."""
         print(line, file=self.stderr)
+
+    def _has_demo_rows(self, ledger: Ledger) -> bool:
+        """Tell whether the first recent row of a ledger is one of the demo account: else made-up and real rows mix."""
+        from datetime import timedelta  # noqa: PLC0415 - as above
+
+        first = next(iter(ledger.entries(self.now - timedelta(days=_DEMO_DAYS))), None)
+        if first is None:
+            return False
+        end = first.timestamp + timedelta(seconds=1)
+        return first in self.client.iter_usage_history(start_timestamp=first.timestamp, end_timestamp=end)
 
     @cached_property
     def _config(self) -> config.Config:

@@ -65,9 +65,8 @@ class ExportRequest:
             InvalidParameterError: The path is none, or that of the ledger itself.
             ExportError: Another user's file is there.
         """
-        target = checked_target(self.path)
-        self._check_other_than_ledger(target)
-        return target
+        self._check_other_than_ledger(checked_path(self.path))
+        return checked_target(self.path)
 
     def folder(self) -> Path:
         """Return the path of the folder to write.
