@@ -233,3 +233,36 @@ def test_demo_does_not_touch_a_ledger_of_an_account(
 def test_ledger_of_the_demo_account_is_kept_between_two_commands(command: Command, tmp_path: Path) -> None:
     for _ in range(2):
         assert command("--demo", "--ledger", str(tmp_path / "demo.duckdb"), "spend").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["spend", "--month", "KEY"],
+        ["spend", "--account", "my-KEY"],
+        ["KEY"],
+        ["--KEY"],
+        ["export", "KEY.csv"],
+        ["export", "-", "--as", "focus", "--account-name", "KEY"],
+    ],
+)
+def test_key_among_the_arguments_is_neither_shown_nor_written(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("VENICE_API_KEY", "key-of-an-admin")
+    done = command(*(argument.replace("KEY", "key-of-an-admin") for argument in arguments))
+    assert (done.code, done.out) == (2, "")
+    assert "an argument holds the API key" in done.err
+    assert "key-of-an-admin" not in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("account")
+def test_key_in_a_log_is_not_shown(command: Command, tmp_path: Path) -> None:
+    key = os.environ["VENICE_API_KEY"]
+    log = tmp_path / "log.jsonl"
+    log.write_text(f'{{"request_id": "x", "amount": "{key}"}}\n')
+    done = command("--ledger", str(tmp_path / "venice.duckdb"), "reconcile", str(log))
+    assert done.code == 2
+    assert "[key]" in done.err
+    assert key not in done.err

@@ -91,6 +91,20 @@ def test_log_later_than_the_ledger_cannot_be_told(command: Command, ledger: Path
     assert (done.code, "later than the ledger" in done.out) == (3, True)
 
 
+def test_log_without_times_is_compared_with_all_of_the_ledger_and_says_so(
+    command: Command, ledger: Path, tmp_path: Path
+) -> None:
+    with Ledger(ledger) as opened:
+        rows = list(opened.rows())
+        covered = opened.coverage().until
+    log = write(tmp_path / "log.jsonl", [{"request_id": "chatcmpl-lost"}])
+    found = command("--ledger", str(ledger), "--offline", "reconcile", str(log), "--format", "json").json
+    assert covered is not None
+    ends = [moment.isoformat().replace("+00:00", "Z") for moment in (rows[0]["timestamp"], covered)]
+    assert list(found["period"].values()) == ends
+    assert found["counts"]["unknown"] == len({row["request_id"] for row in rows if row["request_id"]})
+
+
 def test_demo_makes_a_log_with_planted_differences_and_says_so(command: Command) -> None:
     done = command("reconcile", "--demo", "--format", "json")
     counts = done.json["counts"]

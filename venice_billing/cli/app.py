@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
+_SHORTEST_KEY = 8
 _SHELLS = ("bash", "zsh", "fish")
 
 _EPILOG = """examples:
@@ -52,6 +54,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 def run(arguments: Sequence[str]) -> int:
     """Run a command line, and return its exit code."""
     try:
+        if any(_masked(argument) != argument for argument in arguments):
+            raise UsageError("an argument holds the API key; give it in VENICE_API_KEY alone")
         options = parser().parse_args(arguments)
         if options.version:
             print(f"{_PROGRAM} {__version__}")  # noqa: T201 - the output of the command
@@ -208,6 +212,12 @@ def _add_common(parser: argparse.ArgumentParser, formats: Sequence[str], default
     )
 
 
+def _masked(text: str) -> str:
+    """Return a text without the key of the environment; one of a few characters may be a part of any word."""
+    key = os.environ.get("VENICE_API_KEY", "").strip()
+    return text.replace(key, "[key]") if len(key) >= _SHORTEST_KEY else text
+
+
 def _complain(message: str) -> None:
-    line = " ".join(message.split())
+    line = _masked(" ".join(message.split()))
     print(f"{_PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the output of the command

@@ -129,6 +129,12 @@ def _records(session: Session, covered: datetime) -> tuple[Any, LogFormat | None
     return (sys.stdin.buffer if log == _PIPE else Path(expanded("LOG", log))), kind
 
 
+def _beginning(session: Session, covered: datetime) -> datetime:
+    """Return when the ledger begins: a log without times is compared with all of it."""
+    first = next(session.ledger.entries(), None)
+    return covered if first is None else first.timestamp
+
+
 def _document(
     session: Session,
     period: Period | None,
@@ -138,7 +144,7 @@ def _document(
 ) -> Document:
     stretch = period or Period(
         name="the log",
-        start=found.start or covered,
+        start=found.start or _beginning(session, covered),
         end=found.end or covered,
         zone=session.zone,
         timezone=session.timezone,
