@@ -40,7 +40,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, folder in {"XDG_CONFIG_HOME": "config", "XDG_DATA_HOME": "data", "XDG_CACHE_HOME": "cache"}.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("VENICE_BILLING_CONFIG", str(tmp_path / "config.toml"))
+    settings = tmp_path / "config.toml"
+    settings.touch(mode=0o600)
+    monkeypatch.setenv("VENICE_BILLING_CONFIG", str(settings))
     return tmp_path
 
 

@@ -254,7 +254,7 @@ def test_key_among_the_arguments_is_neither_shown_nor_written(
     assert (done.code, done.out) == (2, "")
     assert "an argument holds the API key" in done.err
     assert "key-of-an-admin" not in done.err
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
 
 
 @pytest.mark.usefixtures("account")

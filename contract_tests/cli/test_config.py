@@ -118,6 +118,7 @@ def test_what_is_wrong_is_said_in_one_line_without_the_key(
 
 
 def test_file_that_cannot_be_read(home: Path, command: Command) -> None:
+    (home / "config.toml").unlink()
     (home / "config.toml").mkdir()
     done = command("balance")
     assert (done.code, done.out) == (2, "")
@@ -127,3 +128,12 @@ def test_file_that_cannot_be_read(home: Path, command: Command) -> None:
 def test_bytes_that_are_no_text(home: Path, command: Command) -> None:
     (home / "config.toml").write_bytes(b"\xff\xfe")
     assert "is no TOML: byte 0" in command("balance").err
+
+
+def test_missing_file_is_refused_where_it_is_named(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VENICE_BILLING_CONFIG", str(home / "confg.toml"))
+    done = command("spend")
+    assert (done.code, done.out) == (2, "")
+    assert "confg.toml': there is no such file" in done.err

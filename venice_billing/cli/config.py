@@ -98,7 +98,7 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """Read the configuration file; a missing one is an empty one.
+    """Read the configuration file; a missing one is an empty one, unless `VENICE_BILLING_CONFIG` names it.
 
     Raises:
         UsageError: It cannot be read, or something in it is not as it should be.
@@ -106,6 +106,8 @@ def load(path: Path) -> Config:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
+        if os.environ.get("VENICE_BILLING_CONFIG"):  # a typing error must not lead to another account or zone
+            raise UsageError(f"VENICE_BILLING_CONFIG {str(path)!r}: there is no such file") from None
         return Config(path=path)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
