@@ -116,7 +116,9 @@ def _show(venice: _Venice, output: Path, report: Path) -> int:
 def _show_command(venice: _Venice, report: Path) -> int:
     """Show the same account by the command, which finds here neither a configuration nor a ledger of the user."""
     with tempfile.TemporaryDirectory() as folder:
-        places = {"VENICE_BILLING_CONFIG": f"{folder}/config.toml", "XDG_DATA_HOME": folder}
+        settings = Path(folder, "config.toml")
+        settings.touch()
+        places = {"VENICE_BILLING_CONFIG": str(settings), "XDG_DATA_HOME": folder}
         account = {f"VENICE_{name.upper()}": str(value) for name, value in venice.options.items()}
         with patch.dict(os.environ, places | account):
             spent = _run("spend", "--last", "30d", "--by", "service")

@@ -165,7 +165,7 @@ def test_demo_prints_plain_text_to_a_pipe(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VENICE_")}
     command = [sys.executable, str(SCRIPT), "--entries", "300"]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True)
-    assert run.stderr == ""
+    assert run.stderr == f"written: {tmp_path / 'venice-report.html'}\n"
     assert "\x1b" not in run.stdout
     assert "\r" not in run.stdout
     assert (tmp_path / "venice-usage.csv").stat().st_size > 10_000
