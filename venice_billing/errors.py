@@ -216,7 +216,7 @@ class MonthOpenError(LedgerError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _month_open_error, (str(self), self.month, self.reason, self.closable_at)
+        return _month_open_error, (str(self), self.month, self.reason, self.closable_at), vars(self)
 
 
 def _month_open_error(message: str, month: str, reason: OpenReason, closable_at: datetime | None) -> MonthOpenError:

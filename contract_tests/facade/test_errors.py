@@ -29,6 +29,7 @@ from venice_billing import (
     InvalidParameterError,
     InvalidRequestError,
     LedgerError,
+    MonthOpenError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -270,6 +271,7 @@ SAMPLES: list[VeniceError] = [
     DecodeError("data[3].amount", "missing"),
     ExportError("usage.csv: No space left on device"),
     LedgerError("venice.duckdb: in use by another process"),
+    MonthOpenError("2026-10 may still change", month="2026-10", reason="late_charges", closable_at=datetime.now(UTC)),
 ]
 
 

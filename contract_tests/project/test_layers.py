@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+PACKAGE = "venice_billing"
 RUNTIME = "venice_billing._runtime"
 ABOVE = {  # the rooms that nothing below may import, each with the modules that may
     "venice_billing.cli": {"venice_billing.__main__"},
@@ -96,6 +97,7 @@ def test_room_is_imported_from_above_alone(room: str) -> None:
     upwards = {
         (name, imported)
         for name, others in graph().items()
+        if name != PACKAGE  # the table of public names, loaded on first use
         for imported in others
         if is_in(imported, room) and not any(is_in(name, above) for above in {room, *ABOVE[room]})
     }

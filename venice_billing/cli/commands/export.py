@@ -11,7 +11,7 @@ from attrs import frozen
 
 from venice_billing._arguments import amount
 from venice_billing._calendar import Period
-from venice_billing.cli.document import Document
+from venice_billing.cli.document import Document, made_up
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import add_period, is_period_given, period_of
@@ -141,7 +141,8 @@ def run(session: Session) -> int:
     written = _from_api(session, stretch) if kind == "api-csv" else _from_ledger(session, kind, stretch)
     document = _document(session, kind, stretch, written)
     if written.path is None:
-        session.say("; ".join([document.title, f"{written.rows} charges, {written.size} bytes", *written.notes]))
+        title = made_up(document).title if session.is_demo else document.title
+        session.say("; ".join([title, f"{written.rows} charges, {written.size} bytes", *written.notes]))
     else:
         session.show(document)
     return OK
