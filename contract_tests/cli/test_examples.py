@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +43,12 @@ LINES = given()
 def test_every_command_has_examples() -> None:
     words = {name: [line for line in LINES if name in line.split()] for name in COMMANDS}
     assert [name for name, lines in words.items() if not lines] == []
+
+
+def test_every_line_of_the_examples_is_a_command() -> None:
+    texts = [sys.modules[f"venice_billing.cli.commands.{module}"].EXAMPLES for module, _ in COMMANDS.values()]
+    lines = [line for text in texts for line, _ in examples(text)]
+    assert [line for line in lines if "venice-billing " not in line and not line.startswith("curl ")] == []
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   venice-billing export october.csv --month 2026-10          from the ledger, safe in spreadsheets
-  venice-billing export october.csv --month 2026-10 --as api-csv
-                                                             the API's own columns, without a ledger
+  venice-billing export api.csv last-month --as api-csv      the API's own columns, without a ledger
   venice-billing export all.parquet --all
   venice-billing export dataset/                             Parquet by month and currency, renewed in place
   venice-billing export bill.csv last-month --as focus --diem-usd 0.25
