@@ -45,7 +45,7 @@ _SHOWN: Mapping[str, str] = {
 """What is shown of a command, where it is not its first example."""
 _ENDS_NEVER = frozenset({"serve-fake"})
 _GOES = {
-    re.compile(re.escape(tempfile.gettempdir()) + r"/[\w./-]*?(?=[\w.-]+\.(?:duckdb|json|md|html|csv)\b)"): "/tmp/",  # noqa: S108
+    re.compile(re.escape(tempfile.gettempdir()) + r"/[\w./-]*?(?=[\w.-]+\.(?:duckdb|json|md|html|csv)\b)"): "",
     re.compile(r"(venice-billing|httpx|duckdb|rich) \d[\w.]*"): r"\1 ...",
     re.compile(r"version \d{8}[.\d]*"): "version ...",
     re.compile(r"127\.0\.0\.1:\d+"): "127.0.0.1:8080",

@@ -24,6 +24,12 @@ SCRIPT = ROOT / "scripts" / "demo.py"
 Row = dict[str, Any]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the demo in a folder of its own: it writes its report where it is started."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def demo() -> ModuleType:
     spec = importlib.util.spec_from_file_location("demo", SCRIPT)
