@@ -14,7 +14,7 @@ from venice_billing.errors import InvalidParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_ALLOWED = 'an IANA time zone like "UTC" or "Europe/Berlin" (zoneinfo.available_timezones() lists them)'
+_ALLOWED = 'an IANA time zone like "UTC" or "Europe/Berlin"'
 # `ZoneInfo` opens more than the zones of IANA: "right/Europe/Berlin" has leap seconds, "localtime" is another zone on
 # each machine, and "europe/berlin" is found on some file systems alone. To list the zones first costs up to 200 ms.
 _NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(?:/[A-Z][A-Za-z0-9_+-]*)*", re.ASCII)

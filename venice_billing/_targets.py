@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _SLASHES = f"{os.sep}{os.altsep or ''}"
 _ADVICE = "make room, or check the rights of the folder"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_HEAD_SIZE = 64
+_DATABASE = b"DUCK"  # from the ninth byte on
+_STATEMENTS = (b'{"format": 1, "month": "', b"# Statement of ")
 _MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
 
 
@@ -61,11 +64,15 @@ def checked_path(path: object, what: str = "file") -> Path:
     return target
 
 
-def checked_target(path: object) -> Path:
+def checked_target(path: object, *, is_statement: bool = False) -> Path:
     """Return the absolute path of a file that may be written or replaced.
 
+    Args:
+        path: The path as given.
+        is_statement: Whether a statement is to be written, which does not replace another one: see `write_statement`.
+
     Raises:
-        InvalidParameterError: The path is none, or names something that is no file, or a DuckDB database.
+        InvalidParameterError: The path is none, or names something that is no file, a DuckDB database or a statement.
         ExportError: Another user's file is there.
     """
     target = checked_path(path)
@@ -78,20 +85,23 @@ def checked_target(path: object) -> Path:
         if target.is_symlink():
             allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
         raise InvalidParameterError("path", str(path), allowed)
-    if _is_database(target):
+    head = _head(target)
+    if head[8:12] == _DATABASE:
         raise InvalidParameterError(
             "path", str(path), "another file: a DuckDB database, as a ledger is, is not replaced"
         )
+    if head.startswith(_STATEMENTS) and not is_statement:
+        raise InvalidParameterError("path", str(path), "another file: a statement of a month is not replaced")
     return target
 
 
-def _is_database(path: Path) -> bool:
-    """Tell whether a file is a DuckDB database, which may hold what the API does not give again."""
+def _head(path: Path) -> bytes:
+    """Return how a file begins: some hold what the API does not give again, or what somebody has signed."""
     try:
         with path.open("rb") as file:
-            return file.read(12)[8:] == b"DUCK"
+            return file.read(_HEAD_SIZE)
     except OSError:
-        return False
+        return b""
 
 
 @contextmanager

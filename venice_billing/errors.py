@@ -31,6 +31,7 @@ __all__ = [
     "InvalidParameterError",
     "InvalidRequestError",
     "LedgerError",
+    "LedgerUnavailableError",
     "MonthOpenError",
     "NotFoundError",
     "PermissionDeniedError",
@@ -197,6 +198,10 @@ class ResponseValidationError(VeniceError):
 
 class LedgerError(VeniceError):
     """The file of a ledger cannot be used, or a sync would spoil it; the message says what to do."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The file of a ledger cannot be used now: it is in use, the disk is full, or you may not write it."""
 
 
 class MonthOpenError(LedgerError):

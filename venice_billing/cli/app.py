@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from importlib import import_module
 
 from venice_billing import __version__
-from venice_billing.cli.errors import OK, UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing.cli.errors import OK, CommandError, UsageError, code_of
 from venice_billing.cli.formats import FORMATS
 from venice_billing.cli.help import HelpFormatter
 from venice_billing.cli.streams import discard_output
@@ -22,6 +23,8 @@ __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
 _SHORTEST_KEY = 8
+_NEGATIVE = re.compile(r"-\.?\d")
+_LONG_OPTION = re.compile(r"--[a-z-]+")
 _SHELLS = ("bash", "zsh", "fish")
 
 _EPILOG = """examples:
@@ -56,7 +59,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if any(_masked(argument) != argument for argument in arguments):
             raise UsageError("an argument holds the API key; give it in VENICE_API_KEY alone")
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(_joined(arguments))
         if options.version:
             print(f"{_PROGRAM} {__version__}")  # noqa: T201 - the output of the command
             return OK
@@ -70,6 +73,17 @@ def run(arguments: Sequence[str]) -> int:
     except CommandError as error:
         _complain(str(error))
         return error.code
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which `--last -1d` is `--last=-1d`: no option begins with a digit, and a value may."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and _NEGATIVE.match(argument) and _LONG_OPTION.fullmatch(joined[-1]):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -95,16 +109,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _told(error: Exception) -> int | None:
     """Say what an error of the library is, and return the exit code; None: it is none of them."""
-    from venice_billing.errors import AuthenticationError, InvalidParameterError, VeniceError  # noqa: PLC0415 - rare
+    from venice_billing import errors  # noqa: PLC0415 - rare
 
-    if isinstance(error, InvalidParameterError):
-        _complain(str(error))
-        return USAGE
-    if not isinstance(error, VeniceError):
+    if not isinstance(error, errors.VeniceError):
         return None
-    advice = "; venice-billing doctor tells what is wrong" if isinstance(error, AuthenticationError) else ""
-    _complain(f"{type(error).__name__}: {error}{advice}")
-    return UNKNOWN
+    is_plain = isinstance(error, errors.InvalidParameterError | errors.LedgerError | errors.ExportError)
+    name = "" if is_plain else f"{type(error).__name__}: "
+    advice = "; venice-billing doctor tells what is wrong" if isinstance(error, errors.AuthenticationError) else ""
+    _complain(f"{name}{error}{advice}")
+    return code_of(error)
 
 
 def _complete(shell: str) -> int:

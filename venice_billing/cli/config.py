@@ -14,6 +14,7 @@ base_url = "https://api.venice.ai/api/v1"
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -36,6 +37,7 @@ __all__ = ["AccountSettings", "Config", "key_of", "load"]
 _APPLICATION = "venice-billing"
 _TOP = ("account", "timezone", "accounts")
 _ACCOUNT = ("key", "key_command", "base_url", "ledger", "timezone")
+_WORD = re.compile(r"[a-z][a-z_-]{0,20}")
 _SECONDS = 60
 _FAILURES: dict[type[Exception], str] = {
     ValueError: "its quotes are not closed",
@@ -169,7 +171,8 @@ def _known(path: Path, prefix: str, table: Mapping[str, Any], known: tuple[str, 
     for name in table:
         if name not in known:
             meant = get_close_matches(name.lower(), known, n=1)
-            shown = f"{prefix}{name}" if meant else f"a name in [{prefix.rstrip('.') or 'the top'}]"  # it may be a key
+            is_word = meant or _WORD.fullmatch(name)  # else it may be a key
+            shown = f"{prefix}{name}" if is_word else f"a name in [{prefix.rstrip('.') or 'the top'}]"
             raise UsageError(f"{path}: {shown} is unknown: one of {', '.join(known)}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FINDING", "OK", "UNKNOWN", "USAGE", "CommandError", "UsageError"]
+__all__ = ["FINDING", "OK", "UNKNOWN", "USAGE", "CommandError", "UsageError", "code_of"]
 
 OK = 0
 FINDING = 1
@@ -25,3 +25,14 @@ class UsageError(CommandError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, USAGE)
+
+
+def code_of(error: Exception) -> int:
+    """Return the exit code of an error of the library."""
+    from venice_billing import errors  # noqa: PLC0415 - most commands end without one
+
+    if isinstance(error, errors.LedgerUnavailableError):
+        return UNKNOWN
+    if isinstance(error, errors.ExportError):  # one that fails by the system has its error for a cause
+        return USAGE if error.__cause__ is None else UNKNOWN
+    return USAGE if isinstance(error, errors.InvalidParameterError | errors.LedgerError) else UNKNOWN

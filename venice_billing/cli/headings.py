@@ -33,4 +33,4 @@ def local_text(moment: datetime, period: Period) -> str:
     """Return a time in the zone of a period; midnight is the day alone."""
     local = moment.astimezone(period.zone)
     whole_day = (local.hour, local.minute, local.second) == (0, 0, 0)
-    return f"{local:%Y-%m-%d}" if whole_day else f"{local:%Y-%m-%d %H:%M}"
+    return local.date().isoformat() if whole_day else local.replace(tzinfo=None).isoformat(" ", "minutes")

@@ -148,7 +148,7 @@ def _since(since: str, until: str | None, zone: tzinfo, timezone: str, now: date
         raise UsageError(f"--since {since}: it lies in the future")
     if end <= start:
         raise UsageError(f"--until {until}: it must be after --since {since}")
-    name = f"since {since}" if until is None else f"{since} to {until}"
+    name = f"the time since {since}" if until is None else f"{since} to {until}"
     return Period(name=name, start=start, end=end, zone=zone, timezone=timezone)
 
 

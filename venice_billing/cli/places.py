@@ -43,8 +43,10 @@ def expanded(name: str, text: str) -> Path:
     """Return a path whose `~` is a home.
 
     Raises:
-        UsageError: There is no such home.
+        UsageError: There is no such home, or the path is empty.
     """
+    if not text.strip():
+        raise UsageError(f"{name} {text!r}: a path, which has a name")
     try:
         return Path(text).expanduser()
     except RuntimeError:

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from venice_billing.cli.errors import UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing.cli.errors import CommandError, UsageError
 from venice_billing.cli.places import config_path, expanded, ledger_path
 
 TYPE_CHECKING = False  # without typing, see `venice_billing`
@@ -25,15 +25,7 @@ if TYPE_CHECKING:
     from venice_billing.ledger import Ledger
     from venice_billing.testing import FakeVenice
 
-__all__ = ["Session", "is_in_use"]
-
-_IN_USE = "in use by another process"  # as a ledger says it: another time it may be told
-_DEMO_DAYS = 390  # within the 400 days of the demo account
-
-
-def is_in_use(error: Exception) -> bool:
-    """Tell whether a ledger failed since another process has it open."""
-    return _IN_USE in str(error)
+__all__ = ["Session"]
 
 
 class Session:
@@ -99,7 +91,8 @@ class Session:
         """The client of the account.
 
         Raises:
-            UsageError: The account has no key.
+            CommandError: There is no key.
+            UsageError: The API must not be asked.
         """
         from venice_billing import VeniceBilling  # noqa: PLC0415 - offline commands need no HTTP
 
@@ -109,7 +102,13 @@ class Session:
         options: dict[str, Any] = {} if settings is None else {"base_url": settings.base_url}
         if self.options.offline:
             raise UsageError("--offline: this asks the API")
-        return self._stack.enter_context(VeniceBilling(self._key(), **options))
+        key = self._key()
+        if key is None and not os.environ.get("VENICE_API_KEY", "").strip():
+            raise CommandError(
+                f"no API key: set VENICE_API_KEY, or name an account with a key_command in {config_path()}; "
+                "--demo needs none, and venice-billing doctor tells more"
+            )
+        return self._stack.enter_context(VeniceBilling(key, **options))
 
     @property
     def base_url(self) -> str:
@@ -142,7 +141,6 @@ class Session:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of the account, made where there is none."""
-        from venice_billing.errors import VeniceError  # noqa: PLC0415 - as above
         from venice_billing.ledger import Ledger  # noqa: PLC0415 - DuckDB is needed here alone
 
         path = self.ledger_path
@@ -154,16 +152,14 @@ class Session:
             except OSError as error:
                 raise UsageError(f"{path.parent} cannot be made: {error.strerror}; give --ledger PATH") from error
         is_new = not path.exists()
-        try:
-            ledger = self._stack.enter_context(Ledger(path))
-            if self.is_demo and not is_new and not self._has_demo_rows(ledger):
-                raise UsageError(
-                    f"--demo --ledger {path}: it is no ledger of the demo account; name a file that does not exist, "
-                    "or leave one of them out"
-                )
-        except VeniceError as error:
-            code = UNKNOWN if is_in_use(error) else USAGE
-            raise CommandError(str(error), code) from error
+        ledger = self._stack.enter_context(Ledger(path))
+        if not is_new and self._is_made_up(ledger) != self.is_demo:
+            raise UsageError(
+                f"--demo --ledger {path}: it is no ledger of the demo account; name a file that does not exist, "
+                "or leave one of them out"
+                if self.is_demo
+                else f"{path}: a ledger of the demo account, all of it made up: give --demo, or another file"
+            )
         return ledger
 
     @contextmanager
@@ -189,15 +185,14 @@ class Session:
         """Write a remark for people to stderr."""
         print(line, file=self.stderr)
 
-    def _has_demo_rows(self, ledger: Ledger) -> bool:
-        """Tell whether the first recent row of a ledger is one of the demo account: else made-up and real rows mix."""
-        from datetime import timedelta  # noqa: PLC0415 - as above
-
-        first = next(iter(ledger.entries(self.now - timedelta(days=_DEMO_DAYS))), None)
+    def _is_made_up(self, ledger: Ledger) -> bool:
+        """Tell whether the first row of a ledger is one of the demo account: else made-up and real rows mix."""
+        first = next(iter(ledger.entries()), None)
         if first is None:
             return False
-        end = first.timestamp + timedelta(seconds=1)
-        return first in self.client.iter_usage_history(start_timestamp=first.timestamp, end_timestamp=end)
+        from venice_billing.testing._fake import is_of_demo_account  # noqa: PLC0415 - as above
+
+        return is_of_demo_account(first)
 
     @cached_property
     def _config(self) -> config.Config:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from venice_billing.models import UsageEntry
     from venice_billing.spend import Dimension, SpendTable
 
-__all__ = ["Totals", "check_currency", "entries_of", "read_forecast", "read_totals", "sync", "synced_until"]
+__all__ = [
+    "Totals",
+    "entries_of",
+    "known_currency",
+    "read_forecast",
+    "read_totals",
+    "sync",
+    "synced_until",
+    "wanted_currency",
+]
 
 _CONCURRENCY = 4
 
@@ -31,12 +40,14 @@ class Totals:
 
     Attributes:
         table: The totals.
+        currency: The currency that they are of; None: all.
         until: Up to when charges were read.
         is_complete: Whether the period has ended, and all of it was read.
         origin: Where they come from, for people.
     """
 
     table: SpendTable
+    currency: str | None
     until: datetime
     is_complete: bool
     origin: str
@@ -46,17 +57,18 @@ def read_totals(session: Session, period: Period, by: tuple[Dimension, ...], cur
     """Return the totals of a period, of one currency or of all.
 
     Raises:
-        UsageError: The currency is unknown, or there is nothing to read offline.
+        UsageError: There is nothing to read offline.
     """
-    check_currency(session, currency)
     if period.start >= period.end:
         table = spend.SpendTable((), by=by, timezone=period.timezone)
-        return Totals(table=table, until=period.end, is_complete=True, origin="nothing")
+        return Totals(table=table, currency=currency, until=period.end, is_complete=True, origin="nothing")
     if session.has_ledger:
         return _of_ledger(session, period, by, currency)
     until = min(period.end, session.now)
     table = spend.summarize(entries_of(session, period.start, period.end, currency), by, period.zone)
-    return Totals(table=table, until=until, is_complete=period.is_complete(session.now), origin="the API")
+    return Totals(
+        table=table, currency=currency, until=until, is_complete=period.is_complete(session.now), origin="the API"
+    )
 
 
 def entries_of(session: Session, start: datetime, end: datetime, currency: str | None) -> Iterable[UsageEntry]:
@@ -71,12 +83,12 @@ def entries_of(session: Session, start: datetime, end: datetime, currency: str |
     return () if start >= until else _walk(session, start, until, currency)
 
 
-def read_forecast(session: Session, period: Period, totals: Totals, currency: str | None = None) -> list[Forecast]:
+def read_forecast(session: Session, period: Period, totals: Totals) -> list[Forecast]:
     """Return the forecasts for the end of a period; none for one that has ended."""
     needed = days_needed(period, totals.until)
     if needed is None or totals.is_complete:
         return []
-    recent = read_totals(session, needed, ("currency",), currency)
+    recent = read_totals(session, needed, ("currency",), totals.currency)
     return forecast(totals.table, recent.table, period, totals.until)
 
 
@@ -108,21 +120,29 @@ def synced_until(session: Session) -> datetime:
     return covered
 
 
-def check_currency(session: Session, currency: str | None, option: str = "--currency") -> None:
-    """Refuse a currency that neither the contract nor the ledger knows.
+def wanted_currency(session: Session) -> str | None:
+    """Return the currency of `--currency`, see `known_currency`; None: all of them."""
+    named: str | None = session.options.currency
+    return None if named is None else known_currency(session, named, "--currency")
+
+
+def known_currency(session: Session, currency: str, option: str) -> str:
+    """Return a currency as the contract or the ledger spells it: upper and lower case are alike where that is clear.
 
     Raises:
-        UsageError: It is one of these.
+        UsageError: Neither of them knows it.
     """
-    if currency is None:
-        return
     from venice_billing.models import Currency  # noqa: PLC0415 - `--help` needs no models
 
     known = {str(member) for member in Currency}
-    if currency not in known and session.has_ledger:
+    if currency in known:
+        return currency
+    if session.has_ledger:
         known |= {row.currency for row in session.ledger.spend(by="currency")}
-    if currency not in known:
+    alike = [name for name in known if name.casefold() == currency.casefold()]
+    if currency not in known and len(alike) != 1:
         raise UsageError(f"{option} {currency!r}: one of {', '.join(sorted(known))}")
+    return currency if currency in known else alike[0]
 
 
 def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], currency: str | None) -> Totals:
@@ -134,6 +154,7 @@ def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], curr
         )
     return Totals(
         table=table,
+        currency=currency,
         until=min(period.end, covered),
         is_complete=covered >= period.end,
         origin=f"the ledger {session.ledger_path}",

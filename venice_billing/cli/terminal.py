@@ -97,9 +97,16 @@ def progress(stream: TextIO, what: str) -> Iterator[Callable[[int, float | None]
         yield update
 
 
+class _Console(Console):
+    """A console that leaves it to the command how to end when nobody reads on; rich would exit with 1, a finding."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - what rich has just caught
+
+
 def _console(stream: TextIO) -> Console:
     plain = bool(os.environ.get("NO_COLOR"))
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, color_system=None if plain else "auto")
+    console = _Console(file=stream, highlight=False, markup=False, emoji=False, color_system=None if plain else "auto")
     if not console.is_terminal:
         console.width = _WIDE
     return console

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from venice_billing import _arguments as arguments
 from venice_billing._periods import local_date, month_range, time_zone
 from venice_billing._runtime.codec import format_datetime
-from venice_billing.errors import InvalidParameterError, LedgerError, MonthOpenError
+from venice_billing.errors import InvalidParameterError, LedgerError, LedgerUnavailableError, MonthOpenError
 from venice_billing.ledger import _canonical, _history, spending
 from venice_billing.ledger._moments import microseconds, moment
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
@@ -146,7 +146,7 @@ def _steady(database: Database, read: Callable[[_State], Statement]) -> Statemen
         result = read(state)
         if _state(database) == state:
             return result
-    raise LedgerError(f"{database.path}: syncs change it while it is read; try again when they have ended")
+    raise LedgerUnavailableError(f"{database.path}: syncs change it while it is read; try again when they have ended")
 
 
 def _state(database: Database) -> _State:
@@ -177,8 +177,8 @@ def _refuse_another_zone(database: Database, period: _Period, state: _State) -> 
         if closing.timezone != period.timezone:
             raise LedgerError(
                 f"{database.path}: its months are closed in the time zone {closing.timezone} ({closing.month} was), "
-                f"and months of {period.timezone} would count some charges twice or never; leave timezone out, or use "
-                f"statement({period.month!r}, timezone={period.timezone!r}), which closes nothing"
+                f"and months of {period.timezone} would count some charges twice or never; leave the time zone out. "
+                "A statement of another zone can be made, but not closed"
             )
 
 

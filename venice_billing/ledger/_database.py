@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from venice_billing.errors import ExportError, InvalidParameterError, LedgerError
+from venice_billing.errors import ExportError, InvalidParameterError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
 from venice_billing.ledger._entries import is_unicode
 
@@ -136,7 +136,7 @@ class Database:
         file = (status.st_dev, status.st_ino)
         with _under_way_lock:
             if file in _under_way:
-                raise LedgerError(
+                raise LedgerUnavailableError(
                     f"{self.path}: another sync or closing of this ledger is under way; wait until it has ended"
                 )
             _under_way.add(file)
@@ -152,9 +152,9 @@ class Database:
         try:
             yield
         except self._module.Error as error:
-            raise LedgerError(f"{self.path}: {_explained(str(error), goes_on)}") from error
+            raise _failure(self.path, str(error), goes_on) from error
         except OSError as error:
-            raise LedgerError(f"{self.path}: {_explained(_described(error), goes_on)}") from error
+            raise _failure(self.path, _described(error), goes_on) from error
         except RuntimeError as error:  # DuckDB loses what the handler of a signal raised
             if str(error) == _INTERRUPTED:
                 raise KeyboardInterrupt from error
@@ -246,7 +246,7 @@ class Database:
             LedgerError: It is one.
         """
         if self.is_read_only:
-            raise LedgerError(f"{self.path}: this file is read-only; make it writable, or copy it")
+            raise LedgerUnavailableError(f"{self.path}: this file is read-only; make it writable, or copy it")
 
     def _keep_log_private(self) -> None:
         """Make the file of DuckDB's log before DuckDB does, which would let others read it."""
@@ -283,7 +283,7 @@ def _checked(path: object) -> Path:
         if file.exists() and not file.is_file():
             raise LedgerError(f"{file}: a pipe or a device; choose another path")
     except OSError as error:
-        raise LedgerError(f"{name}: {_explained(_described(error))}") from error
+        raise _failure(name, _described(error)) from error
     if len(os.fsencode(file.name)) > _LONGEST_NAME:
         raise LedgerError(f"{file}: a name of more than {_LONGEST_NAME} bytes; choose a shorter one")
     return file
@@ -298,24 +298,28 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
+_NO_ROOM = re.compile(r"No space left|disk is full|File too large|quota|not enough space", re.IGNORECASE)
+_NO_MEMORY = re.compile(r"Out of Memory")
+_NO_RIGHT = re.compile(r"Permission denied|Read-only file system")
 _EXPLANATIONS = (
     (
         re.compile(r"not a valid DuckDB database|does not have a valid"),
         "no DuckDB file; choose another path",
     ),
-    (
-        re.compile(r"No space left|disk is full|File too large|quota|not enough space", re.IGNORECASE),
-        "the disk is full; make room{goes_on}",
-    ),
+    (_NO_ROOM, "the disk is full; make room{goes_on}"),
     (re.compile(r"version number"), "of another version of DuckDB; upgrade that: pip install --upgrade duckdb"),
-    (
-        re.compile(r"Out of Memory"),
-        "too little memory for DuckDB, and no room on the disk for the rest; make room there",
-    ),
-    (re.compile(r"Permission denied|Read-only file system"), "check the rights of the file and its folder"),
+    (_NO_MEMORY, "too little memory for DuckDB, and no room on the disk for the rest; make room there"),
+    (_NO_RIGHT, "check the rights of the file and its folder"),
     (re.compile(r"File exists|Not a directory"), "that name is needed for a folder; move away what is there"),
     (re.compile(r"File name too long"), "choose a shorter path"),
 )
+
+
+def _failure(path: Path | str, message: str, goes_on: str = _SYNC_GOES_ON) -> LedgerError:
+    """Return the error of a message of DuckDB or of the file system."""
+    passes = any(pattern.search(message) for pattern in (_IN_USE, _NO_ROOM, _NO_MEMORY, _NO_RIGHT))
+    error = LedgerUnavailableError if passes else LedgerError
+    return error(f"{path}: {_explained(message, goes_on)}")
 
 
 def _explained(message: str, goes_on: str = _SYNC_GOES_ON) -> str:

@@ -143,8 +143,8 @@ def _header(line: str, name: str, number: int) -> tuple[list[str], str]:
     for delimiter in _DELIMITERS:
         try:
             columns = [column.strip() for column in next(csv.reader([line], delimiter=delimiter), [])]
-        except csv.Error as error:  # such as lines that end as those of old Macs do
-            raise _wrong(name, number, line[:_SHOWN], f"a header row ({error})") from None
+        except csv.Error:  # a bare carriage return, as old Macs end lines
+            raise _wrong(name, number, line[:_SHOWN], "a header row that ends in LF or CR LF") from None
         if not set(columns).isdisjoint(_NAMES["request_id"]):
             twice = [column for column in columns if column in _KNOWN and columns.count(column) > 1]
             if twice:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, overload
 from weakref import finalize
 
-from venice_billing.errors import LedgerError
+from venice_billing.errors import LedgerUnavailableError
 
 T = TypeVar("T")
 
@@ -84,9 +84,9 @@ class SpooledList(Sequence[T], Generic[T]):
 
 @contextmanager
 def spool_errors() -> Iterator[None]:
-    """Turn an error of SQLite into a `LedgerError`."""
+    """Turn an error of SQLite into a `LedgerUnavailableError`."""
     try:
         yield
     except sqlite3.Error as error:
         what = "make room in the folder of temporary files, or name another one in TMPDIR"
-        raise LedgerError(f"the results of the reconciliation: {error}; {what}") from error
+        raise LedgerUnavailableError(f"the results of the reconciliation: {error}; {what}") from error

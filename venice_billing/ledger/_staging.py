@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing.errors import LedgerError
+from venice_billing.errors import LedgerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class Staging:
     def discard(self) -> None:
         """Drop the pass, which has ended. Where that fails, the next sync sees by its number that it has."""
         self.stretch, self.checkpoint, self.rows = None, None, 0
-        with suppress(LedgerError), self._transaction() as cursor:
+        with suppress(LedgerUnavailableError), self._transaction() as cursor:
             cursor.execute("DELETE FROM pass")
             cursor.execute("DELETE FROM pages")
 
@@ -177,7 +177,7 @@ class Staging:
             yield
         except (sqlite3.Error, OSError) as error:
             what = "make room, or check the rights of the folder"
-            raise LedgerError(f"{self._path}: {error}; {what}, and the next sync goes on") from error
+            raise LedgerUnavailableError(f"{self._path}: {error}; {what}, and the next sync goes on") from error
 
 
 def _moment(text: str) -> datetime:

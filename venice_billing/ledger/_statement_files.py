@@ -29,7 +29,7 @@ SUFFIXES = tuple(_TEXTS)
 
 def write_statement(statement: _Written, path: object) -> Path:
     """Write a statement in the format that the suffix of the path names, unless a file with other bytes is there."""
-    target = checked_target(path)
+    target = checked_target(path, is_statement=True)
     text_of = _TEXTS.get(target.suffix.lower())
     if text_of is None:
         raise InvalidParameterError("path", str(path), f"a file that ends in {' or '.join(SUFFIXES)}")

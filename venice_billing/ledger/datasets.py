@@ -145,7 +145,7 @@ def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
             raise foreign(folder, path)
         if marks is not None and marks.get(_RANGE) != _range(request):
             raise ExportError(
-                f"{folder}: holds a dataset of another range of time; name its start and end, or another folder"
+                f"{folder}: holds a dataset of another range of time; export that range again, or name another folder"
             )
         marks_of[path] = None if marks is None else marks[_CONTENT]
     return marks_of

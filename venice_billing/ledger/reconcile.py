@@ -81,7 +81,8 @@ def reconcile(
     with closing(database.cursor()) as cursor:
         count = _stage(database, cursor, numbered)
         if not count and first is None and last is None:
-            raise InvalidParameterError("records", "no record", "at least one record, or given with start= or end=")
+            allowed = "at least one record, unless a start or an end is named"
+            raise InvalidParameterError("records", "no record", allowed)
         with database.errors():
             cursor.execute("BEGIN")  # one state of the ledger for all queries
             first, last = _reach(cursor, first, last)

@@ -27,7 +27,7 @@ Status = Literal["ok", "breach", "unknown"]
 PERCENT = "%"
 """The unit of a share of the DIEM epoch."""
 
-_LIMIT = re.compile(r"(?P<amount>\d{1,28}(?:\.\d{1,28})?)\s?(?P<unit>%|[A-Za-z_]{1,64})", re.ASCII)
+_LIMIT = re.compile(r"(?P<amount>\d{1,28}(?:\.\d{1,28})?)\s?(?P<unit>%|[^\s\d.,%+-].{0,63})", re.ASCII | re.DOTALL)
 
 
 @frozen
@@ -68,7 +68,7 @@ class Finding:
 def parse_limit(text: str) -> Limit | None:
     """Return the limit that a text like "50USD", "0.5 DIEM" or "20%" names; None: it names none."""
     match = _LIMIT.fullmatch(text.strip())
-    return None if match is None else Limit(Decimal(match["amount"]), match["unit"].upper())
+    return None if match is None else Limit(Decimal(match["amount"]), match["unit"])
 
 
 def period_spend(limit: Limit, totals: SpendTable) -> Finding:

@@ -40,11 +40,11 @@ def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> list[Ro
     ]
 
 
-def demo_rows(now: datetime) -> list[Row]:
+def demo_rows(now: datetime, days_before: int = _DEMO_DAYS) -> list[Row]:
     """Return the rows of the demo account before `now`: those of a day are drawn from its date, whatever `now` is."""
     end = instant_of(now)
     today = end // DAY
-    days = range(today - _DEMO_DAYS, today + 1)
+    days = range(today - days_before, today + 1)
     return [
         {"timestamp": format_instant(instant), **row}
         for day in days

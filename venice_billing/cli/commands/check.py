@@ -14,7 +14,7 @@ from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
 from venice_billing.cli.formats import FORMATS
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import Totals, check_currency, read_forecast, read_totals
+from venice_billing.cli.source import Totals, known_currency, read_forecast, read_totals
 from venice_billing.errors import InvalidParameterError, VeniceError
 from venice_billing.report.limits import (
     PERCENT,
@@ -50,6 +50,7 @@ _STALE = timedelta(days=1)
 _RULES = ("max_spend", "min_balance", "forecast", "per_key")
 _ALLOWED = "an amount and a currency, like 50USD or 0.5DIEM"
 _BALANCES = ("USD", "DIEM", PERCENT)
+_WHOLE = Decimal(100)
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -68,13 +69,11 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """Check the rules, and say a line for each."""
-    limits = {rule: [_limit(rule, text) for text in getattr(session.options, rule)] for rule in _RULES}
-    if not any(limits.values()):
+    given = {rule: [_limit(rule, text) for text in getattr(session.options, rule)] for rule in _RULES}
+    if not any(given.values()):
         raise UsageError("check without a rule: give --max-spend, --min-balance, --forecast or --per-key")
-    for rule in ("max_spend", "forecast", "per_key"):
-        for limit in limits[rule]:
-            check_currency(session, limit.unit, option=_option(rule))
     period = period_of(session.options, session.zone, session.timezone, session.now)
+    limits = {rule: [_known(session, rule, limit) for limit in limits] for rule, limits in given.items()}
     found = list(_findings(session, period, limits))
     statuses = {finding.status for finding in found}
     session.found = FINDING if "breach" in statuses else UNKNOWN if "unknown" in statuses else OK
@@ -142,9 +141,20 @@ def _limit(rule: str, text: str) -> Limit:
     limit = parse_limit(text)
     if limit is None or (limit.unit == PERCENT and rule != "min_balance"):
         raise UsageError(f"{_option(rule)} {text!r}: {_ALLOWED}")
-    if rule == "min_balance" and limit.unit not in _BALANCES:
-        raise UsageError(f"{_option(rule)} {text!r}: a balance is in USD, in DIEM, or in % of the DIEM epoch")
+    if rule == "min_balance":
+        limit = evolve(limit, unit=limit.unit.upper())
+        if limit.unit not in _BALANCES:
+            raise UsageError(f"{_option(rule)} {text!r}: a balance is in USD, in DIEM, or in % of the DIEM epoch")
+        if limit.unit == PERCENT and limit.amount > _WHOLE:
+            raise UsageError(f"{_option(rule)} {text!r}: at most 100% of the DIEM epoch are left")
     return limit
+
+
+def _known(session: Session, rule: str, limit: Limit) -> Limit:
+    """Return a limit whose currency is one that the contract or the ledger knows."""
+    if rule == "min_balance":
+        return limit
+    return evolve(limit, unit=known_currency(session, limit.unit, option=_option(rule)))
 
 
 def _option(rule: str) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from venice_billing import _exact
 from venice_billing._calendar import Period, first_of, shifted
 from venice_billing.cli.document import Document
-from venice_billing.cli.errors import FINDING, OK, UNKNOWN, USAGE, CommandError, UsageError
+from venice_billing.cli.errors import FINDING, OK, CommandError, UsageError, code_of
 from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import parse_duration, parse_month
 from venice_billing.cli.places import expanded
-from venice_billing.cli.session import is_in_use
 from venice_billing.cli.source import synced_until
-from venice_billing.errors import ExportError, LedgerError, MonthOpenError
+from venice_billing.errors import ExportError, MonthOpenError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -73,8 +72,6 @@ def run(session: Session) -> int:
         statement = _shown(session, month) if options.show else _closed(session, month)
     except MonthOpenError as error:
         raise CommandError(_advice(error), FINDING) from error
-    except LedgerError as error:  # the month, the zone, or the file
-        raise CommandError(str(error), UNKNOWN if is_in_use(error) else USAGE) from error
     session.found = OK
     written, problem = _write(session, statement)
     _print(session, statement, written)
@@ -175,7 +172,7 @@ def _write(session: Session, statement: Statement) -> tuple[list[Path], CommandE
             written.append(statement.write(path))
         except ExportError as error:
             closed = f"{statement.month} is closed, but " if statement.is_closed else ""
-            return written, CommandError(f"{closed}{error}; or name another place with --output", USAGE)
+            return written, CommandError(f"{closed}{error}; or name another place with --output", code_of(error))
     return written, None
 
 

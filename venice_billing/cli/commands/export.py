@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 
-from venice_billing._arguments import amount
 from venice_billing._calendar import Period
+from venice_billing.cli.amounts import parse_amount
 from venice_billing.cli.document import Document, made_up
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import add_period, is_period_given, period_of
 from venice_billing.cli.places import expanded
-from venice_billing.cli.source import check_currency, synced_until
+from venice_billing.cli.source import synced_until, wanted_currency
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
     from datetime import datetime
-    from decimal import Decimal
 
     from venice_billing import CsvProgress
     from venice_billing.cli.session import Session
@@ -51,8 +50,8 @@ KINDS: Mapping[str, str] = {
 _SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _PIPE = "-"
 _NOT_TO_A_PIPE = {
-    "parquet": "it cannot be written to a pipe; give a FILE, or --as csv or jsonl",
-    "dataset": "it is a folder; give its name, or --as csv or jsonl",
+    "parquet": "it cannot be written to a pipe; give a FILE, or --as csv, jsonl, focus or api-csv",
+    "dataset": "it is a folder; give its name, or --as csv, jsonl, focus or api-csv",
 }
 _VERSIONS = ("1.2", "1.4")
 _OPTIONS_OF = {
@@ -179,7 +178,7 @@ def _check(session: Session, kind: str) -> None:
     if options.focus_version not in (None, *_VERSIONS):
         raise UsageError(f"--focus-version {options.focus_version!r}: one of {', '.join(_VERSIONS)}")
     if options.diem_usd is not None:
-        _price(options.diem_usd)
+        parse_amount("--diem-usd", options.diem_usd, "0.25")
     if options.account_name is not None and not options.account_name.strip():
         raise UsageError(f"--account-name {options.account_name!r}: a text that is not empty")
     if kind == "focus" and options.target != _PIPE and Path(options.target).suffix.lower() not in (".csv", ".parquet"):
@@ -188,13 +187,6 @@ def _check(session: Session, kind: str) -> None:
         raise UsageError(f"--format {options.format}: it is how a command speaks, and - has the data: give --as")
     if options.target != _PIPE and not _target(session).absolute().parent.is_dir():
         raise UsageError(f"FILE {options.target!r}: in a folder that exists")
-
-
-def _price(text: str) -> Decimal:
-    price = amount("--diem-usd", text)
-    if price < 0:
-        raise UsageError(f"--diem-usd {text!r}: a number of at least 0, like 0.25")
-    return price
 
 
 def _target(session: Session) -> Path:
@@ -219,7 +211,7 @@ def _from_ledger(session: Session, kind: str, stretch: Stretch) -> Written:
     until = synced_until(session)
     named = {
         "focus_version": options.focus_version,
-        "diem_usd": None if options.diem_usd is None else _price(options.diem_usd),
+        "diem_usd": None if options.diem_usd is None else parse_amount("--diem-usd", options.diem_usd, "0.25"),
         "account": options.account_name,
     }
     chosen: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
@@ -238,18 +230,18 @@ def _from_ledger(session: Session, kind: str, stretch: Stretch) -> Written:
 
 
 def _from_api(session: Session, stretch: Stretch) -> Written:
-    check_currency(session, session.options.currency)
+    currency = wanted_currency(session)
     if session.options.target != _PIPE:
-        return _downloaded(session, stretch, _target(session))
+        return _downloaded(session, stretch, _target(session), currency)
     with TemporaryDirectory(prefix="venice-billing-") as folder:  # into the pipe goes the whole, or nothing
-        written = _downloaded(session, stretch, Path(folder, "usage.csv"))
+        written = _downloaded(session, stretch, Path(folder, "usage.csv"), currency)
         session.stdout.flush()
         with Path(folder, "usage.csv").open("rb") as file:
             shutil.copyfileobj(file, session.stdout.buffer)
     return Written(path=None, rows=written.rows, size=written.size, until=written.until, notes=written.notes)
 
 
-def _downloaded(session: Session, stretch: Stretch, path: Path) -> Written:
+def _downloaded(session: Session, stretch: Stretch, path: Path, currency: str | None) -> Written:
     # A period that is not over has no end here: what lies behind it would be another export each time.
     end = None if stretch.end is None or stretch.end > session.now else stretch.end
     begin = stretch.start
@@ -261,7 +253,7 @@ def _downloaded(session: Session, stretch: Stretch, path: Path) -> Written:
 
         done = session.client.export_usage_csv(
             path,
-            currency=session.options.currency,
+            currency=currency,
             start_timestamp=begin,
             end_timestamp=end,
             concurrency=_CONCURRENCY,

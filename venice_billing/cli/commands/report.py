@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from venice_billing._targets import checked_target
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import check_currency, entries_of, synced_until
+from venice_billing.cli.source import entries_of, synced_until, wanted_currency
 from venice_billing.errors import VeniceError
 from venice_billing.report.collect import build, first_needed
 from venice_billing.report.files import FORMATS, format_of, render_report, write_report
@@ -50,8 +50,7 @@ def run(session: Session) -> int:
     if options.file != _STDOUT:
         checked_target(options.file)
     period = period_of(options, session.zone, session.timezone, session.now)
-    check_currency(session, options.currency)
-    report = _report(session, period)
+    report = _report(session, period, wanted_currency(session))
     if options.file == _STDOUT:
         session.stdout.write(render_report(report, how).decode())
     else:
@@ -69,15 +68,15 @@ def _format(file: str, named: str | None) -> ReportFormat:
     return how
 
 
-def _report(session: Session, period: Period) -> Report:
-    options, now = session.options, session.now
+def _report(session: Session, period: Period, currency: str | None) -> Report:
+    now = session.now
     if session.has_ledger:
         synced_until(session)
         source: Ledger | Iterable[UsageEntry] = session.ledger
     else:
-        source = entries_of(session, first_needed(period, now), period.end, options.currency)
+        source = entries_of(session, first_needed(period, now), period.end, currency)
     balance = _balance(session)
-    return build(source, period, now, balance=balance, is_demo=session.is_demo, currency=options.currency)
+    return build(source, period, now, balance=balance, is_demo=session.is_demo, currency=currency)
 
 
 def _balance(session: Session) -> Balance | None:

@@ -15,7 +15,7 @@ from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import Totals, read_forecast, read_totals
+from venice_billing.cli.source import Totals, read_forecast, read_totals, wanted_currency
 from venice_billing.report.forecast import METHOD, share_of_today
 from venice_billing.spend import Dimension, SpendRow, SpendTable
 
@@ -64,7 +64,7 @@ def run(session: Session) -> int:
         raise UsageError(f"--compare with --by {', '.join(by)}: a {by[0]} has none before it; leave one out")
     period = _asked(session)
     finest = tuple(dict.fromkeys((*by, "day", "currency")))
-    totals = read_totals(session, period, finest, options.currency)
+    totals = read_totals(session, period, finest, wanted_currency(session))
     before = _before(session, period, totals, by) if options.compare else None
     session.show(_document(session, period, by, totals, before))
     return OK
@@ -108,7 +108,7 @@ def _document(
         columns = (*columns, *added)
     gone = len(rows) - len(table)  # groups of the period before that are none of this one
     pictures = {name: [*cells, *[""] * gone] for name, cells in _pictures(session, period, table, totals).items()}
-    estimates = read_forecast(session, period, totals, session.options.currency)
+    estimates = read_forecast(session, period, totals)
     today = share_of_today(totals.table.totals(("day", "currency")), period, session.now)
     head = head_of(period, totals.until, is_complete=totals.is_complete)
     if today:
@@ -205,7 +205,7 @@ def _before(
     found: dict[tuple[str | None, ...], dict[str, Decimal]] = {}
     names = tuple(dict.fromkeys((*by, "currency")))
     for column, stretch in columns.items():
-        table = read_totals(session, stretch, names, session.options.currency).table
+        table = read_totals(session, stretch, names, totals.currency).table
         for group in found.values():
             group[column] = _exact.ZERO
         for row in table:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from venice_billing import _exact
-from venice_billing._arguments import LOOKBACK_DAYS, amount
+from venice_billing._arguments import LOOKBACK_DAYS
 from venice_billing._calendar import Period
+from venice_billing.cli.amounts import parse_amount
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
 from venice_billing.cli.headings import head_of, title_of
@@ -59,9 +60,7 @@ def run(session: Session) -> int:
         raise UsageError(
             f"--timezone {options.timezone}: verify compares days of UTC alone, as the analytics have them"
         )
-    tolerance = amount("--tolerance", options.tolerance)
-    if tolerance < 0:
-        raise UsageError(f"--tolerance {options.tolerance!r}: a number of at least 0, like 0.000001")
+    tolerance = parse_amount("--tolerance", options.tolerance, "0.000001")
     period = _period(session)
     synced_until(session)
     found = session.ledger.verify(
