@@ -42,7 +42,7 @@ _TYPES: Mapping[Kind, str] = {
 _ROOM: Mapping[Kind, tuple[int, int]] = {"decimal": (10, 28), "integer": (18, 0)}
 """The digits before and after the point that a column of Parquet has room for."""
 
-_LONGEST_LINE = 1 << 26  # bytes
+_LONGEST_LINE = 1 << 24  # bytes
 _LONGEST_SHOWN = 100
 
 
@@ -186,4 +186,4 @@ def _query(columns: Sequence[Column]) -> str:
     texts = ", ".join(f"{column.name}: 'VARCHAR'" for column in columns)
     return f"""SELECT {casts} FROM read_csv($document, columns = {{{texts}}}, auto_detect = false, header = false,
         delim = ',', quote = '"', escape = '"', new_line = '\\r\\n', nullstr = '', parallel = false,
-        max_line_size = {_LONGEST_LINE})"""
+        max_line_size = {_LONGEST_LINE}, buffer_size = {_LONGEST_LINE})"""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _MODE = 0o600
 _FORMAT = 1
 _ENDINGS = ("", "-journal", "-wal", "-shm")
-_ROWS_AT_ONCE = 20_000
-"""Rows that the ledger takes over at once: enough for DuckDB's pace, and a few megabytes."""
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 20_000, 8_000_000
+"""What the ledger takes over at once at most, and a page more: enough for DuckDB's pace, and for its memory."""
 
 
 @frozen
@@ -98,13 +98,13 @@ class Staging:
         """Yield all pages, several in one JSON array."""
         with self._errors():
             contents: list[bytes] = []
-            count = 0
+            count = size = 0
             for rows, content in self._connection.execute("SELECT rows, content FROM pages ORDER BY number"):
                 contents.append(content)
-                count += rows
-                if count >= _ROWS_AT_ONCE:
+                count, size = count + rows, size + len(content)
+                if count >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
                     yield _joined(contents)
-                    contents, count = [], 0
+                    contents, count, size = [], 0, 0
             if contents:
                 yield _joined(contents)
 
