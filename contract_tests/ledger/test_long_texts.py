@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from contract_tests.ledger.account import load
+from contract_tests.ledger.odd_entries import FIELDS as ODD_FIELDS
 from contract_tests.support.flavours import NOW
 from venice_billing import UsageEntry
 from venice_billing.ledger import Ledger, _entries
@@ -93,3 +95,15 @@ def test_long_log_is_reconciled(ledger: Ledger, tmp_path: Path) -> None:
         records.writerows((f"r{number}", f"{number}" + "m" * 3 * LENGTH) for number in range(COUNT // 2))
     found = ledger.reconcile(tmp_path / "log.csv", start="2026-01-01")
     assert len(found.not_covered) == COUNT // 2
+
+
+def test_focus_file_larger_than_the_memory_is_written(tmp_path: Path) -> None:
+    """FOCUS names a SKU five times: 150 MB, for which the buffer of DuckDB is larger than its memory here."""
+    path = tmp_path / "venice.duckdb"
+    with Ledger(path) as ledger:
+        load(ledger, [UsageEntry.from_dict({**ODD_FIELDS, "amount": -number}) for number in range(100)])
+    longer = "SELECT usage_rows.* REPLACE (repeat('n', 4000) AS sku) FROM usage_rows, range(80)"
+    with duckdb.connect(str(path)) as other:
+        other.execute(f"INSERT INTO usage_rows {longer}")
+    with Ledger(path) as ledger:
+        assert ledger.export(tmp_path / "focus.parquet", "focus").rows == 8_100
