@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from venice_billing._forks import reset_in_children
 from venice_billing.errors import ExportError, InvalidParameterError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
 from venice_billing.ledger._entries import is_unicode
@@ -58,6 +60,7 @@ class Database:
         self._spill = self.path.with_name(f"{self.path.name}.tmp")
         self._process = os.getpid()
         self._connection: Any = None
+        reset_in_children(self)
         with self.errors():
             self._connection = self._connect()
         try:
@@ -176,6 +179,11 @@ class Database:
                 connection.close()
             with suppress(OSError):
                 self._spill.rmdir()
+
+    def reset_after_fork(self) -> None:
+        """Leave the file to the parent: DuckDB crashes in a child that lets go of a database, also at its end."""
+        if self._connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # no list: those are emptied at the end
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if not self.is_read_only:
