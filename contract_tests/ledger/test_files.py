@@ -203,14 +203,6 @@ def test_full_disk_is_one_line_and_the_next_sync_goes_on(path: Path, rows: int) 
         assert texts(ledger.entries()) == texts(walked(fake))
 
 
-@pytest.mark.parametrize("damage", [b"", b"no database at all" * 500])
-def test_damaged_staging_file_is_fetched_again(path: Path, fake: FakeVenice, damage: bytes) -> None:
-    path.with_name("venice.duckdb.sync").write_bytes(damage)
-    with Ledger(path) as ledger, fake.client() as client:
-        assert ledger.sync(client).rows_read == 600
-    assert files(path.parent) == ["venice.duckdb"]
-
-
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda file: file.stem)
 def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
     """Each file holds the statements that made a ledger of its version, with three rows and an adjustment."""

@@ -47,6 +47,12 @@ def page(first: int, fields: dict[str, Any]) -> bytes:
     return _entries.page(entries, first)
 
 
+def read(query: str) -> list[Any]:
+    with duckdb.connect() as connection:
+        rows: list[Any] = connection.execute(query).fetchall()
+    return rows
+
+
 def synced(ledger: Ledger, fields: dict[str, Any]) -> None:
     """Give a ledger the pages of a sync that has come to its end."""
     stretch = Stretch(None, NOW, is_full=True, owner="", sync=1)
@@ -78,13 +84,13 @@ def test_sync_takes_long_rows_over(filled: Ledger) -> None:
 def test_long_rows_are_written_as_parquet(filled: Ledger, tmp_path: Path, name: str, format: Any) -> None:
     assert filled.export(tmp_path / name, format).rows == COUNT
     files = tmp_path / name if name == "a.parquet" else tmp_path / name / "**" / "*.parquet"
-    found = duckdb.sql(f"SELECT count(*), sum(amount) FROM read_parquet('{files}')").fetchall()
+    found = read(f"SELECT count(*), sum(amount) FROM read_parquet('{files}')")
     assert (found[0][0], int(found[0][1])) == (COUNT, -sum(range(COUNT)))
 
 
 def test_long_rows_are_written_as_focus(filled: Ledger, tmp_path: Path) -> None:
     assert filled.export(tmp_path / "focus.parquet", "focus").rows == COUNT
-    found = duckdb.sql(f"SELECT count(*), sum(x_Amount) FROM '{tmp_path / 'focus.parquet'}'").fetchall()
+    found = read(f"SELECT count(*), sum(x_Amount) FROM '{tmp_path / 'focus.parquet'}'")
     assert (found[0][0], int(found[0][1])) == (COUNT, -sum(range(COUNT)))
 
 

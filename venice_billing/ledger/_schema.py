@@ -49,6 +49,8 @@ _TABLES = (
     """CREATE TABLE changes (adjustment BIGINT PRIMARY KEY, sync BIGINT, seen_at TIMESTAMPTZ, change VARCHAR)""",
     f"CREATE TABLE changed_rows (adjustment BIGINT, side VARCHAR, {_COLUMNS})",
 )
+FIRST_TABLES = frozenset({"usage_rows", "skus", "syncs", "changes", "changed_rows"})
+"""The tables of every version; a file without them is no ledger."""
 _TABLES_OF_CLOSINGS = (
     """CREATE TABLE closed_months (closing BIGINT PRIMARY KEY, month VARCHAR, timezone VARCHAR, revision BIGINT,
         period_start TIMESTAMPTZ, period_end TIMESTAMPTZ, is_complete BOOLEAN, digest VARCHAR, row_count BIGINT,
