@@ -176,7 +176,7 @@ class Sync:
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        until = _closings.settled_until(self._database)
+        until = _closings.settled_until(self._database, stretch.began_at)
         try:
             with self._database.transaction() as cursor:
                 swapped = swap(cursor, stretch, staging.documents(), until)
