@@ -11,7 +11,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW
 from contract_tests.warehouse.account import account, check, later
-from contract_tests.warehouse.pipelines import starts
+from contract_tests.warehouse.pipelines import start
 from venice_billing import InvalidParameterError
 from venice_billing.dlt_source import venice_billing
 from venice_billing.testing import FakeVenice
@@ -29,7 +29,7 @@ def test_second_load_finds_late_altered_and_vanished_charges_and_empties_a_day(w
     after = later(before)
     warehouse.load(after)
     check(warehouse.query, after)
-    assert starts(after)[0] == "2026-10-30"
+    assert start(after) == "2026-10-30"
     assert warehouse.query("SELECT count(*) FROM venice.usage WHERE day = '2026-10-31'") == [(0,)]
 
 
