@@ -14,7 +14,8 @@ from dlt.pipeline.exceptions import PipelineConfigMissing
 from venice_billing import _warehouse_account as account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+    from datetime import date
 
     from dlt.destinations.sql_client import SqlClientBase
 
@@ -43,6 +44,7 @@ class Memory:
 
     def __init__(self, state: dict[str, Any], known: account.KnownRows) -> None:
         self._state = state
+        self._day: date | None = None
         self.known = known
 
     @classmethod
@@ -55,9 +57,10 @@ class Memory:
         state = dlt.current.resource_state()
         return cls(state, state.get(_KEY) or _of_table(package["state"]))
 
-    def renew(self, rows: Iterable[Row]) -> None:
-        """Take in whole days that are about to be loaded."""
-        self.known = self._state[_KEY] = account.renewed(self.known, rows)
+    def renew(self, rows: list[Row]) -> None:
+        """Take in rows that are about to be loaded, in ascending order."""
+        self.known = self._state[_KEY] = account.renewed(self.known, rows, unfinished=self._day)
+        self._day = rows[-1]["day"]
 
 
 def _of_table(package: dict[str, Any]) -> account.KnownRows:

@@ -31,19 +31,19 @@ _REQUESTS, _OTHERS = "requests", "others"
 _FINGERPRINT_BYTES = 12
 
 
-def renewed(known: KnownRows, rows: Iterable[Row]) -> KnownRows:
-    """Return what is known after whole days were loaded; `known` is left alone."""
-    loaded = list(rows)
-    read = {row["day"].isoformat() for row in loaded}
-    charges = [row for row in loaded if not row.get(EMPTY_DAY)]
-    found = {
-        _REQUESTS: _first_of_days(row for row in charges if row["request_id"]),
-        _OTHERS: _first_of_days(row for row in charges if not row["request_id"]),
-    }
-    return {
-        kind: _thinned({day: marks for day, marks in known.get(kind, {}).items() if day not in read} | days)
-        for kind, days in found.items()
-    }
+def renewed(known: KnownRows, rows: list[Row], *, unfinished: date | None = None) -> KnownRows:
+    """Return what is known after rows were loaded; `known` is left alone.
+
+    Args:
+        known: What was known before.
+        rows: Rows in ascending order. They replace what was known of their days.
+        unfinished: A day whose first rows were taken in just before: its further ones are added.
+    """
+    read = {row["day"].isoformat() for row in rows if row["day"] != unfinished}
+    charges = [row for row in rows if not row.get(EMPTY_DAY)]
+    named = [row for row in charges if row["request_id"]]
+    others = [row for row in charges if not row["request_id"]]
+    return {kind: _taken_in(known.get(kind, {}), read, some) for kind, some in ((_REQUESTS, named), (_OTHERS, others))}
 
 
 def telling(known: KnownRows) -> list[tuple[date, frozenset[str]]]:
@@ -61,6 +61,13 @@ def fingerprint(row: Row) -> str:
     in_utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     identity = json.dumps([in_utc.isoformat(), row["sku"], row["currency"], row["request_id"]])
     return blake2b(identity.encode(), digest_size=_FINGERPRINT_BYTES).hexdigest()
+
+
+def _taken_in(known: Days, read: set[str], charges: list[Row]) -> Days:
+    kept = {day: fingerprints for day, fingerprints in known.items() if day not in read}
+    for day, fingerprints in _first_of_days(charges).items():
+        kept[day] = [*kept.get(day, ()), *fingerprints][:ROWS_OF_A_DAY]
+    return _thinned(kept)
 
 
 def _first_of_days(charges: Iterable[Row]) -> Days:

@@ -42,6 +42,7 @@ __all__ = ["venice_billing"]
 _MERGED: Any = {"disposition": "merge", "strategy": "delete-insert"}
 _DAY = timedelta(days=1)
 _MOST_DAYS = 36_500
+_ROWS_AT_ONCE = 5_000
 _READS_EXPONENTS = "postgres"
 _CURSOR: incremental[date] = incremental("day")
 
@@ -131,7 +132,8 @@ def _usage(account: _Account, concurrency: int, days: incremental[date] = _CURSO
         walk = client.iter_usage_history(
             start_timestamp=_midnight(first), end_timestamp=_midnight(days.end_value), concurrency=concurrency
         )
-        for rows in warehouse.whole_days(map(warehouse.usage_row, walk), first, last):
+        most = None if dlt.current.resource().limit else _ROWS_AT_ONCE  # a limit must not end within a day
+        for rows in warehouse.by_days(map(warehouse.usage_row, walk), first, last, most):
             memory.renew(rows)
             yield rows
 
@@ -148,7 +150,7 @@ def _analytics(account: _Account, days: int) -> Iterator[Any]:
         last = _now(client).date()
         first = last - (days - 1) * _DAY
         analytics = client.get_usage_analytics(start_date=first, end_date=last)
-        yield from warehouse.whole_days(warehouse.analytics_rows(analytics), first, last)
+        yield from warehouse.by_days(warehouse.analytics_rows(analytics), first, last)
 
 
 def _refuse_another_account(client: VeniceBilling, known: recognition.KnownRows) -> None:

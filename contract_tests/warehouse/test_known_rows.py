@@ -43,6 +43,17 @@ def test_day_is_known_as_it_was_loaded_last() -> None:
     assert account.telling(load(known, [{"day": FIRST, "is_empty_day": True}])) == []
 
 
+def test_parts_of_a_day_are_known_as_the_day_is() -> None:
+    rows = charges(FIRST, None, "a", "b", None, "c", "d", "e", "f")
+    whole = load(account.NOTHING, rows)
+    known = load(account.NOTHING, charges(FIRST, "before"))
+    unfinished = None
+    for start in range(0, len(rows), 2):
+        known = account.renewed(known, rows[start : start + 2], unfinished=unfinished)
+        unfinished = FIRST
+    assert known == whole
+
+
 def test_latest_days_and_a_day_of_each_month_are_kept() -> None:
     """So a load of years leaves no more than a few hundred fingerprints."""
     days = [FIRST + timedelta(days=number) for number in range(700)]
