@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measure import Server, compiled, serving
+from measure import Run, Server, compiled, serving
 
 _KEY = "bench-key"
 _JOBS = ("walk", "rows", "load")
@@ -37,14 +37,18 @@ def main() -> None:
 
 
 def _print(rows: int, shape: str, server: Server) -> None:
-    found = {job: server.run(job, 0, program=Path(__file__)) for job in _JOBS}
-    walk = found["walk"]
-    print(f"{rows:,} rows, {shape}: the most memory in MB, CPU s; beside the walk")
-    for job, run in found.items():
+    print(f"{rows:,} rows, {shape}: the most memory in MB, CPU s; both beside the walk", flush=True)
+    walk: Run | None = None
+    for job in _JOBS:
+        run = server.run(job, 0, program=Path(__file__))
+        walk = walk or run
         peaks = ", ".join(f"{step} {peak}" for step, peak in run.report["peaks"].items())
-        most = max(run.report["peaks"].values())
-        ratios = f"{most / max(walk.report['peaks'].values()):.2f} x, {run.cpu / walk.cpu:.2f} x"
+        ratios = f"{_most(run) / _most(walk):.2f} x, {run.cpu / walk.cpu:.2f} x"
         print(f"  {job}: {peaks} MB; {run.cpu:.1f} s; {ratios}", flush=True)
+
+
+def _most(run: Run) -> int:
+    return max(run.report["peaks"].values())
 
 
 # ---------------------------------------------------------------- jobs

@@ -55,7 +55,8 @@ class Memory:
         except CurrentLoadPackageStateNotAvailable:  # somebody looks at the rows
             return cls({}, account.NOTHING)
         state = dlt.current.resource_state()
-        return cls(state, state.get(_KEY) or _of_table(package["state"]))
+        known = state.get(_KEY, account.NOTHING)
+        return cls(state, known if account.telling(known) else _of_table(package["state"]))
 
     def renew(self, rows: list[Row]) -> None:
         """Take in rows that are about to be loaded, in ascending order."""
