@@ -197,9 +197,15 @@ def warehouse(session: nox.Session) -> None:
     """Load an account into DuckDB and PostgreSQL with dlt, as the docs show, and compare every sum with the account."""
     _install(session, "--group", "warehouse", "--editable", ".")
     # By name: of a folder, pytest takes the test_*.py alone, which the suite runs too.
-    files = [
-        str(TESTS / "warehouse" / name) for name in ("test_rows.py", "test_dlt_source.py", "loads.py", "warehouses.py")
-    ]
+    names = (
+        "test_rows.py",
+        "test_known_rows.py",
+        "test_dlt_source.py",
+        "test_accounts.py",
+        "loads.py",
+        "warehouses.py",
+    )
+    files = [str(TESTS / "warehouse" / name) for name in names]
     session.run("python", *PYTEST_ALL, *files, *session.posargs)
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import httpx2
+from dlt.extract import DltSource
 
 from venice_billing import (
     APIError,
@@ -43,6 +44,7 @@ from venice_billing import (
     sku,
     spend,
 )
+from venice_billing.dlt_source import venice_billing
 from venice_billing.ledger import Ledger, Statement
 
 
@@ -55,6 +57,13 @@ def ledgers(ledger: Ledger) -> None:
     ledger.close(date(2026, 10, 1))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     ledger.close(timezone="UTC")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     ledger.close()
+
+
+def a_warehouse(client: VeniceBilling) -> None:
+    """The types of dlt are its own here: without it, the source would be Any."""
+    assert_type(venice_billing("key", start_date="2026-10-01", end_date=date(2026, 11, 1)), DltSource)
+    assert_type(venice_billing(client=client, overlap_days=7).with_resources("usage"), DltSource)
+    venice_billing(overlap="2d")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def construction() -> None:

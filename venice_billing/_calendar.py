@@ -59,6 +59,7 @@ class Period:
         end: When it ends, in UTC; excluded.
         zone: The time zone of its days.
         timezone: The name of that zone.
+        unit: What it is counted in, as is the period before; None: in months if it begins and ends with one.
     """
 
     name: str
@@ -66,12 +67,15 @@ class Period:
     end: datetime
     zone: tzinfo
     timezone: str
+    unit: Unit | None = None
 
     @classmethod
-    def of_days(cls, name: str, first: date, until: date, zone: tzinfo, timezone: str) -> Period:
+    def of_days(
+        cls, name: str, first: date, until: date, zone: tzinfo, timezone: str, unit: Unit | None = None
+    ) -> Period:
         """Return the period of whole days from `first` on and before `until`."""
         start, end = midnight(first, zone), midnight(until, zone)
-        return cls(name=name, start=start, end=end, zone=zone, timezone=timezone)
+        return cls(name=name, start=start, end=end, zone=zone, timezone=timezone, unit=unit)
 
     @property
     def first(self) -> date:
@@ -96,7 +100,7 @@ class Period:
             day += _DAY
 
     def before(self) -> Period:
-        """Return the period before: of a whole month, the month before; else one of the same length.
+        """Return the period before: of months, as many months, up to the same day; else one of the same length.
 
         Raises:
             OverflowError: It lies before the year 1.
@@ -105,9 +109,21 @@ class Period:
         is_of_days = midnight(first, self.zone) == self.start and midnight(until, self.zone) == self.end
         if not is_of_days:
             return evolve(self, name="as long before", start=self.start - (self.end - self.start), end=self.start)
-        if first.day == 1 and until == shifted("month", first, 1):
-            before = shifted("month", first, -1)
-            return Period.of_days(before.isoformat()[:7], before, first, self.zone, self.timezone)
+        is_of_months = first.day == until.day == 1 if self.unit is None else self.unit == "month"
+        if is_of_months:
+            return self._months_before()
         days = until - first
         name = f"{days.days} days before" if days > _DAY else "the day before"
-        return Period.of_days(name, first - days, first, self.zone, self.timezone)
+        return evolve(self, name=name, start=midnight(first - days, self.zone), end=self.start)
+
+    def _months_before(self) -> Period:
+        latest = first_of("month", self.until - _DAY)
+        number = (latest.year - self.first.year) * _MONTHS_OF_A_YEAR + latest.month - self.first.month + 1
+        first, last = shifted("month", self.first, -number), shifted("month", latest, -number)
+        end_of_last = shifted("month", last, 1)
+        until = end_of_last if self.until.day == 1 else min(last + (self.until - latest), end_of_last)
+        name = f"{first.isoformat()[:7]} to {last.isoformat()[:7]}" if number > 1 else first.isoformat()[:7]
+        if self.until.day != 1:
+            name += f", up to {(until - _DAY).isoformat()}"
+        start, end = midnight(first, self.zone), midnight(until, self.zone)
+        return evolve(self, name=name, start=start, end=end)

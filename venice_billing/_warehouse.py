@@ -1,10 +1,10 @@
-"""Entries, balances and analytics -> the rows of a warehouse, whole days at a time. Pure, and independent of dlt."""
+"""Entries, balances and analytics -> the rows of a warehouse, day by day. Pure, and independent of dlt."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import groupby
+from itertools import chain, groupby, islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -116,24 +116,27 @@ def day_of(entry: UsageEntry) -> date:
     return entry.timestamp.date()
 
 
-def whole_days(rows: Iterable[Row], first: date | None, last: date | None) -> Iterator[list[Row]]:
-    """Cut rows in ascending order into lists that hold whole days, and say which days have none.
-
-    No list ends within a day, so a reader that stops after any of them has read whole days.
+def by_days(rows: Iterable[Row], first: date | None, last: date | None, most: int | None = None) -> Iterator[list[Row]]:
+    """Cut rows in ascending order into lists, each of one day that has rows, and say which days have none.
 
     Args:
         rows: All rows of a range of days.
         first: The first day of the range; None is the day of the first row.
         last: The last day of which rows may have been loaded; None is the day of the last row.
+        most: How many rows a list has at most. With None, no list ends within a day, so a reader that stops after any
+            of them has read whole days; but a day with many rows then takes much memory.
     """
     upcoming = first
     for day, group in groupby(rows, key=lambda row: row["day"]):
-        yield [*_empty_days(upcoming, day), *group]
+        yield from _parts(chain(_empty_days(upcoming, day), group), most)
         upcoming = day + _DAY if upcoming is None else max(upcoming, day + _DAY)
     if last is not None:
-        remaining = list(_empty_days(upcoming, last + _DAY))
-        if remaining:
-            yield remaining
+        yield from _parts(_empty_days(upcoming, last + _DAY), most)
+
+
+def _parts(rows: Iterator[Row], most: int | None) -> Iterator[list[Row]]:
+    while part := list(islice(rows, most)):
+        yield part
 
 
 def _empty_days(first: date | None, end: date) -> Iterator[Row]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.util import find_spec
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from venice_billing import _arguments as arguments
 from venice_billing import _warehouse as warehouse
+from venice_billing import _warehouse_account as recognition
 from venice_billing.client import VeniceBilling
-from venice_billing.errors import InvalidParameterError
+from venice_billing.errors import AnotherAccountError, InvalidParameterError
 
 _MISSING = "the dlt source needs dlt, and pyarrow for Parquet: pip install 'venice-billing[dlt]'"
 try:
@@ -21,6 +23,8 @@ try:
     from dlt.common.destination.utils import resolve_merge_strategy
     from dlt.common.pipeline import PipelineContext
     from dlt.sources import incremental
+
+    from venice_billing._dlt_memory import Memory
 except ModuleNotFoundError:
     raise ImportError(_MISSING) from None
 if find_spec("pyarrow") is None:
@@ -38,6 +42,7 @@ __all__ = ["venice_billing"]
 _MERGED: Any = {"disposition": "merge", "strategy": "delete-insert"}
 _DAY = timedelta(days=1)
 _MOST_DAYS = 36_500
+_ROWS_AT_ONCE = 5_000
 _READS_EXPONENTS = "postgres"
 _CURSOR: incremental[date] = incremental("day")
 
@@ -81,6 +86,8 @@ def venice_billing(
         InvalidParameterError: An argument is invalid. While it is read, a resource raises it also if charges would be
             counted twice, lost or rounded: with another write disposition than its own, or into a destination that
             cannot replace days.
+        AnotherAccountError: While `usage` is read: the API knows none of the charges that are in its table, so the key
+            is that of another account. Nothing is loaded then.
 
     Example:
         >>> pipeline = dlt.pipeline("venice", destination="duckdb", dataset_name="venice")
@@ -119,11 +126,16 @@ def _usage(account: _Account, concurrency: int, days: incremental[date] = _CURSO
     _prepare()
     first = days.start_value
     last = days.end_value - _DAY if days.end_value is not None else days.get_state()["last_value"]
+    memory = Memory.of_resource()
     with account.open() as client:
+        _refuse_another_account(client, memory.known)
         walk = client.iter_usage_history(
             start_timestamp=_midnight(first), end_timestamp=_midnight(days.end_value), concurrency=concurrency
         )
-        yield from warehouse.whole_days(map(warehouse.usage_row, walk), first, last)
+        most = None if dlt.current.resource().limit else _ROWS_AT_ONCE  # a limit must not end within a day
+        for rows in warehouse.by_days(map(warehouse.usage_row, walk), first, last, most):
+            memory.renew(rows)
+            yield rows
 
 
 def _balance(account: _Account) -> Iterator[Any]:
@@ -138,7 +150,24 @@ def _analytics(account: _Account, days: int) -> Iterator[Any]:
         last = _now(client).date()
         first = last - (days - 1) * _DAY
         analytics = client.get_usage_analytics(start_date=first, end_date=last)
-        yield from warehouse.whole_days(warehouse.analytics_rows(analytics), first, last)
+        yield from warehouse.by_days(warehouse.analytics_rows(analytics), first, last)
+
+
+def _refuse_another_account(client: VeniceBilling, known: recognition.KnownRows) -> None:
+    """See that the account has one of the rows that are known. Nearly always, this is one request."""
+    days = recognition.telling(known)
+    if days and not any(_has_one_of(client, day, fingerprints) for day, fingerprints in days):
+        raise AnotherAccountError(
+            "the API knows none of the charges that were loaded before, so the key is that of another account: use a "
+            "key of the account whose charges are there, or a pipeline and a dataset of their own. Nothing was loaded"
+        )
+
+
+def _has_one_of(client: VeniceBilling, day: date, fingerprints: frozenset[str]) -> bool:
+    """Tell whether one of these charges is in the account. No end is asked for: the API may hang on empty days."""
+    rows = map(warehouse.usage_row, client.iter_usage_history(start_timestamp=_midnight(day)))
+    of_day = takewhile(lambda row: row["day"] == day, rows)
+    return any(recognition.fingerprint(row) in fingerprints for row in of_day)
 
 
 def _days(start_date: object, end_date: object, overlap_days: int) -> incremental[date]:

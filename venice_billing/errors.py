@@ -20,6 +20,7 @@ __all__ = [
     "APIConnectionError",
     "APIError",
     "AdminKeyRequiredError",
+    "AnotherAccountError",
     "AuthenticationError",
     "BillingTimeoutError",
     "ClientClosedError",
@@ -226,6 +227,10 @@ class MonthOpenError(LedgerError):
 
 def _month_open_error(message: str, month: str, reason: OpenReason, closable_at: datetime | None) -> MonthOpenError:
     return MonthOpenError(message, month=month, reason=reason, closable_at=closable_at)
+
+
+class AnotherAccountError(VeniceError):
+    """The key is that of another account than the charges that a warehouse has; nothing was loaded."""
 
 
 class ExportError(VeniceError):

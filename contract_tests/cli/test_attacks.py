@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -230,9 +231,62 @@ def test_demo_does_not_touch_a_ledger_of_an_account(
         assert sum(1 for _ in ledger.entries()) == len(fake.ledger)
 
 
-def test_ledger_of_the_demo_account_is_kept_between_two_commands(command: Command, tmp_path: Path) -> None:
+def test_ledger_of_the_demo_account_is_kept_between_two_commands_and_read_with_demo_alone(
+    command: Command, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "demo.duckdb")
     for _ in range(2):
-        assert command("--demo", "--ledger", str(tmp_path / "demo.duckdb"), "spend").code == 0
+        assert command("--demo", "--ledger", path, "spend").code == 0
+    for arguments in (["spend", "--offline"], ["close", "2026-09"], ["export", str(tmp_path / "a.csv"), "--offline"]):
+        done = command("--ledger", path, *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert "a ledger of the demo account, all of it made up: give --demo, or another file" in done.err
+
+
+@pytest.mark.parametrize("arguments", [["sync"], ["close", "2026-09"], ["verify"], ["report", "a.html"], ["spend"]])
+def test_command_without_a_key_leaves_no_ledger_behind(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """An empty one would be filled by the next `spend`, which walks where there is none."""
+    monkeypatch.chdir(home)
+    done = command(*arguments)
+    assert (done.code, "no API key: set VENICE_API_KEY" in done.err) == (3, True)
+    assert list(home.rglob("*.duckdb*")) == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [("full", 3), ("foreign", 2), ("folder", 2)],
+)
+def test_exit_code_tells_a_wrong_file_from_a_disk_that_fails(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str, code: int
+) -> None:
+    path = tmp_path / "a.duckdb"
+    if problem == "foreign":
+        path.write_bytes(b"no ledger" * 1000)
+    if problem == "folder":
+        path.mkdir()
+    if problem == "full":
+
+        def create(_self: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        monkeypatch.setattr("venice_billing.ledger._database.Database._create", create)
+    for arguments in (["sync"], ["close", "2026-09"], ["spend"], ["export", str(tmp_path / "b.csv")]):
+        done = command("--demo", "--ledger", str(path), *arguments)
+        assert (done.code, str(path) in done.err) == (code, True), arguments
+
+
+@pytest.mark.parametrize("existing", ["month", "foreign"])
+def test_folder_that_is_no_place_for_a_dataset_is_wrong_input(command: Command, tmp_path: Path, existing: str) -> None:
+    folder = tmp_path / "dataset"
+    if existing == "month":
+        assert command("--demo", "export", f"{folder}/", "--month", "2026-09").code == 0
+    else:
+        folder.mkdir()
+        (folder / "notes.txt").write_text("mine")
+    done = command("--demo", "export", f"{folder}/")
+    assert (done.code, str(folder) in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from venice_billing.testing import FakeVenice, Quirks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from contract_tests.cli.conftest import Done
 
@@ -60,6 +61,7 @@ def demo(fake: FakeVenice, monkeypatch: pytest.MonkeyPatch) -> FakeVenice:
         (["--min-balance", "80%"], 0, "ok      min-balance 80%: 80%"),
         (["--min-balance", "81%"], 1, "BREACH  min-balance 81%: 80%"),
         (["--min-balance", "69.25USD"], 0, "ok      min-balance 69.25USD: 69.25 USD"),
+        (["--min-balance", "69.25usd"], 0, "ok      min-balance 69.25USD: 69.25 USD"),
     ],
 )
 def test_rule_and_its_exit_code(demo: FakeVenice, command: Command, arguments: list[str], code: int, line: str) -> None:
@@ -93,6 +95,25 @@ def test_prometheus_text_is_read_by_its_own_rules(demo: FakeVenice, command: Com
     assert len(kinds) == len(set(kinds)) == 3
 
 
+def test_rule_given_twice_is_one(demo: FakeVenice, command: Command) -> None:
+    """No collector takes a text in which two samples have the same labels."""
+    rules = ["--max-spend", "5USD", "--max-spend", "5.0USD", "--max-spend", "5usd", "--max-spend", "6USD"]
+    done = command("--demo", "check", *rules, "--format", "prometheus")
+    labels = [line.rsplit(" ", 1)[0] for line in done.out.splitlines() if not line.startswith("#")]
+    assert len(labels) == len(set(labels)) == 6
+
+
+@pytest.mark.parametrize("currency", ["Token", "two words", "$"])
+def test_rule_in_any_currency_of_the_ledger(demo: FakeVenice, command: Command, tmp_path: Path, currency: str) -> None:
+    demo.book(charge(21, "-3", currency))
+    ledger = ["--demo", "--ledger", str(tmp_path / "a.duckdb")]
+    command(*ledger, "sync")
+    done = command(*ledger, "check", "--max-spend", f"2{currency}")
+    assert (done.code, done.out.split(" in ")[0]) == (1, f"BREACH  max-spend 2{currency}: 3 {currency}")
+    rows = command(*ledger, "spend", "--currency", currency.upper(), "--format", "json").json["rows"]
+    assert [(row["currency"], row["debits"]) for row in rows] == [(currency, "3")]
+
+
 def test_what_cannot_be_told_is_unknown_and_ends_3(demo: FakeVenice, command: Command) -> None:
     demo.quirks = Quirks(faults=lambda seen: None)
     demo.balance = {**demo.balance, "balances": {"usd": 1, "diem": None}, "diemEpochAllocation": 0}
@@ -121,6 +142,8 @@ def test_account_that_does_not_answer_ends_3(command: Command, monkeypatch: pyte
         (["--max-spend", "50EUR"], "--max-spend 'EUR': one of BUNDLED_CREDITS"),
         (["--min-balance", "5EUR"], "in USD, in DIEM, or in % of the DIEM epoch"),
         (["--per-key", "nanUSD"], "an amount and a currency"),
+        (["--max-spend", "-5USD"], "--max-spend '-5USD': an amount and a currency"),
+        (["--min-balance", "100.01%"], "--min-balance '100.01%': at most 100% of the DIEM epoch"),
     ],
 )
 def test_bad_rules_are_refused_before_anything_is_sent(

@@ -95,6 +95,34 @@ def test_other_file_is_not_overwritten_and_the_month_is_closed(close: Callable[.
     assert recorded(tmp_path, "2026-10").is_closed
 
 
+@pytest.mark.parametrize("format_", ["json", "table"])
+def test_other_file_is_named_though_nobody_reads_the_statement(
+    close: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format_: str
+) -> None:
+    def write(_text: str) -> int:
+        raise BrokenPipeError
+
+    (tmp_path / "signed.md").write_text("signed")
+    monkeypatch.setattr("sys.stdout.write", write)
+    done = close("2026-10", "--output", str(tmp_path / "signed.md"), "--format", format_)
+    assert done.code == 2
+    assert "not overwritten; move it away, or name another place with --output" in done.err
+
+
+@pytest.mark.parametrize("suffix", [".json", ".md"])
+@pytest.mark.parametrize("arguments", [["export", "--as", "jsonl"], ["export", "--as", "api-csv"], ["report"]])
+def test_statement_is_replaced_by_nothing_else(
+    close: Callable[..., Done], command: Command, tmp_path: Path, arguments: list[str], suffix: str
+) -> None:
+    path = tmp_path / f"signed{suffix}"
+    close("2026-10", "--output", str(path))
+    signed = path.read_bytes()
+    options = ["--format", "md"] if arguments == ["report"] else []
+    done = command("--demo", *arguments, str(path), *options)
+    assert (done.code, path.read_bytes()) == (2, signed)
+    assert "a statement of a month is not replaced" in done.err
+
+
 def test_files_lie_beside_the_ledger_unless_told_otherwise(
     account: FakeVenice, command: Command, tmp_path: Path
 ) -> None:

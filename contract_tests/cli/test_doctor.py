@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -12,6 +13,8 @@ import pytest
 import trustme
 
 from contract_tests.support.certificates import server_context
+from venice_billing.ledger import Ledger
+from venice_billing.testing import FakeVenice, Fault, Quirks, faults
 from venice_billing_api import CONTRACT_VERSION
 
 if TYPE_CHECKING:
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contract_tests.cli.conftest import Done
-    from venice_billing.testing import FakeVenice
 
     Command = Callable[..., Done]
 
@@ -160,6 +162,27 @@ def test_ledger_that_is_old_is_named(account: FakeVenice, command: Command, tmp_
     assert "none at" in found(command("doctor", "--ledger", ledger, "--format", "json"))["ledger"]
     command("sync", "--ledger", ledger)
     assert "covers all until" in found(command("doctor", "--ledger", ledger, "--format", "json"))["ledger"]
+
+
+def test_ledger_of_another_account_is_named(account: FakeVenice, command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "other.duckdb"
+    with Ledger(path) as ledger, FakeVenice(300, days=20, seed=8).client() as other:
+        ledger.sync(other)
+    done = command("doctor", "--ledger", str(path), "--format", "json")
+    assert done.code == 1
+    assert found(done)["ledger"].startswith(f"wrong: {path}: its first charge is none of this account")
+
+
+@pytest.mark.parametrize("name", ["doctor", "balance"])
+def test_text_of_a_server_does_not_command_the_terminal(account: FakeVenice, command: Command, name: str) -> None:
+    text = "\x1b[31mred\x1b]0;title\x07\u202e"
+    body = faults.body(json.dumps({"error": text}).encode())
+    refusal = Fault("refusal", lambda response: body.apply(faults.status(400).apply(response)))
+    account.quirks = Quirks(faults=lambda _seen: refusal)
+    done = command(name)
+    said = done.out + done.err
+    assert "red" in said
+    assert all(char.isprintable() for char in said.replace("\n", ""))
 
 
 def test_file_that_is_no_ledger(account: FakeVenice, command: Command, tmp_path: Path) -> None:

@@ -174,14 +174,32 @@ def test_completion_of_an_unknown_shell(command: Command) -> None:
     assert (done.code, done.err) == (2, "venice-billing: --print-completion 'cmd': one of bash, zsh, fish\n")
 
 
-def test_reader_that_goes_ends_the_command_quietly() -> None:
-    process = start("--demo", "spend", "--last", "12m", "--by", "day", "--by", "sku", "--format", "jsonl")
+@pytest.mark.parametrize("format_", ["jsonl", "table", "md"])
+def test_reader_that_goes_ends_the_command_quietly(format_: str) -> None:
+    process = start("--demo", "spend", "--last", "12m", "--by", "day", "--by", "sku", "--format", format_)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
     assert (process.wait(SECONDS), process.stderr.read()) == (0, "")
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["balance"], 0), (["verify"], 0), (["reconcile"], 1), (["check", "--max-spend", "0USD"], 1), (["sync"], 0)],
+)
+def test_exit_code_is_that_of_what_was_found_though_nobody_reads_it(arguments: list[str], code: int) -> None:
+    """A pipe that is closed before the first line; what a shell sees with `| true`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*PROGRAM, "--demo", *arguments], stdout=writer, stderr=subprocess.PIPE, timeout=SECONDS, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (code, b"")
 
 
 def test_interrupt_ends_the_command_quietly() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,15 +147,34 @@ def test_day_that_a_zone_skipped_is_empty() -> None:
         (["--month", "2026-01"], ("2025-12-01", "2026-01-01", "2025-12")),
         (["today"], ("2026-11-28", "2026-11-29", "the day before")),
         (["--last", "7d"], ("2026-11-16", "2026-11-23", "7 days before")),
-        (["--last", "2m"], ("2026-08-01", "2026-10-01", "61 days before")),
+        (["--last", "30d"], ("2026-10-01", "2026-10-31", "30 days before")),
+        (["--last", "2m"], ("2026-08-01", "2026-10-01", "2026-08 to 2026-09")),
+        (["--last", "3m"], ("2026-06-01", "2026-09-01", "2026-06 to 2026-08")),
+        (["--since", "2026-09-01", "--until", "2026-11-01"], ("2026-07-01", "2026-09-01", "2026-07 to 2026-08")),
+        (["--since", "2026-09-02", "--until", "2026-09-04"], ("2026-08-31", "2026-09-02", "2 days before")),
     ],
 )
-def test_period_before_a_month_is_the_month_before_and_else_as_many_days(
+def test_period_before_months_is_as_many_months_and_else_as_many_days(
     arguments: list[str], before: tuple[str, str, str]
 ) -> None:
     period = period_of(options(*arguments), UTC, "UTC", NOW).before()
-    assert (period.first.isoformat(), period.until.isoformat(), period.name) == before or arguments == ["--last", "2m"]
+    assert (period.first.isoformat(), period.until.isoformat(), period.name) == before
     assert period.until == period_of(options(*arguments), UTC, "UTC", NOW).first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "until", "before"),
+    [
+        (["this-month"], date(2026, 11, 29), ("2026-10-01", "2026-10-29", "2026-10, up to 2026-10-28")),
+        (["--month", "2026-03"], date(2026, 3, 31), ("2026-02-01", "2026-03-01", "2026-02, up to 2026-02-28")),
+        (["--last", "3m"], date(2026, 11, 29), ("2026-06-01", "2026-08-29", "2026-06 to 2026-08, up to 2026-08-28")),
+    ],
+)
+def test_whole_days_of_a_month_come_after_the_same_days_of_the_month_before(
+    arguments: list[str], until: date, before: tuple[str, str, str]
+) -> None:
+    period = evolve(period_of(options(*arguments), UTC, "UTC", NOW), end=midnight(until, UTC)).before()
+    assert (period.first.isoformat(), period.until.isoformat(), period.name) == before
 
 
 def test_months_are_shifted_within_the_calendar() -> None:

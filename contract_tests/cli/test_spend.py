@@ -138,8 +138,13 @@ def test_compare_shows_the_period_before(account: FakeVenice, command: Command) 
     assert {currency: amount for currency, amount in shown.items() if amount} == {
         currency: amount for currency, amount in expected.items() if amount
     }
-    so_far = command("spend", "--compare", "--format", "json").json["rows"]
-    assert all(Decimal(row["debits_before_so_far"]) <= Decimal(row["debits_before"]) for row in so_far)
+    done = command("spend", "--compare", "--format", "json").json
+    assert all(Decimal(row["debits_before_so_far"]) <= Decimal(row["debits_before"]) for row in done["rows"])
+    begin, end = (text.replace("+00:00", "Z") for text in bounds(month_of(account, 1)))
+    assert done["before"] == {"start": begin, "end": end}
+    assert done["before_so_far"]["start"] == begin
+    assert begin < done["before_so_far"]["end"] <= end
+    assert f"debits before: {month_of(account, 1)} ({begin[:10]} to {end[:10]})" in command("spend", "--compare").out
 
 
 @pytest.mark.parametrize(

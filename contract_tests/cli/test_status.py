@@ -95,3 +95,38 @@ def test_bad_input(account: FakeVenice, command: Command, arguments: list[str], 
     done = command("status", *arguments)
     assert (done.code, account.requests) == (2, [])
     assert message in done.err
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        f'{{"at": {"9" * 400}, "usd": "1", "diem": "2"}}',
+        f'{{"at": -{"9" * 400}, "usd": "1", "diem": "2"}}',
+        '{"at": 1e400, "usd": "1", "diem": "2"}',
+        f'{{"at": {int(time.time()) + 86_400}, "usd": "1", "diem": "2"}}',
+        '{"at": 1700000000, "usd": "\\u001b[31m", "diem": "2"}',
+        '{"at": 1700000000, "usd": 1, "diem": "2"}',
+        "[" * 100_000,
+        "",
+    ],
+    ids=["huge", "negative", "infinite", "future", "control", "number", "deep", "empty"],
+)
+def test_cache_that_says_nothing_sensible_is_done_without(
+    account: FakeVenice, home: Path, command: Command, kept: str
+) -> None:
+    line = command("status").out
+    (file,) = (home / "cache").rglob("*.json")
+    file.write_text(kept)
+    assert command("status", "--offline").out == "venice ?\n"
+    assert command("status", "--max-age", "999999d").out == line
+
+
+def test_command_that_prints_the_key_is_waited_for_no_longer(home: Path, command: Command) -> None:
+    """The command would sleep for ten minutes: the test ends by its own limit, or not at all."""
+    (home / "config.toml").write_text('[accounts.work]\nkey_command = "sleep 600"\n')
+    done = command("--account", "work", "status", "--wait", "0.2")
+    assert (done.code, done.err) == (3, "venice-billing: key_command failed: it took more than 0.2 s\n")
+
+
+def test_zone_that_is_none_is_refused_though_no_day_is_shown(account: FakeVenice, command: Command) -> None:
+    assert (command("status", "--timezone", "Nowhere/X").code, account.requests) == (2, [])

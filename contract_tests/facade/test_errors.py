@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import venice_billing
 from venice_billing import (
     AdminKeyRequiredError,
+    AnotherAccountError,
     APIConnectionError,
     APIError,
     AuthenticationError,
@@ -269,6 +270,7 @@ SAMPLES: list[VeniceError] = [
     ClientClosedError("the client is closed"),
     ResponseValidationError("missing", field="data[3].amount"),
     DecodeError("data[3].amount", "missing"),
+    AnotherAccountError("the key is that of another account"),
     ExportError("usage.csv: No space left on device"),
     LedgerError("venice.duckdb: in use by another process"),
     MonthOpenError("2026-10 may still change", month="2026-10", reason="late_charges", closable_at=datetime.now(UTC)),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contract_tests.warehouse.pipelines import Warehouse
 
 _WALK = VeniceBilling.iter_usage_history
-collect_ignore = [] if find_spec("dlt") and find_spec("duckdb") else ["test_dlt_source.py"]
+collect_ignore = [] if find_spec("dlt") and find_spec("duckdb") else ["test_accounts.py", "test_dlt_source.py"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW
 from contract_tests.warehouse.account import HOUR, account, check, later
-from contract_tests.warehouse.pipelines import starts
+from contract_tests.warehouse.pipelines import start
 from venice_billing.dlt_source import venice_billing
 from venice_billing.testing import FakeVenice, faults
 
@@ -43,7 +43,7 @@ def test_latest_days_that_vanished_are_emptied(warehouse: Warehouse) -> None:
     warehouse.load(before)
     after = FakeVenice(before.rows(end=NOW - 4 * DAY), now=NOW)
     warehouse.load(after, overlap_days=3)
-    assert starts(after)[0] == "2026-10-29"
+    assert start(after) == "2026-10-29"
     assert warehouse.query("SELECT max(day) FROM venice.usage WHERE day > '2026-10-28'") == [(None,)]
     kept = [row for row in before.ledger if row["timestamp"] < "2026-10-29"]
     assert warehouse.query("SELECT count(*) FROM venice.usage") == [(len(kept),)]
@@ -89,10 +89,10 @@ def test_range_is_loaded_again_alone(warehouse: Warehouse) -> None:
     after = FakeVenice(kept, now=NOW)
     warehouse.load(after, start_date=date(2026, 10, 9), end_date="2026-10-15")
     check(warehouse.query, after)
-    assert starts(after)[0] == "2026-10-09"
+    assert start(after) == "2026-10-09"
     again = FakeVenice(kept, now=NOW)
     warehouse.load(again)
-    assert starts(again)[0] == "2026-10-30"
+    assert start(again) == "2026-10-30"
     check(warehouse.query, again)
 
 
@@ -103,7 +103,7 @@ def test_start_date_is_where_the_first_load_begins(warehouse: Warehouse) -> None
     for first in (date(2026, 10, 20), latest - 2 * DAY):
         fake.requests.clear()
         warehouse.load(fake, start_date="2026-10-20")
-        assert starts(fake)[0] == first.isoformat()
+        assert start(fake) == first.isoformat()
         assert warehouse.query("SELECT count(*) FROM venice.usage") == [(len(fake.rows(start="2026-10-20T00:00:00Z")),)]
 
 
@@ -113,7 +113,7 @@ def test_another_machine_goes_on(warehouse: Warehouse) -> None:
     warehouse.forget()
     after = later(before)
     warehouse.load(after)
-    assert starts(after)[0] == "2026-10-30"
+    assert start(after) == "2026-10-30"
     check(warehouse.query, after)
 
 
@@ -131,7 +131,7 @@ def test_refresh_loads_everything_anew(warehouse: Warehouse) -> None:
     warehouse.load(before)
     after = FakeVenice(before.ledger[7:], now=NOW)
     warehouse.load(after, refresh="drop_data")
-    assert starts(after)[0] == "all"
+    assert start(after) == "all"
     check(warehouse.query, after)
 
 

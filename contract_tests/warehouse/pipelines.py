@@ -26,6 +26,7 @@ class Warehouse:
         self.path = folder / "warehouse.duckdb"
         self.pipelines = folder / "pipelines"
         self.pipeline: Any = None
+        self.name = "test"
 
     def load(self, fake: FakeVenice, *resources: str, limit: int | None = None, **options: Any) -> None:
         """Load the resources, by default `usage`."""
@@ -39,7 +40,7 @@ class Warehouse:
     def run(self, source: Any, destination: Any = None, **options: Any) -> None:
         destination = destination or dlt.destinations.duckdb(str(self.path))
         self.pipeline = dlt.pipeline(
-            "test", destination=destination, dataset_name="venice", pipelines_dir=str(self.pipelines)
+            self.name, destination=destination, dataset_name="venice", pipelines_dir=str(self.pipelines)
         )
         self.pipeline.run(source, **options)
 
@@ -55,6 +56,12 @@ class Warehouse:
 
 
 def starts(fake: FakeVenice) -> list[str]:
-    """Return where the walks of an account began."""
-    found = [dict(request.params).get("startTimestamp", "all") for request in fake.requests if request.path == HISTORY]
-    return [start[:10] for start in found]
+    """Return the days on which walks began, or "all". A walk that lost its cursor goes on within a day."""
+    pages = [dict(request.params) for request in fake.requests if request.path == HISTORY]
+    begun = [page.get("startTimestamp", "all") for page in pages if "cursor" not in page]
+    return [moment.partition("T")[0] for moment in begun if moment == "all" or moment.endswith("T00:00:00.000Z")]
+
+
+def start(fake: FakeVenice) -> str:
+    """Return where the latest load began; before it, the source reads a day to recognise the account."""
+    return starts(fake)[-1]

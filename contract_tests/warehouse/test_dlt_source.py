@@ -11,8 +11,9 @@ import pytest
 
 from contract_tests.support.flavours import NOW
 from contract_tests.warehouse.account import account, check, later
-from contract_tests.warehouse.pipelines import starts
-from venice_billing import InvalidParameterError
+from contract_tests.warehouse.pipelines import start
+from venice_billing import InvalidParameterError, dlt_source
+from venice_billing._dlt_memory import Memory
 from venice_billing.dlt_source import venice_billing
 from venice_billing.testing import FakeVenice
 
@@ -29,7 +30,7 @@ def test_second_load_finds_late_altered_and_vanished_charges_and_empties_a_day(w
     after = later(before)
     warehouse.load(after)
     check(warehouse.query, after)
-    assert starts(after)[0] == "2026-10-30"
+    assert start(after) == "2026-10-30"
     assert warehouse.query("SELECT count(*) FROM venice.usage WHERE day = '2026-10-31'") == [(0,)]
 
 
@@ -39,6 +40,20 @@ def test_destination_that_would_append_is_refused(warehouse: Warehouse) -> None:
         pytest.raises(Exception, match="destination must be one for which"),
     ):
         warehouse.run(venice_billing(client=client), dlt.destinations.filesystem(str(warehouse.folder / "files")))
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_day_of_many_charges_is_loaded_in_parts_but_never_cut_by_a_limit(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, limit: int | None
+) -> None:
+    monkeypatch.setattr(dlt_source, "_ROWS_AT_ONCE", 7)
+    sizes: list[int] = []
+    monkeypatch.setattr(Memory, "renew", lambda _, rows: sizes.append(len(rows)))
+    fake = FakeVenice(200, days=4, now=NOW)
+    warehouse.load(fake, limit=limit)
+    ((count, last),) = warehouse.query("SELECT count(*), max(day) FROM venice.usage")
+    assert count == len([row for row in fake.ledger if row["timestamp"] < (last + DAY).isoformat()])
+    assert (count == 200, max(sizes) <= 7) == (limit is None, limit is None)
 
 
 def test_rows_can_be_looked_at_without_a_pipeline(warehouse: Warehouse) -> None:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,9 @@ from contract_tests.support.flavours import NOW
 from venice_billing import UsageEntry, spend
 from venice_billing import _warehouse as warehouse
 from venice_billing.testing import FakeVenice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FIELDS: dict[str, Any] = {
     "timestamp": "2026-10-01T23:59:59.999999Z",
@@ -153,28 +156,43 @@ def days(found: list[list[warehouse.Row]]) -> list[list[str]]:
 
 
 def test_each_list_holds_whole_days() -> None:
-    found = list(warehouse.whole_days(on(1, 1, 2, 2, 2), FIRST, None))
+    found = list(warehouse.by_days(on(1, 1, 2, 2, 2), FIRST, None))
     assert days(found) == [["1", "1"], ["2", "2", "2"]]
+
+
+def test_day_of_many_rows_is_cut_into_parts() -> None:
+    """Each part of one day, as rows arrive: no more of them are in memory."""
+    read = []
+
+    def arriving() -> Iterator[warehouse.Row]:
+        for row in on(1, 1, 1, 1, 1, 2, 4):
+            read.append(row)
+            yield row
+
+    parts = warehouse.by_days(arriving(), FIRST, date(2026, 10, 5), most=2)
+    assert days([next(parts)]) == [["1", "1"]]
+    assert len(read) == 2
+    assert days(list(parts)) == [["1", "1"], ["1"], ["2"], ["(3)", "4"], ["(5)"]]
 
 
 def test_days_without_rows_have_a_marker() -> None:
     """Before, between and behind the days that have rows."""
-    found = list(warehouse.whole_days(on(3, 5), FIRST, date(2026, 10, 7)))
+    found = list(warehouse.by_days(on(3, 5), FIRST, date(2026, 10, 7)))
     assert days(found) == [["(1)", "(2)", "3"], ["(4)", "5"], ["(6)", "(7)"]]
 
 
 def test_range_without_rows_is_markers_alone() -> None:
-    assert days(list(warehouse.whole_days([], FIRST, date(2026, 10, 3)))) == [["(1)", "(2)", "(3)"]]
-    assert list(warehouse.whole_days([], None, None)) == []
-    assert list(warehouse.whole_days([], FIRST, None)) == []
+    assert days(list(warehouse.by_days([], FIRST, date(2026, 10, 3)))) == [["(1)", "(2)", "(3)"]]
+    assert list(warehouse.by_days([], None, None)) == []
+    assert list(warehouse.by_days([], FIRST, None)) == []
 
 
 def test_first_load_has_markers_only_between_the_days_that_have_rows() -> None:
-    assert days(list(warehouse.whole_days(on(2, 4), None, None))) == [["2"], ["(3)", "4"]]
+    assert days(list(warehouse.by_days(on(2, 4), None, None))) == [["2"], ["(3)", "4"]]
 
 
 def test_last_known_day_before_the_rows_adds_no_marker() -> None:
-    assert days(list(warehouse.whole_days(on(5), date(2026, 10, 4), date(2026, 10, 4)))) == [["(4)", "5"]]
+    assert days(list(warehouse.by_days(on(5), date(2026, 10, 4), date(2026, 10, 4)))) == [["(4)", "5"]]
 
 
 @given(
@@ -184,7 +202,7 @@ def test_last_known_day_before_the_rows_adds_no_marker() -> None:
 )
 def test_every_day_of_the_range_is_in_exactly_one_list(found: list[int], first: int | None, last: int | None) -> None:
     inside = [day for day in found if first is None or day >= first]
-    lists = list(warehouse.whole_days(on(*inside), october(first), october(last)))
+    lists = list(warehouse.by_days(on(*inside), october(first), october(last)))
     assert [row for rows in lists for row in rows if not row.get("is_empty_day")] == on(*inside)
     seen = [{row["day"].day for row in rows} for rows in lists]
     for one, other in pairwise(seen):

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from contract_tests.support.flavours import NOW
 from contract_tests.support.paths import ROOT
 from contract_tests.warehouse import postgres
 from contract_tests.warehouse.account import account, check, later
+from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from venice_billing.testing import FakeVenice
 
 psycopg2: Any = pytest.importorskip("psycopg2")
 PROGRAM = ROOT / "docs" / "programs" / "warehouse.py"
@@ -40,16 +40,22 @@ class Warehouse:
         self.folder = folder
 
     def load(self, fake: FakeVenice) -> str:
-        """Run the program, with warnings as errors, and return what it prints."""
+        """Run the program, and return what it prints."""
+        done = self.run(fake)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def run(self, fake: FakeVenice, **settings: str) -> subprocess.CompletedProcess[str]:
         with fake.serve() as server:
             environment = os.environ | {
+                **settings,
                 "DESTINATION__CREDENTIALS": self.address,
                 "DLT_DATA_DIR": str(self.folder / "dlt"),
                 "RUNTIME__DLTHUB_TELEMETRY": "false",
                 "VENICE_API_KEY": fake.admin_key,
                 "VENICE_BASE_URL": server.base_url,
             }
-            done = subprocess.run(
+            return subprocess.run(
                 [sys.executable, str(PROGRAM), self.name],
                 cwd=self.folder,
                 env=environment,
@@ -58,8 +64,6 @@ class Warehouse:
                 check=False,
                 timeout=SECONDS,
             )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
     def forget(self) -> None:
         """Remove all that dlt keeps on this machine, as if the next load ran on another."""
@@ -105,3 +109,10 @@ def test_two_loads_say_what_the_account_says(warehouse: Warehouse) -> None:
     assert warehouse.query("SELECT count(*) FROM venice.balance") == [(3,)]
     keys = "day, scope, name, currency"
     assert warehouse.query(f"SELECT {keys} FROM venice.analytics GROUP BY {keys} HAVING count(*) > 1") == []
+
+    other = FakeVenice(100, days=10, now=NOW, seed=7)
+    for restored in ("true", "false"):  # recognised by dlt's state, or by the table itself
+        warehouse.forget()
+        refused = warehouse.run(other, RESTORE_FROM_DESTINATION=restored)
+        assert (refused.returncode, "the key is that of another account" in refused.stderr) == (1, True), refused.stderr
+        check(warehouse.query, after)

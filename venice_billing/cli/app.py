@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn, Self
 
+    from venice_billing.errors import VeniceError
+
 __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
@@ -67,6 +69,8 @@ def run(arguments: Sequence[str]) -> int:
             return _complete(options.print_completion)
         if options.command is None:
             raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
+        if options.demo and options.account is not None:
+            raise UsageError(f"--demo with --account {options.account!r}: the demo account is one by itself")
         if options.format is not None and options.format not in options.formats:
             raise UsageError(f"--format {options.format!r}: one of {', '.join(options.formats)}")
         return _run(options)
@@ -115,9 +119,17 @@ def _told(error: Exception) -> int | None:
         return None
     is_plain = isinstance(error, errors.InvalidParameterError | errors.LedgerError | errors.ExportError)
     name = "" if is_plain else f"{type(error).__name__}: "
-    advice = "; venice-billing doctor tells what is wrong" if isinstance(error, errors.AuthenticationError) else ""
-    _complain(f"{name}{error}{advice}")
+    _complain(f"{name}{error}{_advice(error)}")
     return code_of(error)
+
+
+def _advice(error: VeniceError) -> str:
+    from venice_billing import errors  # noqa: PLC0415 - rare
+
+    if isinstance(error, errors.RateLimitError) and error.retry_after is not None:
+        return f"; the API asks to wait {error.retry_after:g} s"
+    is_setting = isinstance(error, errors.AuthenticationError | errors.NotFoundError | errors.APIConnectionError)
+    return "; venice-billing doctor tells what is wrong" if is_setting else ""
 
 
 def _complete(shell: str) -> int:
@@ -232,5 +244,7 @@ def _masked(text: str) -> str:
 
 
 def _complain(message: str) -> None:
-    line = _masked(" ".join(message.split()))
+    from venice_billing._table import printable  # noqa: PLC0415 - most commands end without a complaint
+
+    line = _masked(printable(" ".join(message.split()), widest=None))
     print(f"{_PROGRAM}: {line}", file=sys.stderr)  # noqa: T201 - the output of the command

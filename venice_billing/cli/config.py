@@ -38,12 +38,11 @@ _APPLICATION = "venice-billing"
 _TOP = ("account", "timezone", "accounts")
 _ACCOUNT = ("key", "key_command", "base_url", "ledger", "timezone")
 _WORD = re.compile(r"[a-z][a-z_-]{0,20}")
-_SECONDS = 60
+SECONDS = 60.0
 _FAILURES: dict[type[Exception], str] = {
     ValueError: "its quotes are not closed",
     FileNotFoundError: "there is no such program",
     PermissionError: "it may not be run",
-    subprocess.TimeoutExpired: f"it took more than {_SECONDS} s",
 }
 
 
@@ -120,14 +119,18 @@ def load(path: Path) -> Config:
     return _config(path, document)
 
 
-def key_of(account: AccountSettings) -> str | None:
+def key_of(account: AccountSettings, seconds: float = SECONDS) -> str | None:
     """Return the key that the settings of an account lead to; None: they name none.
+
+    Args:
+        account: The settings.
+        seconds: How long a command that prints the key may take.
 
     Raises:
         CommandError: The command that should print it failed.
     """
     if account.key_command is not None:
-        return _printed_key(account.key_command)
+        return _printed_key(account.key_command, seconds)
     return account.key if account.key is not None else _kept_key(account.name)
 
 
@@ -188,11 +191,13 @@ def _refuse_readable(path: Path) -> None:
         raise UsageError(f"{path} holds a key and others may read it: chmod 600 {shlex.quote(str(path))}")
 
 
-def _printed_key(command: str) -> str:
+def _printed_key(command: str, seconds: float) -> str:
     try:
         words = shlex.split(command)
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)  # noqa: S603
-    except (ValueError, OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=seconds)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"key_command failed: it took more than {seconds:g} s") from None
+    except (ValueError, OSError, UnicodeDecodeError) as error:
         raise CommandError(f"key_command failed: {_FAILURES.get(type(error), type(error).__name__)}") from None
     lines = done.stdout.splitlines()
     if done.returncode or not lines or not lines[0].strip():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FINDING", "OK", "UNKNOWN", "USAGE", "CommandError", "UsageError", "code_of"]
+__all__ = ["FINDING", "OK", "UNKNOWN", "USAGE", "CommandError", "NoKeyError", "UsageError", "code_of"]
 
 OK = 0
 FINDING = 1
@@ -18,6 +18,10 @@ class CommandError(Exception):
     def __init__(self, message: str, code: int = UNKNOWN) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoKeyError(CommandError):
+    """There is no API key."""
 
 
 class UsageError(CommandError):

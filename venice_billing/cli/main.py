@@ -26,13 +26,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is None:
             return _untold("standard output is closed")
         code = _version() if given == ["--version"] else _run(given)
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough; a finding keeps its exit code, see `app`
         discard_output()
         return 0
     except OSError as error:  # a full disk
+        discard_output()
+        return _untold(f"the output cannot be written: {error.strerror or error}")
+    return _flushed(code)
+
+
+def _flushed(code: int) -> int:
+    """Write out what is left of the output, and return the exit code."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
         discard_output()
         return _untold(f"the output cannot be written: {error.strerror or error}")
     return code

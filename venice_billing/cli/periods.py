@@ -97,7 +97,7 @@ def month_of(text: str, zone: tzinfo, timezone: str) -> Period:
         UsageError: It is none.
     """
     first = parse_month("--month", text)
-    return Period.of_days(text, first, shifted("month", first, 1), zone, timezone)
+    return Period.of_days(text, first, shifted("month", first, 1), zone, timezone, "month")
 
 
 def parse_month(option: str, text: str) -> date:
@@ -127,7 +127,7 @@ def _word(word: str, zone: tzinfo, timezone: str, now: datetime) -> Period:
         "last-month": lambda: (shifted("month", month, -1), month),
     }[word]()
     name = first.isoformat()[:7] if word.endswith("month") else word
-    return Period.of_days(name, first, until, zone, timezone)
+    return Period.of_days(name, first, until, zone, timezone, "month" if word.endswith("month") else "day")
 
 
 def _last(text: str, zone: tzinfo, timezone: str, now: datetime) -> Period:
@@ -138,7 +138,7 @@ def _last(text: str, zone: tzinfo, timezone: str, now: datetime) -> Period:
     current = first_of(unit, now.astimezone(zone).date())
     first = shifted(unit, current, 1 - number)
     name = f"last {number} {unit}s" if number > 1 else f"this {unit}"
-    return Period.of_days(name, first, shifted(unit, current, 1), zone, timezone)
+    return Period.of_days(name, first, shifted(unit, current, 1), zone, timezone, unit)
 
 
 def _since(since: str, until: str | None, zone: tzinfo, timezone: str, now: datetime) -> Period:

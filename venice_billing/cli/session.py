@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from venice_billing.cli.errors import CommandError, UsageError
+from venice_billing.cli.errors import NoKeyError, UsageError
 from venice_billing.cli.places import config_path, expanded, ledger_path
 
 TYPE_CHECKING = False  # without typing, see `venice_billing`
@@ -37,6 +37,7 @@ class Session:
         stderr: Where progress and remarks go.
         is_synced: Whether this command has synced the ledger already.
         found: The exit code of what was found, once it is known; None: not yet, or nothing to be found.
+        key_wait: How many seconds a command that prints the key may take; None: as long as it may elsewhere.
     """
 
     def __init__(self, options: Namespace, stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
@@ -45,6 +46,7 @@ class Session:
         self.stderr = stderr or sys.stderr
         self.is_synced = False
         self.found: int | None = None
+        self.key_wait: float | None = None
         self._stack = ExitStack()
 
     @property
@@ -91,7 +93,7 @@ class Session:
         """The client of the account.
 
         Raises:
-            CommandError: There is no key.
+            NoKeyError: There is no key.
             UsageError: The API must not be asked.
         """
         from venice_billing import VeniceBilling  # noqa: PLC0415 - offline commands need no HTTP
@@ -104,7 +106,7 @@ class Session:
             raise UsageError("--offline: this asks the API")
         key = self._key()
         if key is None and not os.environ.get("VENICE_API_KEY", "").strip():
-            raise CommandError(
+            raise NoKeyError(
                 f"no API key: set VENICE_API_KEY, or name an account with a key_command in {config_path()}; "
                 "--demo needs none, and venice-billing doctor tells more"
             )
@@ -152,6 +154,8 @@ class Session:
             except OSError as error:
                 raise UsageError(f"{path.parent} cannot be made: {error.strerror}; give --ledger PATH") from error
         is_new = not path.exists()
+        if is_new:  # without a key there would be an empty one, and `spend` would fill it from then on
+            _ = self.client
         ledger = self._stack.enter_context(Ledger(path))
         if not is_new and self._is_made_up(ledger) != self.is_demo:
             raise UsageError(
@@ -187,12 +191,15 @@ class Session:
 
     def _is_made_up(self, ledger: Ledger) -> bool:
         """Tell whether the first row of a ledger is one of the demo account: else made-up and real rows mix."""
-        first = next(iter(ledger.entries()), None)
-        if first is None:
-            return False
-        from venice_billing.testing._fake import is_of_demo_account  # noqa: PLC0415 - as above
+        from venice_billing.cli.source import has_charge  # noqa: PLC0415 - as above
 
-        return is_of_demo_account(first)
+        first = next(iter(ledger.entries()), None)
+        if first is None or self.is_demo:
+            return first is not None and has_charge(self.client, first)
+        from venice_billing.testing._fake import demo_day  # noqa: PLC0415 - as above
+
+        with demo_day(first.timestamp).client() as demo:
+            return has_charge(demo, first)
 
     @cached_property
     def _config(self) -> config.Config:
@@ -237,7 +244,8 @@ class Session:
             return None
         from venice_billing.cli import config  # noqa: PLC0415 - `status` does without
 
-        key = config.key_of(settings)
+        wait = self.key_wait
+        key = config.key_of(settings) if wait is None else config.key_of(settings, wait)
         if key is None:
             raise UsageError(f"account {settings.name!r} has no key: give it key_command in {self._config.path}")
         return key

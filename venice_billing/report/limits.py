@@ -27,7 +27,8 @@ Status = Literal["ok", "breach", "unknown"]
 PERCENT = "%"
 """The unit of a share of the DIEM epoch."""
 
-_LIMIT = re.compile(r"(?P<amount>\d{1,28}(?:\.\d{1,28})?)\s?(?P<unit>%|[^\s\d.,%+-].{0,63})", re.ASCII | re.DOTALL)
+_UNIT = r"%|(?![eE]\d)[^\s\d.,%+-].{0,63}"  # any currency, but nothing that a number may go on with
+_LIMIT = re.compile(rf"(?P<amount>\d{{1,28}}(?:\.\d{{1,28}})?)\s?(?P<unit>{_UNIT})", re.ASCII | re.DOTALL)
 
 
 @frozen

@@ -330,8 +330,7 @@ def demo_account(now: datetime | None = None) -> FakeVenice:
     return FakeVenice(demo_rows(datetime.fromtimestamp(clock.time(), UTC)), clock=clock)
 
 
-def is_of_demo_account(entry: UsageEntry) -> bool:
-    """Tell whether a charge is one of the demo account."""
-    start, end = entry.timestamp, entry.timestamp + timedelta(seconds=1)
-    with FakeVenice(demo_rows(end, days_before=0), clock=VirtualClock(end)).client() as client:
-        return entry in client.iter_usage_history(start_timestamp=start, end_timestamp=end)
+def demo_day(moment: datetime) -> FakeVenice:
+    """Return the demo account with the rows of one day in UTC."""
+    end = moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return FakeVenice(demo_rows(end, days_before=1), clock=VirtualClock(end))

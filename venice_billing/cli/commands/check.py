@@ -73,7 +73,9 @@ def run(session: Session) -> int:
     if not any(given.values()):
         raise UsageError("check without a rule: give --max-spend, --min-balance, --forecast or --per-key")
     period = period_of(session.options, session.zone, session.timezone, session.now)
-    limits = {rule: [_known(session, rule, limit) for limit in limits] for rule, limits in given.items()}
+    limits = {  # a rule that is given twice is one: no collector of Prometheus takes two lines of the same labels
+        rule: list(dict.fromkeys(_known(session, rule, limit) for limit in limits)) for rule, limits in given.items()
+    }
     found = list(_findings(session, period, limits))
     statuses = {finding.status for finding in found}
     session.found = FINDING if "breach" in statuses else UNKNOWN if "unknown" in statuses else OK

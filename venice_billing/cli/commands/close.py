@@ -74,9 +74,11 @@ def run(session: Session) -> int:
         raise CommandError(_advice(error), FINDING) from error
     session.found = OK
     written, problem = _write(session, statement)
-    _print(session, statement, written)
-    if problem is not None:
-        raise problem
+    try:
+        _print(session, statement, written)
+    finally:
+        if problem is not None:  # said also where nobody reads the statement to its end
+            raise problem
     return OK
 
 
@@ -172,7 +174,7 @@ def _write(session: Session, statement: Statement) -> tuple[list[Path], CommandE
             written.append(statement.write(path))
         except ExportError as error:
             closed = f"{statement.month} is closed, but " if statement.is_closed else ""
-            return written, CommandError(f"{closed}{error}; or name another place with --output", code_of(error))
+            return written, CommandError(f"{closed}{error}, or name another place with --output", code_of(error))
     return written, None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from venice_billing._table import printable
 from venice_billing.cli.document import Document
-from venice_billing.cli.errors import FINDING, OK, CommandError
+from venice_billing.cli.errors import FINDING, OK, CommandError, NoKeyError
 from venice_billing.cli.places import config_path
+from venice_billing.cli.source import has_charge
 from venice_billing.client import VeniceBilling
 from venice_billing.errors import (
     APIConnectionError,
@@ -75,7 +77,8 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """Look at everything, and say a line for each."""
-    checks = [*_versions(), *_configuration(session), *_network(session), *_ledger(session)]
+    checks = [*_versions(), *_configuration(session), *_network(session)]
+    checks += _ledger(session, is_reachable=not any(check.status == "wrong" for check in checks))
     session.found = FINDING if any(check.status == "wrong" for check in checks) else OK
     if session.options.format in (None, "table"):
         session.stdout.writelines(f"{_line(check)}\n" for check in checks)
@@ -87,7 +90,7 @@ def run(session: Session) -> int:
 def _line(check: Check) -> str:
     mark = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}[check.status]
     advice = f"\n      -> {check.advice}" if check.advice else ""
-    return f"{mark} {check.name}: {check.found}{advice}"
+    return f"{mark} {check.name}: {printable(check.found, widest=None)}{advice}"
 
 
 def _document(checks: Sequence[Check]) -> Document:
@@ -131,8 +134,8 @@ def _network(session: Session) -> Iterator[Check]:
             yield from _way(session.base_url)
         session.client  # noqa: B018 - made here, so that what is wrong with its arguments is said apart
     except InvalidParameterError as error:
-        yield Check("client", "wrong", str(error))
-    except AuthenticationError:
+        yield Check("client", "wrong", str(error), "mend the setting that it names")
+    except NoKeyError:
         yield Check("key", "wrong", "there is none: VENICE_API_KEY is not set", _MAKE_KEY)
     except CommandError as error:
         if not any(check.status == "wrong" for check in _configuration(session)):  # else it is said already
@@ -188,7 +191,7 @@ def _clock(date: str | None) -> Iterator[Check]:
         yield Check("clock", "ok", f"{abs(skew)} s from the server's")
         return
     where = "ahead of" if skew > 0 else "behind"
-    yield Check("clock", "wrong", f"{abs(skew)} s {where} the server's", "set this machine's clock")
+    yield Check("clock", "wrong", f"{timedelta(seconds=abs(skew))} {where} the server's", "set this machine's clock")
 
 
 def _key(session: Session) -> Iterator[Check]:
@@ -216,13 +219,17 @@ def _refused_key(session: Session) -> Check:
     return Check("key", "wrong", "an inference key: it can read the analytics alone", advice)
 
 
-def _ledger(session: Session) -> Iterator[Check]:
+def _ledger(session: Session, *, is_reachable: bool) -> Iterator[Check]:
     try:
         path = session.ledger_path
         if not path.exists():
             yield Check("ledger", "note", f"none at {path}", "venice-billing sync makes one; without it, spend walks")
             return
         until = session.ledger.coverage().until
+        if is_reachable and _is_anothers(session):
+            advice = "name the ledger of this key by --ledger or in the configuration file, or use the key of this one"
+            yield Check("ledger", "wrong", f"{path}: its first charge is none of this account", advice)
+            return
     except (CommandError, LedgerError) as error:
         yield Check("ledger", "wrong", str(error))
         return
@@ -235,3 +242,14 @@ def _ledger(session: Session) -> Iterator[Check]:
         )
     else:
         yield Check("ledger", "ok", f"{path} covers all until {until:%Y-%m-%d %H:%M} UTC")
+
+
+def _is_anothers(session: Session) -> bool:
+    """Tell whether the account lacks the first charge of the ledger; where it cannot be told, it does not."""
+    first = next(session.ledger.entries(), None)
+    if first is None:
+        return False
+    try:
+        return not has_charge(session.client, first)
+    except (APIError, APIConnectionError, BillingTimeoutError):
+        return False

@@ -6,14 +6,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from venice_billing import _exact
 from venice_billing._calendar import Period, midnight
 from venice_billing._periods import PERIODS
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
-from venice_billing.cli.headings import head_of, title_of
+from venice_billing.cli.headings import head_of, local_text, title_of
 from venice_billing.cli.periods import add_period, period_of
 from venice_billing.cli.source import Totals, read_forecast, read_totals, wanted_currency
 from venice_billing.report.forecast import METHOD, share_of_today
@@ -98,14 +98,14 @@ def _document(
     period: Period,
     by: tuple[Dimension, ...],
     totals: Totals,
-    before: Mapping[tuple[str | None, ...], Mapping[str, Decimal]] | None,
+    before: _Before | None,
 ) -> Document:
     table = _ordered(totals.table.totals(by), by)
     columns = (*table.by, *_FIGURES)
     rows: list[dict[str, Any]] = [dict(row) for row in table.rows()]
     if before is not None:
-        rows, added = _beside(rows, table.by, before)
-        columns = (*columns, *added)
+        rows = _beside(rows, table.by, before)
+        columns = (*columns, *before.stretches)
     gone = len(rows) - len(table)  # groups of the period before that are none of this one
     pictures = {name: [*cells, *[""] * gone] for name, cells in _pictures(session, period, table, totals).items()}
     estimates = read_forecast(session, period, totals)
@@ -115,7 +115,10 @@ def _document(
         head["today"] = [{"currency": currency, "debits": amount} for currency, amount in today.items()]
     if estimates:
         head["forecast"] = [{"currency": one.currency, "debits": one.expected, "method": METHOD} for one in estimates]
+    if before is not None:
+        head |= before.head()
     notes = [
+        *(before.notes() if before is not None else []),
         *_today_notes(today),
         *[f"forecast: {one.expected:f} {one.currency} by the end of {period.name}, {METHOD}" for one in estimates],
         *([] if table else ["no charges in this period"]),
@@ -190,42 +193,61 @@ def _group(row: SpendRow, by: Sequence[str]) -> tuple[str | None, ...]:
     return tuple(getattr(row, name) for name in by)
 
 
-def _before(
-    session: Session, period: Period, totals: Totals, by: tuple[Dimension, ...]
-) -> dict[tuple[str | None, ...], dict[str, Decimal]]:
-    """Return the debits of the period before, by group: all of it, and as much of it as has passed of this one."""
+@frozen
+class _Before:
+    """The period before, and its debits by group.
+
+    Attributes:
+        stretches: What each further column is of: the period before, and as much of it as has passed of this one.
+        debits: The debits of each group in these columns.
+    """
+
+    stretches: Mapping[str, Period]
+    debits: Mapping[tuple[str | None, ...], Mapping[str, Decimal]]
+
+    def head(self) -> dict[str, Any]:
+        """Return the stretches for JSON."""
+        return {
+            column.removeprefix("debits_"): {"start": stretch.start, "end": stretch.end}
+            for column, stretch in self.stretches.items()
+        }
+
+    def notes(self) -> list[str]:
+        """Return the stretches for people."""
+        return [
+            f"{column.replace('_', ' ')}: {stretch.name} ({local_text(stretch.start, stretch)} to "
+            f"{local_text(stretch.end, stretch)})"
+            for column, stretch in self.stretches.items()
+        ]
+
+
+def _before(session: Session, period: Period, totals: Totals, by: tuple[Dimension, ...]) -> _Before:
     try:
         whole = period.before()
     except OverflowError:
         raise UsageError(f"--compare: there is no period before {period.name}") from None
-    columns = {"debits_before": whole}
+    stretches = {"debits_before": whole}
     if not totals.is_complete:
         reached = min(whole.start + (totals.until - period.start), whole.end)
-        columns = {"debits_before_so_far": evolve(whole, end=reached), **columns}
-    found: dict[tuple[str | None, ...], dict[str, Decimal]] = {}
+        stretches = {"debits_before_so_far": evolve(whole, end=reached), **stretches}
     names = tuple(dict.fromkeys((*by, "currency")))
-    for column, stretch in columns.items():
-        table = read_totals(session, stretch, names, totals.currency).table
-        for group in found.values():
-            group[column] = _exact.ZERO
-        for row in table:
-            sums = found.setdefault(_group(row, names), dict.fromkeys(columns, _exact.ZERO))
+    debits: dict[tuple[str | None, ...], dict[str, Decimal]] = {}
+    for column, stretch in stretches.items():
+        for row in read_totals(session, stretch, names, totals.currency).table:
+            sums = debits.setdefault(_group(row, names), dict.fromkeys(stretches, _exact.ZERO))
             sums[column] = row.debits
-    return found
+    return _Before(stretches, debits)
 
 
-def _beside(
-    rows: list[dict[str, Any]],
-    by: Sequence[str],
-    before: Mapping[tuple[str | None, ...], Mapping[str, Decimal]],
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the rows with the debits of the period before, those that are no more at the end, and the new columns."""
-    added = list(next(iter(before.values()), {"debits_before": Decimal(0)}))
-    nothing = dict.fromkeys(added, Decimal(0))
+def _beside(rows: list[dict[str, Any]], by: Sequence[str], before: _Before) -> list[dict[str, Any]]:
+    """Return the rows with the debits of the period before; those that are no more are at the end."""
+    nothing = dict.fromkeys(before.stretches, _exact.ZERO)
     groups = {tuple(row[name] for name in by) for row in rows}
-    beside = [{**row, **before.get(tuple(row[name] for name in by), nothing)} for row in rows]
-    empty = {**dict.fromkeys(_FIGURES, Decimal(0)), "count": 0}
+    beside = [{**row, **before.debits.get(tuple(row[name] for name in by), nothing)} for row in rows]
+    empty = {**dict.fromkeys(_FIGURES, _exact.ZERO), "count": 0}
     gone = [
-        {**dict(zip(by, group, strict=True)), **empty, **sums} for group, sums in before.items() if group not in groups
+        {**dict(zip(by, group, strict=True)), **empty, **sums}
+        for group, sums in before.debits.items()
+        if group not in groups
     ]
-    return [*beside, *gone], added
+    return [*beside, *gone]

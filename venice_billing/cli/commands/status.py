@@ -30,6 +30,7 @@ EXAMPLES = """examples:
 """
 
 _DURATION = re.compile(r"(?P<number>\d{1,6}(?:\.\d{1,3})?)(?P<unit>[smhd]?)", re.ASCII)
+_AMOUNT = re.compile(r"-?[0-9]{1,60}(?:\.[0-9]{1,60})?")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _MODE = 0o600
 _MOST_WAIT = 60
@@ -48,10 +49,13 @@ def run(session: Session) -> int:
     wait = _duration("--wait", session.options.wait)
     if not 0 < wait <= _MOST_WAIT:
         raise UsageError(f"--wait {session.options.wait}: more than 0 s, at most {_MOST_WAIT} s")
+    if session.options.timezone is not None:
+        session.zone  # noqa: B018 - refused if there is none, though no day is shown
+    session.key_wait = wait
     cache = None if session.is_demo else _cache(session)
     kept = None if cache is None else _read(cache)
     age = None if kept is None else time.time() - kept["at"]
-    if kept is not None and age is not None and 0 <= age <= max_age:
+    if kept is not None and age is not None and age <= max_age:
         return _say(session, kept, None)
     fresh = None if session.options.offline else _ask(session, wait)
     if fresh is not None:
@@ -111,11 +115,13 @@ def _fingerprint(account: str | None) -> str:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return what the cache keeps; None where it keeps nothing that can be used."""
+    """Return what the cache keeps; None where it keeps nothing that can be used, or comes from the future."""
     try:
         kept = json.loads(path.read_text("utf-8"))
-        is_usable = isinstance(kept["at"], int) and all(isinstance(kept[name], str | None) for name in ("usd", "diem"))
-    except (OSError, ValueError, KeyError, TypeError):
+        is_usable = 0 <= kept["at"] <= time.time() and all(
+            kept[name] is None or _AMOUNT.fullmatch(kept[name]) for name in ("usd", "diem")
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return kept if is_usable else None
 
