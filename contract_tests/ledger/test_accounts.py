@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from contract_tests.ledger.account import synced, texts, walked
 from contract_tests.support.flavours import HISTORY, NOW, Flavour
 from venice_billing import LedgerError
+from venice_billing.ledger import Ledger
 from venice_billing.testing import FakeVenice
-
-if TYPE_CHECKING:
-    from venice_billing.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
@@ -70,3 +68,13 @@ async def test_account_without_any_request_is_synced(flavour: Flavour, ledger: L
     assert (await synced(ledger, face)).rows_added == 1
     requests = [request for request in fake.requests if request.path == HISTORY]
     assert len(requests) <= 4
+
+
+async def test_account_whose_rows_were_all_removed_is_told_a_way_out(flavour: Flavour, ledger: Ledger) -> None:
+    await synced(ledger, flavour.connect(FakeVenice([used("one", 3, -1)], now=NOW)))
+    later = FakeVenice([used("renamed", 3, -1)], now=NOW)
+    with pytest.raises(LedgerError, match=r"probably another account's.*keep this file, and sync into a new one"):
+        await synced(ledger, flavour.connect(later))
+    assert len(ledger) == 1
+    with Ledger(ledger.path.with_name("new.duckdb")) as new:
+        assert (await synced(new, flavour.connect(later))).rows_added == 1

@@ -193,8 +193,9 @@ class Sync:
 
     def _another_account(self) -> LedgerError:
         return LedgerError(
-            f"{self._database.path}: the API knows none of the rows of this ledger, so the key is another account's; "
-            "use a key of the account that the ledger is of, or another path. The ledger is as it was"
+            f"{self._database.path}: the API knows none of the rows of this ledger, so the key is probably another "
+            "account's: use a key of the account that the ledger is of, or another path. If it is of that account, the "
+            "API has removed or renamed all of them: keep this file, and sync into a new one. The ledger is as it was"
         )
 
     def _add(self, stretch: Stretch, rows: int, swapped: Swapped) -> None:
