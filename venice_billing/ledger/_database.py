@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import re
-import shutil
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from venice_billing._forks import reset_in_children
 from venice_billing.errors import ExportError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
+from venice_billing.ledger._creation import create, remove_left
 from venice_billing.ledger._messages import SYNC_GOES_ON, described, explained, failure
 from venice_billing.ledger._paths import checked_path, refuse_foreign, refuse_irregular
 
@@ -54,8 +54,9 @@ class Database:
         self._module = _duckdb()
         with self.errors():
             refuse_foreign(self.path)
+            remove_left(self.path)
             if not self.path.exists():
-                self._create()
+                create(self._module, self.path)
         self.is_read_only = not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent))
         self._spill: Path | None = None
         self._process = os.getpid()
@@ -210,27 +211,6 @@ class Database:
         spill = self.path.with_name(f"{self.path.name}.tmp")
         spill.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
         return spill
-
-    def _create(self) -> None:
-        """Make an empty ledger in a private folder, then give it its name: no other process sees half of it."""
-        folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name[:100]}.", dir=self.path.parent))
-        try:
-            made = folder / "new.duckdb"
-            with self._module.connect(str(made)) as connection:
-                connection.execute("BEGIN")
-                for statement in _schema.creation():
-                    connection.execute(statement)
-                connection.execute("COMMIT")
-                connection.execute("CHECKPOINT")  # closing would not say that the disk is full
-            made.chmod(_MODE)
-            try:
-                os.link(made, self.path)  # unlike a rename, replaces no file
-            except FileExistsError:  # made by another process meanwhile
-                return
-            except OSError:  # a file system without hard links
-                made.rename(self.path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _check_version(self) -> None:
         version = self._version()
