@@ -230,6 +230,18 @@ def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
         )
 
 
+def test_id_of_a_ledger_stays_the_same(path: Path) -> None:
+    """Also that of an earlier version, which gets one when it is opened first."""
+    with duckdb.connect(str(path)) as made:
+        made.execute(VERSIONS[0].read_text("utf-8"))
+    ids = []
+    for opened in (path, path, path.with_name("other.duckdb")):
+        with Ledger(opened) as ledger:
+            ids.append(ledger._database.ledger_id)
+    assert [len(name) for name in ids] == [36] * 3
+    assert [name == ids[0] for name in ids] == [True, True, False]
+
+
 def test_there_is_a_file_of_each_version() -> None:
     assert [file.stem for file in VERSIONS] == [f"version_{number}" for number in range(1, _schema.VERSION + 1)]
 

@@ -83,6 +83,12 @@ class Database:
         error: type[Exception] = self._module.Error
         return error
 
+    @property
+    def ledger_id(self) -> str:
+        """What tells this ledger from others; a copy of the file has the same."""
+        with self.reading() as cursor:
+            return str(cursor.execute("SELECT ledger_id FROM venice_ledger").fetchall()[0][0])
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a cursor, with transactions of its own.
 
