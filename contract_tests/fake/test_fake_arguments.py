@@ -152,6 +152,25 @@ def test_extra_fields_are_sent_as_they_are() -> None:
     assert entry.additional_properties == {"tags": ["a", {"b": [1, None, True, Decimal("0.50")]}]}
 
 
+def test_field_within_the_details_is_named_after_them() -> None:
+    fields = {"timestamp": AT, "inferenceDetails": {**DETAILS, "cached": 1}}
+    with FakeVenice([fields], now=NOW, extra_fields=["inferenceDetails.cached"]).client() as client:
+        (entry,) = client.iter_usage_history()
+    assert entry.inference_details is not None
+    assert entry.inference_details.additional_properties == {"cached": 1}
+
+
+def test_details_that_are_left_out_are_null() -> None:
+    fake = FakeVenice([{"timestamp": AT, "inferenceDetails": {"requestId": "r"}}], now=NOW)
+    fake.book({"timestamp": AT, "inferenceDetails": {"promptTokens": 5}})
+    with fake.client() as client:
+        first, second = (entry.inference_details for entry in client.iter_usage_history())
+    assert first is not None
+    assert second is not None
+    assert (first.request_id, first.prompt_tokens, first.completion_tokens) == ("r", None, None)
+    assert (second.request_id, second.prompt_tokens, second.inference_execution_time) == (None, 5, None)
+
+
 def test_very_short_period_is_accepted() -> None:
     assert len(FakeVenice(50, days=1e-9, now=NOW).ledger) == 50
 

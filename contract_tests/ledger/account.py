@@ -32,7 +32,7 @@ async def synced(ledger: Ledger, face: Face, **options: Any) -> SyncReport:
 def load(ledger: Ledger, entries: Sequence[UsageEntry], sync: int = 1, until: datetime = NOW) -> list[UsageEntry]:
     """Give a ledger all its entries, as a full sync at that time does, and return them in their order there."""
     entries = sorted(entries, key=lambda entry: entry.timestamp)
-    settled = _closings.settled_until(ledger._database)
+    settled = _closings.settled_until(ledger._database, until)
     documents = ["[" + _entries.page(entries, 0).decode() + "]"] if entries else []
     with ledger._database.transaction() as cursor:
         swap(cursor, Stretch(None, until, is_full=True, owner="", sync=sync), documents, settled)

@@ -203,14 +203,6 @@ def test_full_disk_is_one_line_and_the_next_sync_goes_on(path: Path, rows: int) 
         assert texts(ledger.entries()) == texts(walked(fake))
 
 
-@pytest.mark.parametrize("damage", [b"", b"no database at all" * 500])
-def test_damaged_staging_file_is_fetched_again(path: Path, fake: FakeVenice, damage: bytes) -> None:
-    path.with_name("venice.duckdb.sync").write_bytes(damage)
-    with Ledger(path) as ledger, fake.client() as client:
-        assert ledger.sync(client).rows_read == 600
-    assert files(path.parent) == ["venice.duckdb"]
-
-
 @pytest.mark.parametrize("version", VERSIONS, ids=lambda file: file.stem)
 def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
     """Each file holds the statements that made a ledger of its version, with three rows and an adjustment."""
@@ -236,6 +228,18 @@ def test_ledger_of_each_version_opens(path: Path, version: Path) -> None:
             3,
             [("USD", "24.999364400000000000000000000001")],
         )
+
+
+def test_id_of_a_ledger_stays_the_same(path: Path) -> None:
+    """Also that of an earlier version, which gets one when it is opened first."""
+    with duckdb.connect(str(path)) as made:
+        made.execute(VERSIONS[0].read_text("utf-8"))
+    ids = []
+    for opened in (path, path, path.with_name("other.duckdb")):
+        with Ledger(opened) as ledger:
+            ids.append(ledger._database.ledger_id)
+    assert [len(name) for name in ids] == [36] * 3
+    assert [name == ids[0] for name in ids] == [True, True, False]
 
 
 def test_there_is_a_file_of_each_version() -> None:

@@ -107,7 +107,7 @@ def test_disk_that_is_full_at_the_beginning_leaves_no_broken_file(tmp_path: Path
 @pytest.mark.skipif(os.name == "nt", reason="needs the signals of Unix")
 def test_interrupt_of_a_query_is_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB itself raises a RuntimeError then. With one thread, it looks for signals all the time."""
-    monkeypatch.setattr(_database, "_THREADS", "1")
+    monkeypatch.setitem(_database._CONFIGURATION, "threads", "1")
     with Ledger(tmp_path / "venice.duckdb") as ledger:
         timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
         timer.start()

@@ -105,7 +105,7 @@ def test_a_number_beyond_its_bounds_is_drift(fake: FakeVenice) -> None:
     [
         ({"notes": 7}, "notes"),
         ({"notes": None}, "notes"),
-        ({"inferenceDetails": {"requestId": SECRET}}, "inferenceDetails"),
+        ({"inferenceDetails": {"requestId": SECRET, "promptTokens": []}}, "inferenceDetails"),
     ],
 )
 def test_a_broken_promise_fails(fake: FakeVenice, fields: dict[str, Any], field: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,13 +13,14 @@ from venice_billing._periods import local_date, month_range, time_zone
 from venice_billing._runtime.codec import format_datetime
 from venice_billing.errors import InvalidParameterError, LedgerError, LedgerUnavailableError, MonthOpenError
 from venice_billing.ledger import _canonical, _history, spending
-from venice_billing.ledger._moments import microseconds, moment
+from venice_billing.ledger._moments import CLOCK_SKEW, microseconds, moment
+from venice_billing.ledger._moments import now as _now
 from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
 from venice_billing.models import UsageEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from venice_billing.errors import OpenReason
     from venice_billing.ledger._database import Database
@@ -61,10 +62,14 @@ class _Period:
 
 @frozen
 class _State:
-    """What of a ledger a statement depends on: two equal ones have the same rows, adjustments and closings."""
+    """What of a ledger a statement depends on: two equal ones have the same rows, adjustments and closings.
+
+    `synced_ahead` is when the latest sync says that it began, if that is later than now.
+    """
 
     last_adjustment: int
     coverage: Coverage
+    synced_ahead: datetime | None
     closings: tuple[_Closing, ...]
 
     def of(self, month: str) -> _Closing | None:
@@ -83,7 +88,7 @@ def close(database: Database, month: object, timezone: object, overlap: object, 
         _refuse_another_zone(database, period, state)
         _refuse_unknown_time(database, period, state)
         _refuse_unfinished(database, period, state)
-        doubt = _doubt(database, period, state.coverage, waited)
+        doubt = _doubt(database, period, state, waited)
         recorded = state.of(period.month)
         statement = _compute(database, period, state, waited, is_complete=doubt is None)
         if recorded is not None and not recorded.differs_from(statement):
@@ -116,27 +121,29 @@ def statement(database: Database, month: object, timezone: object, overlap: obje
         if number is not None:
             raise LedgerError(f"{database.path}: {period.month} has no revision {number} in {period.timezone}")
         _refuse_unknown_time(database, period, state)
-        doubt = _doubt(database, period, state.coverage, waited)
+        doubt = _doubt(database, period, state, waited)
         return _compute(database, period, state, waited, is_complete=doubt is None)
 
     return _steady(database, read)
 
 
-def settled_until(database: Database) -> datetime | None:
+def settled_until(database: Database, now: datetime) -> datetime | None:
     """Return up to where charges are settled: whatever a sync changes before that is an adjustment.
 
     It is what is covered, and the end of what was closed, if a month was closed before it was covered to its end.
+
+    Args:
+        database: The ledger.
+        now: When the sync began.
     """
     with database.reading() as cursor:
-        ends = cursor.execute(
-            "SELECT epoch_us(max(covered_until)), (SELECT epoch_us(max(period_end)) FROM closed_months) FROM syncs"
-        ).fetchall()
-    times = [moment(time) for time in ends[0] if time is not None]
-    return max(times, default=None)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+        query = "SELECT epoch_us(max(period_end)), (SELECT epoch_us(max(timestamp)) FROM usage_rows) FROM closed_months"
+        times = [None if time is None else moment(time) for time in cursor.execute(query).fetchall()[0]]
+    closed, latest = times
+    covered, began_at = _history.coverage(database, now).until, _history.latest_began_at(database)
+    if covered is not None and began_at is not None and began_at > now + CLOCK_SKEW:  # nobody knows when it really was
+        covered = min(covered, latest or covered)
+    return max((time for time in (covered, closed) if time is not None), default=None)
 
 
 def _steady(database: Database, read: Callable[[_State], Statement]) -> Statement:
@@ -160,7 +167,9 @@ def _state(database: Database) -> _State:
         _Closing(number, month, timezone, revision, moment(end), is_complete, digest, adjustment)
         for number, month, timezone, revision, end, is_complete, digest, adjustment in months
     ]
-    return _State(last[0], _history.coverage(database), tuple(closings))
+    began_at, now = _history.latest_began_at(database), _now()
+    ahead = began_at if began_at is not None and began_at > now + CLOCK_SKEW else None
+    return _State(last[0], _history.coverage(database, now), ahead, tuple(closings))
 
 
 def _period(month: object, timezone: object, state: _State) -> _Period:
@@ -215,18 +224,28 @@ def _refuse_unfinished(database: Database, period: _Period, state: _State) -> No
     """Refuse a month that is not over: closed by mistake, all its further charges would be adjustments."""
     until = state.coverage.until
     if (until is None or until < period.end) and _now() < period.end:
+        clocks = "" if state.synced_ahead is None else f"{_clocks(state.synced_ahead)} "
         raise MonthOpenError(
-            f"{database.path}: {period.month} is not over before {format_datetime(period.end)}; close it then, or use "
-            f"statement({period.month!r}), which shows the month so far",
+            f"{database.path}: {period.month} is not over before {format_datetime(period.end)}; {clocks}close it then, "
+            f"or use statement({period.month!r}), which shows the month so far",
             month=period.month,
             reason="not_over",
             closable_at=period.end,
         )
 
 
-def _doubt(database: Database, period: _Period, coverage: Coverage, overlap: timedelta) -> MonthOpenError | None:
+def _clocks(synced_ahead: datetime) -> str:
+    return (
+        f"the latest sync says that it began at {format_datetime(synced_ahead)}, which is later than now, so a clock "
+        "was or is wrong: set it right,"
+    )
+
+
+def _doubt(database: Database, period: _Period, state: _State, overlap: timedelta) -> MonthOpenError | None:
     """Return why charges may be missing; None if a sync that began the overlap later read each moment of the month."""
-    awaited = period.end + overlap
+    coverage, awaited = state.coverage, period.end + overlap
+    if state.synced_ahead is not None:
+        return _may_change(database, period, f"{_clocks(state.synced_ahead)} and sync again", "late_charges", awaited)
     if coverage.until is None or coverage.until < awaited:
         what = f"sync at {format_datetime(awaited)} or later, when late charges have come"
         return _may_change(database, period, what, "late_charges", awaited)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-import tempfile
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from attrs import frozen
 
 from venice_billing import _exact
 from venice_billing._arguments import choice
+from venice_billing._files import marked_name, open_own, release
 from venice_billing._targets import explained, replacing
 from venice_billing._version import __version__
 from venice_billing.errors import ExportError, InvalidParameterError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from venice_billing.ledger._focus_columns import Column, FocusVersion, Kind
     from venice_billing.ledger.focus import FocusValue
 
+_DOCUMENT = "focus000"  # marks the file of rows on their way
 _CSV, _PARQUET = ".csv", ".parquet"
 _TYPES: Mapping[Kind, str] = {
     "text": "VARCHAR",
@@ -42,7 +44,7 @@ _TYPES: Mapping[Kind, str] = {
 _ROOM: Mapping[Kind, tuple[int, int]] = {"decimal": (10, 28), "integer": (18, 0)}
 """The digits before and after the point that a column of Parquet has room for."""
 
-_LONGEST_LINE = 1 << 26  # bytes
+_LONGEST_LINE = 1 << 24  # bytes
 _LONGEST_SHOWN = 100
 
 
@@ -113,12 +115,7 @@ def write_parquet(table: FocusTable) -> LedgerExport:
     """
     request = table.request
     target = request.target()
-    with (
-        explained(target),
-        tempfile.TemporaryDirectory(prefix=".focus.", dir=target.parent) as folder,
-        replacing(target) as part,
-    ):
-        document = Path(folder, "rows.csv")
+    with explained(target), replacing(target) as part, _document(target) as document:
         with document.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(table.records())
         with request.database.reading() as cursor, request.database.writing(target):
@@ -126,6 +123,25 @@ def write_parquet(table: FocusTable) -> LedgerExport:
             rows = copy_to_parquet(cursor, _query(table.columns), {"document": str(document)}, part.path, marks)
         size = os.fstat(part.file.fileno()).st_size
     return LedgerExport(path=target, format=request.format, rows=rows, size=size, written=(target,))
+
+
+@contextmanager
+def _document(target: Path) -> Iterator[Path]:
+    """Give an empty private file beside the target, which is removed at the end.
+
+    A process that is killed leaves it behind, and the next export to the same target takes and removes it.
+    """
+    path = target.with_name(f".{marked_name(target, _DOCUMENT)}.rows")
+    file = open_own(path, locked=True)
+    try:
+        file.truncate(0)
+        yield path
+    finally:
+        if os.name == "nt":  # there an open file cannot be removed
+            release(file)
+        with suppress(OSError):
+            path.unlink()
+        release(file)
 
 
 def decimal_text(number: Decimal | None) -> str | None:
@@ -186,4 +202,4 @@ def _query(columns: Sequence[Column]) -> str:
     texts = ", ".join(f"{column.name}: 'VARCHAR'" for column in columns)
     return f"""SELECT {casts} FROM read_csv($document, columns = {{{texts}}}, auto_detect = false, header = false,
         delim = ',', quote = '"', escape = '"', new_line = '\\r\\n', nullstr = '', parallel = false,
-        max_line_size = {_LONGEST_LINE})"""
+        max_line_size = {_LONGEST_LINE}, buffer_size = {_LONGEST_LINE})"""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
 from venice_billing.ledger import _entries
-from venice_billing.ledger._moments import moment
+from venice_billing.ledger._moments import CLOCK_SKEW, moment
+from venice_billing.ledger._moments import now as clock
 from venice_billing.ledger.results import Adjustment, Coverage, CoveredStretch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from venice_billing.ledger._database import Database
@@ -43,23 +46,56 @@ def adjustments(database: Database) -> list[Adjustment]:
     ]
 
 
-def coverage(database: Database) -> Coverage:
-    """Return what is covered, and by which sync."""
-    with database.reading() as cursor:
-        syncs = cursor.execute(
-            "SELECT sync, epoch_us(covered_from), epoch_us(covered_until), epoch_us(synced_at) FROM syncs ORDER BY sync"
-        ).fetchall()
+def coverage(database: Database, now: datetime | None = None) -> Coverage:
+    """Return what is covered, and by which sync.
+
+    A sync that claims a later time than one after it, or than now, had a clock that was ahead: it is believed up to
+    that other time.
+
+    Args:
+        database: The ledger.
+        now: What time it is; None: as the clock of this machine says.
+    """
+    syncs = _syncs(database)
     stretches: list[CoveredStretch] = []
-    for sync, start, end, synced_at in syncs:
-        read = CoveredStretch(
-            start=None if start is None else moment(start), end=moment(end), synced_at=moment(synced_at), sync=sync
-        )
+    for read in _believed(syncs, clock() if now is None else now):
         stretches = [*_before(stretches, read.start), read]
     return Coverage(
         until=max((stretch.end for stretch in stretches), default=None),
-        since=moment(syncs[0][3]) if syncs else None,
+        since=syncs[0].synced_at if syncs else None,
         stretches=tuple(stretches),
     )
+
+
+def latest_began_at(database: Database) -> datetime | None:
+    """Return when the latest sync began, as its clock said."""
+    syncs = _syncs(database)
+    return syncs[-1].synced_at if syncs else None
+
+
+def _syncs(database: Database) -> list[CoveredStretch]:
+    """Return what each sync read, as it claims."""
+    with database.reading() as cursor:
+        rows = cursor.execute(
+            "SELECT epoch_us(covered_from), epoch_us(covered_until), epoch_us(synced_at), sync FROM syncs ORDER BY sync"
+        ).fetchall()
+    return [
+        CoveredStretch(
+            start=None if start is None else moment(start), end=moment(end), synced_at=moment(synced_at), sync=sync
+        )
+        for start, end, synced_at, sync in rows
+    ]
+
+
+def _believed(syncs: Sequence[CoveredStretch], now: datetime) -> list[CoveredStretch]:
+    """Return what each sync read, up to a time that neither a later sync nor the clock contradicts."""
+    believed = []
+    latest = max(now, syncs[-1].synced_at) if syncs and syncs[-1].synced_at <= now + CLOCK_SKEW else now
+    for sync in reversed(syncs):
+        latest = min(latest, sync.synced_at)
+        end = min(sync.end, latest) if sync.start is None else max(sync.start, min(sync.end, latest))
+        believed.append(evolve(sync, end=end, synced_at=latest))
+    return believed[::-1]
 
 
 def _before(stretches: Iterable[CoveredStretch], end: datetime | None) -> list[CoveredStretch]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-VERSION = 2
+VERSION = 3
 
 ROW_COLUMNS: Mapping[str, str] = {
     "timestamp": "TIMESTAMPTZ",
@@ -49,6 +49,8 @@ _TABLES = (
     """CREATE TABLE changes (adjustment BIGINT PRIMARY KEY, sync BIGINT, seen_at TIMESTAMPTZ, change VARCHAR)""",
     f"CREATE TABLE changed_rows (adjustment BIGINT, side VARCHAR, {_COLUMNS})",
 )
+FIRST_TABLES = frozenset({"usage_rows", "skus", "syncs", "changes", "changed_rows"})
+"""The tables of every version; a file without them is no ledger."""
 _TABLES_OF_CLOSINGS = (
     """CREATE TABLE closed_months (closing BIGINT PRIMARY KEY, month VARCHAR, timezone VARCHAR, revision BIGINT,
         period_start TIMESTAMPTZ, period_end TIMESTAMPTZ, is_complete BOOLEAN, digest VARCHAR, row_count BIGINT,
@@ -152,6 +154,10 @@ _COMMENTS_OF_CLOSINGS: Mapping[str, str] = {
 }
 
 
+_NEW_ID = "CAST(uuid() AS VARCHAR)"
+_COMMENT_OF_ID = "COMMENT ON COLUMN venice_ledger.ledger_id IS 'Made with the ledger: tells its datasets from others.'"
+
+
 def _comments(texts: Mapping[str, str]) -> Sequence[str]:
     return [f"COMMENT ON {what} IS '{text}'" for what, text in texts.items()]
 
@@ -160,15 +166,21 @@ def creation() -> Sequence[str]:
     """Return the statements that make an empty ledger of this version."""
     tables, views = (*_TABLES, *_TABLES_OF_CLOSINGS), (*_VIEWS, *_VIEWS_OF_CLOSINGS)
     mark = (
-        "CREATE TABLE venice_ledger (schema_version INTEGER)",
+        "CREATE TABLE venice_ledger (schema_version INTEGER, ledger_id VARCHAR)",
         "COMMENT ON TABLE venice_ledger IS 'A ledger of the Python package venice-billing: the version of its tables.'",
-        f"INSERT INTO venice_ledger VALUES ({VERSION})",
+        _COMMENT_OF_ID,
+        f"INSERT INTO venice_ledger VALUES ({VERSION}, {_NEW_ID})",
     )
     return [*tables, *views, *_comments(_COMMENTS), *_comments(_COMMENTS_OF_CLOSINGS), *mark]
 
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {
     1: [*_TABLES_OF_CLOSINGS, *_VIEWS_OF_CLOSINGS, *_comments(_COMMENTS_OF_CLOSINGS)],
+    2: [
+        "ALTER TABLE venice_ledger ADD COLUMN ledger_id VARCHAR",
+        f"UPDATE venice_ledger SET ledger_id = {_NEW_ID}",
+        _COMMENT_OF_ID,
+    ],
 }
 """For each version, the statements that make it the next one."""
 

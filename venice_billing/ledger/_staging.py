@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from venice_billing.errors import LedgerUnavailableError
+from venice_billing.errors import LedgerError, LedgerUnavailableError
+from venice_billing.ledger._paths import refuse_irregular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 _MODE = 0o600
 _FORMAT = 1
 _ENDINGS = ("", "-journal", "-wal", "-shm")
-_ROWS_AT_ONCE = 20_000
-"""Rows that the ledger takes over at once: enough for DuckDB's pace, and a few megabytes."""
+_HEAD, _HEAD_SIZE = b"SQLite format 3\0", 100
+_MARK, _MARK_PLACE = 0x56424C53, slice(68, 72)  # the application id, in the head of the file
+_TABLES = {"pages", "pass"}
+_ROWS_AT_ONCE, _BYTES_AT_ONCE = 20_000, 8_000_000
+"""What the ledger takes over at once at most, and a page more: enough for DuckDB's pace, and for its memory."""
 
 
 @frozen
@@ -59,6 +63,7 @@ class Staging:
     def __init__(self, ledger: Path) -> None:
         self._path = ledger.with_name(f"{ledger.name}.sync")
         with self._errors():
+            self._refuse_foreign()
             self._connection = self._open()
         self.stretch: Stretch | None = None
         self.checkpoint: str | None = None
@@ -98,13 +103,13 @@ class Staging:
         """Yield all pages, several in one JSON array."""
         with self._errors():
             contents: list[bytes] = []
-            count = 0
+            count = size = 0
             for rows, content in self._connection.execute("SELECT rows, content FROM pages ORDER BY number"):
                 contents.append(content)
-                count += rows
-                if count >= _ROWS_AT_ONCE:
+                count, size = count + rows, size + len(content)
+                if count >= _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
                     yield _joined(contents)
-                    contents, count = [], 0
+                    contents, count, size = [], 0, 0
             if contents:
                 yield _joined(contents)
 
@@ -122,6 +127,32 @@ class Staging:
         if self.stretch is None:
             self._remove()
 
+    def _refuse_foreign(self) -> None:
+        """Refuse what is there and was not made by a sync: it would be dropped.
+
+        Raises:
+            LedgerError: There is such a file.
+        """
+        for ending in _ENDINGS:
+            refuse_irregular(self._path.with_name(self._path.name + ending))
+        try:
+            with self._path.open("rb") as file:
+                head = file.read(_HEAD_SIZE)
+        except FileNotFoundError:
+            return
+        is_marked = head.startswith(_HEAD) and int.from_bytes(head[_MARK_PLACE]) == _MARK
+        if head and not is_marked and not (head.startswith(_HEAD) and self._has_own_tables()):
+            raise LedgerError(f"{self._path}: not of a sync, which needs a file of that name; move it away")
+
+    def _has_own_tables(self) -> bool:
+        """Tell whether a file of SQLite without a mark is that of a sync: earlier versions set none."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            try:
+                found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            except sqlite3.DatabaseError:
+                return False
+        return found <= _TABLES
+
     def _open(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE))  # SQLite keeps its mode
@@ -129,6 +160,7 @@ class Staging:
 
     def _read(self) -> None:
         execute = self._connection.execute
+        execute(f"PRAGMA application_id = {_MARK}")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")  # no page is half there after a power cut; the last ones may be missing
         execute("CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows INTEGER, content BLOB)")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ROW = ", ".join(ROW_COLUMNS)
 _ROW_KEY = "timestamp, sku, currency, request_id"
+NAMES_A_REQUEST = "coalesce(request_id, '') <> ''"
+"""The condition of rows that tell one account from another."""
 _FRACTION = "CASE WHEN contains({0}, '.') THEN length({0}) - strpos({0}, '.') ELSE 0 END"
 _MOST_DIGITS = 28  # of a fraction; DuckDB rounds others without a word
 _NO_SUM_BEFORE, _NO_SUM_AFTER = "0002-01-01", "9999-01-01"  # a time zone may move a time over the edge of the calendar
@@ -166,17 +168,22 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
 def _are_strange(cursor: duckdb.DuckDBPyConnection, reach: _Range) -> bool:
     """Tell whether no row of the ledger in the stretch is among the incoming ones, altered or not.
 
-    Rows that name a request tell, if there are any: two accounts may have equal grants at the same instant.
+    Rows that name a request tell, if the ledger has any: two accounts may have equal grants at the same instant.
     """
     known = """EXISTS (SELECT * FROM incoming WHERE incoming.timestamp = held.timestamp AND incoming.sku = held.sku
         AND incoming.currency = held.currency AND incoming.request_id IS NOT DISTINCT FROM held.request_id)"""
     groups = cursor.execute(
-        f"""SELECT coalesce(request_id, '') <> '' AS is_named, bool_or({known})
+        f"""SELECT {NAMES_A_REQUEST} AS is_named, bool_or({known})
             FROM (SELECT {_ROW_KEY} FROM usage_rows WHERE {reach.rows}) AS held GROUP BY is_named""",
         reach.values,
     ).fetchall()
     is_known: dict[bool, bool] = dict(groups)
-    return not is_known.get(True, is_known.get(False, True))
+    if True in is_known:
+        return not is_known[True]
+    has_named = bool(is_known) and _one(
+        cursor, f"SELECT count(*) FROM (FROM usage_rows WHERE {NAMES_A_REQUEST} LIMIT 1)"
+    )
+    return bool(has_named) or not is_known.get(False, True)
 
 
 def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str]) -> int:
@@ -268,6 +275,6 @@ def _note_sync(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, read: int, s
     )
 
 
-def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: dict[str, int]) -> int:
+def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: dict[str, int] | None = None) -> int:
     number: int = cursor.execute(query, values).fetchall()[0][0]
     return number

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from venice_billing.ledger._exports import ExportRequest
 
-_CONTENT, _RANGE = "venice_billing_content", "venice_billing_range"
+_CONTENT, _RANGE, _LEDGER = "venice_billing_content", "venice_billing_range", "venice_billing_ledger"
 _MONTH = "strftime(make_timestamp(epoch_us(timestamp)), '%Y-%m')"
 _QUERY = f"SELECT {PARQUET_COLUMNS.replace('*', '* EXCLUDE (currency)', 1)} FROM entries"
 _LONGEST_NAME = 255  # bytes: of every common file system
@@ -63,7 +63,8 @@ def write(request: ExportRequest) -> LedgerExport:
 
     Raises:
         InvalidParameterError: The path is none, or that of a file.
-        ExportError: The folder holds something else, or a dataset of another range of time; or it cannot be written.
+        ExportError: The folder holds something else, or a dataset of another range of time or of another ledger; or it
+            cannot be written.
     """
     where, values = request.within
     folder = request.folder()
@@ -76,7 +77,8 @@ def write(request: ExportRequest) -> LedgerExport:
         removed = [path for path in kept if path not in parts]
         for path in new:
             with staged.file(path) as file, request.database.writing(folder):
-                _copy(cursor, parts[path], file, _range(request))
+                marks = {_CONTENT: parts[path].content, _RANGE: _range(request), _LEDGER: request.database.ledger_id}
+                _copy(cursor, parts[path], file, marks)
         staged.publish(new, removed)
     return LedgerExport(
         path=folder,
@@ -139,6 +141,7 @@ def _check_names(folder: Path, parts: Mapping[str, _Part]) -> None:
 def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
     """Return the files of the folder with the marks of their contents; None for a file that cannot be read."""
     marks_of: dict[str, str | None] = {}
+    ledger = request.database.ledger_id
     for path in files_of(folder):
         marks = parquet_marks(request.database, folder / path)
         if marks is not None and _CONTENT not in marks:
@@ -147,7 +150,10 @@ def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
             raise ExportError(
                 f"{folder}: holds a dataset of another range of time; export that range again, or name another folder"
             )
-        marks_of[path] = None if marks is None else marks[_CONTENT]
+        if marks is not None and marks.get(_LEDGER, ledger) != ledger:
+            raise ExportError(f"{folder}: holds a dataset of another ledger; remove it, or name another folder")
+        is_complete = marks is not None and _LEDGER in marks  # earlier versions did not say whose a file is
+        marks_of[path] = marks[_CONTENT] if marks is not None and is_complete else None
     return marks_of
 
 
@@ -157,9 +163,8 @@ def _range(request: ExportRequest) -> str:
     return f"{values.get('start', '')}..{values.get('end', '')}"
 
 
-def _copy(cursor: duckdb.DuckDBPyConnection, part: _Part, file: Path, stretch: str) -> None:
+def _copy(cursor: duckdb.DuckDBPyConnection, part: _Part, file: Path, marks: Mapping[str, str]) -> None:
     """Write the rows of a part, in an order that only they decide."""
     where = "timestamp BETWEEN make_timestamptz($first) AND make_timestamptz($last) AND currency = $currency"
     values = {"first": part.first, "last": part.last, "currency": part.currency}
-    marks = {_CONTENT: part.content, _RANGE: stretch}
     copy_to_parquet(cursor, f"{_QUERY} WHERE {where} ORDER BY ALL", values, file, marks)

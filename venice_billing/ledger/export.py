@@ -78,7 +78,7 @@ def _by_suffix(path: object) -> str:
     if suffix not in _SUFFIXES:
         formats = ", ".join(map(repr, _WRITERS))
         raise InvalidParameterError(
-            "format", None, f"one of {formats}, where the path does not end in .csv or the like"
+            "format", None, f"one of {formats}, since {path} does not end in {', '.join(_SUFFIXES)}"
         )
     return _SUFFIXES[suffix]
 

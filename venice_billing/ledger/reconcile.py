@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing.ledger._database import Database
     from venice_billing.ledger._records import Numbered
-    from venice_billing.ledger.reconciliation import ComparedField, RequestResult
+    from venice_billing.ledger.reconciliation import ComparedField, RequestRecord, RequestResult
 
 _MICROSECOND = timedelta(microseconds=1)
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
-_RECORDS_AT_ONCE, _ROWS_AT_ONCE = 10_000, 2048
+_RECORDS_AT_ONCE, _CHARACTERS_AT_ONCE, _ROWS_AT_ONCE = 10_000, 4_000_000, 2048
 
 _COLUMNS = {
     "line": "BIGINT",
@@ -117,7 +117,7 @@ def _stage(database: Database, cursor: duckdb.DuckDBPyConnection, numbered: Numb
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         cursor.execute(f"CREATE TEMP TABLE logged ({columns})")
     count = 0
-    while batch := list(islice(numbered, _RECORDS_AT_ONCE)):
+    for batch in _batches(numbered):
         records = [record for _, record in batch]
         document = {
             "line": [line for line, _ in batch],
@@ -131,6 +131,20 @@ def _stage(database: Database, cursor: duckdb.DuckDBPyConnection, numbered: Numb
             cursor.execute(_STAGE, {"document": msgspec.json.encode([document]).decode()})
         count += len(batch)
     return count
+
+
+def _batches(numbered: Numbered) -> Iterator[list[tuple[int, RequestRecord]]]:
+    """Yield the records, as many at once as DuckDB has memory for."""
+    batch: list[tuple[int, RequestRecord]] = []
+    size = 0
+    for line, record in numbered:
+        batch.append((line, record))
+        size += sum(map(len, filter(None, (record.request_id, record.currency, record.model))))
+        if len(batch) >= _RECORDS_AT_ONCE or size >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _reach(

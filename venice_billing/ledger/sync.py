@@ -17,7 +17,7 @@ from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger import _closings, _entries
 from venice_billing.ledger._moments import moment
 from venice_billing.ledger._staging import Staging, Stretch
-from venice_billing.ledger._swap import StrangeRowsError, swap
+from venice_billing.ledger._swap import NAMES_A_REQUEST, StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
@@ -145,15 +145,14 @@ class Sync:
     def _start(self, began_at: datetime, until: datetime | None) -> datetime | None:
         """Return where to begin to read.
 
-        From the latest row on at the latest: a clock that was wrong, or a quiet time, leaves no gap then, and some rows
-        are always there to tell another account by.
+        From the latest row on at the latest: a clock that was wrong, or a quiet time, leaves no gap then. And from the
+        latest row on that names a request, if one does: others, such as grants, do not tell an account from another.
         """
-        with self._database.reading() as cursor:
-            (row,) = cursor.execute("SELECT epoch_us(max(timestamp)) FROM usage_rows").fetchall()
-        if row[0] is None or until is None:
+        latest = _latest_rows(self._database)
+        if not latest or until is None:
             return None
         try:
-            start = min(until, began_at, moment(row[0])) - self._overlap
+            start = min(until, began_at, *latest) - self._overlap
         except OverflowError:  # before the year 1
             return None
         return start if arguments.is_within_calendar(start) else None
@@ -177,7 +176,7 @@ class Sync:
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        until = _closings.settled_until(self._database)
+        until = _closings.settled_until(self._database, stretch.began_at)
         try:
             with self._database.transaction() as cursor:
                 swapped = swap(cursor, stretch, staging.documents(), until)
@@ -194,8 +193,9 @@ class Sync:
 
     def _another_account(self) -> LedgerError:
         return LedgerError(
-            f"{self._database.path}: the API knows none of the rows of this ledger, so the key is another account's; "
-            "use a key of the account that the ledger is of, or another path. The ledger is as it was"
+            f"{self._database.path}: the API knows none of the rows of this ledger, so the key is probably another "
+            "account's: use a key of the account that the ledger is of, or another path. If it is of that account, the "
+            "API has removed or renamed all of them: keep this file, and sync into a new one. The ledger is as it was"
         )
 
     def _add(self, stretch: Stretch, rows: int, swapped: Swapped) -> None:
@@ -237,6 +237,14 @@ def _latest_sync(database: Database) -> tuple[int, datetime] | None:
         query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
         latest = cursor.execute(query).fetchall()
     return (latest[0][0], moment(latest[0][1])) if latest else None
+
+
+def _latest_rows(database: Database) -> list[datetime]:
+    """Return the times of the latest row, and of the latest that names a request, as far as there are such rows."""
+    query = "SELECT epoch_us(timestamp) FROM usage_rows WHERE {} ORDER BY timestamp DESC LIMIT 1"
+    with database.reading() as cursor:
+        rows = [row for where in ("true", NAMES_A_REQUEST) for row in cursor.execute(query.format(where)).fetchall()]
+    return [moment(at) for (at,) in rows]
 
 
 def _checked_flag(value: object) -> bool:

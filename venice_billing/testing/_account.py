@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from venice_billing.models import UsageEntry
 from venice_billing.testing._checks import check_row
 from venice_billing.testing._required import missing_fields
-from venice_billing.testing._text import DETAILS, Row, parse_instant, to_csv_record, to_json
+from venice_billing.testing._text import CSV_COLUMNS, DETAILS, Row, parse_instant, to_csv_record, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,9 +32,11 @@ _DEFAULTS: Row = {
     "inferenceDetails": None,
     "apiKeyId": None,
 }
-# Only what the fake knows nothing of: a test may leave out the rest of the details, to see what a client says.
 _UNKNOWN_OF_ROW = missing_fields("UsageEntry", {"timestamp", *_DEFAULTS})
-_UNKNOWN_OF_DETAILS = missing_fields("InferenceDetails", DETAILS)
+_DEFAULTS_OF_DETAILS: Row = {
+    **dict.fromkeys(name for name in CSV_COLUMNS if name in DETAILS),
+    **missing_fields("InferenceDetails", DETAILS),
+}
 
 
 class Entry:
@@ -124,6 +126,6 @@ def complete_row(row: Mapping[str, Any] | UsageEntry, extra_fields: frozenset[st
     fields = check_row(row, extra_fields)
     complete = {"timestamp": fields["timestamp"], **_DEFAULTS, **_UNKNOWN_OF_ROW, **fields}
     details = complete["inferenceDetails"]
-    if _UNKNOWN_OF_DETAILS and isinstance(details, Mapping):
-        complete["inferenceDetails"] = {**_UNKNOWN_OF_DETAILS, **details}
+    if isinstance(details, Mapping):
+        complete["inferenceDetails"] = {**_DEFAULTS_OF_DETAILS, **details}
     return complete

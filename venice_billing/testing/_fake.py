@@ -62,8 +62,8 @@ class FakeVenice:
         history: Whether `/billing/usage-history` exists yet.
         quirks: The quirks of the service; `fake.quirks` may be changed at any time.
         clock: The clock to use, if other fakes share it.
-        extra_fields: Names of fields that the API does not document, which rows may have nevertheless; a dot
-            stands before a name within `inferenceDetails`.
+        extra_fields: Names of fields that the API does not document, which rows may have nevertheless; those within
+            `inferenceDetails` are named like "inferenceDetails.cached".
 
     Attributes:
         admin_key: The key that can read everything; `client()` uses it.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract_tests.ledger.account import load
-from contract_tests.ledger.dataset.contents import entry, ledger_sums, sums
+from contract_tests.ledger.dataset.contents import entry, ledger_sums, named_alike, sums
 from contract_tests.ledger.killed_exports import export_and_kill
 from venice_billing.ledger import Ledger
 
@@ -41,12 +41,14 @@ def test_kill_at_any_moment_leaves_each_file_old_or_new_and_the_next_export_does
     """Between the two exports one file changes, one comes, one goes, and one stays as it is."""
     path = filled.path
     with filled:
+        named_alike(filled)
         filled.export(folder, "dataset")
         old, entries = ledger_sums(filled), list(filled.entries())
     old_folder = tmp_path / "old"
     folder.rename(old_folder)
     path.unlink()
     with Ledger(path) as ledger:
+        named_alike(ledger)
         kept = [one for one in entries if one.currency != "DIEM"]
         load(ledger, [*kept, entry(at="2026-09-05T00:00:00Z"), entry(currency="NEW")])
         new = ledger_sums(ledger)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contract_tests.ledger.account import load
-from contract_tests.ledger.dataset.contents import AUGUST, SEPTEMBER, entry, ledger_sums, paths, stamps, sums, sync
+from contract_tests.ledger.dataset.contents import (
+    AUGUST,
+    SEPTEMBER,
+    entry,
+    ledger_sums,
+    named_alike,
+    paths,
+    stamps,
+    sums,
+    sync,
+)
 from venice_billing import ExportError, UsageEntry
 from venice_billing.ledger import Ledger
 
@@ -72,6 +82,7 @@ def test_change_of_any_field_is_seen(tmp_path: Path, folder: Path, change: dict[
     before, after = entry(), UsageEntry.from_dict({**entry().to_dict(), **change})
     for number, (rows, written) in enumerate([([before], 1), ([before], 0), ([after], 1)]):
         with Ledger(tmp_path / f"{number}.duckdb") as ledger:
+            named_alike(ledger)
             load(ledger, rows)
             assert len(ledger.export(folder, "dataset").written) == written
 
@@ -80,15 +91,18 @@ def test_change_of_any_field_is_seen(tmp_path: Path, folder: Path, change: dict[
 def test_number_of_identical_rows_is_seen(tmp_path: Path, folder: Path, counts: tuple[int, int]) -> None:
     for count in counts:
         with Ledger(tmp_path / f"{count}.duckdb") as ledger:
+            named_alike(ledger)
             load(ledger, [entry()] * count)
             assert len(ledger.export(folder, "dataset").written) == 1
             assert sums(folder) == ledger_sums(ledger)
 
 
 def test_month_and_currency_that_vanished_are_removed(tmp_path: Path, filled: Ledger, folder: Path) -> None:
+    named_alike(filled)
     filled.export(folder, "dataset")
     kept = "month=2026-09/currency=USD/entries.parquet"
     with Ledger(tmp_path / "other.duckdb") as other:
+        named_alike(other)
         load(other, [one for one in filled.entries() if one.timestamp == SEPTEMBER])
         before = stamps(folder)[kept]
         result = other.export(folder, "dataset")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from contract_tests.ledger.statement.months import sync
+from contract_tests.ledger.statement.months import MACHINE, sync
 from contract_tests.support.flavours import NOW
-from venice_billing.ledger import Ledger, _closings
+from venice_billing.ledger import Ledger, _closings, _history
 from venice_billing.testing import FakeVenice
 
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_closings, "_now", lambda: NOW)
+    monkeypatch.setattr(MACHINE, "time", NOW)
+    monkeypatch.setattr(_closings, "_now", MACHINE)
+    monkeypatch.setattr(_history, "clock", MACHINE)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from contract_tests.support.flavours import NOW
 from venice_billing import LedgerError, UsageEntry
 
 if TYPE_CHECKING:
@@ -22,7 +23,21 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
 
 
+class MachineClock:
+    """What the clock of the machine says: the time of the latest sync, and `NOW` at the beginning."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+MACHINE = MachineClock()
+
+
 def sync(ledger: Ledger, fake: FakeVenice, **options: Any) -> None:
+    MACHINE.time = max(MACHINE.time, datetime.fromtimestamp(fake.clock.time(), UTC))
     with fake.client() as client:
         ledger.sync(client, **options)
 

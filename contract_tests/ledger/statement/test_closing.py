@@ -14,7 +14,7 @@ import pytest
 
 from contract_tests.ledger.account import load
 from contract_tests.ledger.odd_entries import FIELDS
-from contract_tests.ledger.statement.months import DAY, HOUR, OCTOBER, refused, sync
+from contract_tests.ledger.statement.months import DAY, HOUR, MACHINE, OCTOBER, refused, sync
 from contract_tests.support.flavours import NOW
 from venice_billing import InvalidParameterError, LedgerError, MonthOpenError, UsageEntry, spend
 from venice_billing.testing import FakeVenice
@@ -46,7 +46,8 @@ def test_month_of_a_zone(ledger: Ledger, zone: str, month: str, start: str, end:
         UsageEntry.from_dict({**FIELDS, "timestamp": at.isoformat(), "sku": name})
         for at, name in [(first - tick, "before"), (first, "first"), (last - tick, "last"), (last, "after")]
     ]
-    load(ledger, rows, until=last + 3 * DAY)
+    MACHINE.time = last + 3 * DAY
+    load(ledger, rows, until=MACHINE.time)
     statement = ledger.close(month, timezone=zone)
     assert (statement.start, statement.end, statement.timezone) == (first, last, zone)
     assert sorted(row.model or "" for row in statement.by_model) == ["first", "last"]
