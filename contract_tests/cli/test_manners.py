@@ -138,10 +138,11 @@ tried() {{
   COMP_WORDS=(venice-billing "$@") COMP_CWORD=$# COMPREPLY=()
   _shtab_venice_billing; echo "${{COMPREPLY[@]}}"
 }}
-tried sp; tried spend --co; tried --print""",
+tried sp; tried spend --co; tried --print
+tried spend --by mo; tried spend to; tried export --as js; tried --format j""",
     "fish": """
 {program} --print-completion fish | source
-for line in "sp" "spend --co" "--print"
+for line in "sp" "spend --co" "--print" "spend --by mo" "spend to" "export --as js" "--format j"
     echo (complete -C "venice-billing $line" | string split -f1 (printf '\\t'))
 end""",
 }
@@ -154,7 +155,9 @@ def test_shell_completes_with_what_was_printed(shell: str) -> None:
     program = COMPLETE[shell].format(program=shlex.join(PROGRAM))
     done = subprocess.run([shell, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)
     lines = [sorted(line.split()) for line in done.stdout.splitlines()]
-    assert lines == [["spend"], ["--compare", "--complete"], ["--print-completion"]], done.stderr
+    options = [["spend"], ["--compare", "--complete"], ["--print-completion"]]
+    values = [["model", "month"], ["today"], ["jsonl"], ["json", "jsonl"]]
+    assert lines == [*options, *values], done.stderr
 
 
 def test_zsh_loads_what_was_printed(tmp_path: Path, command: Command) -> None:

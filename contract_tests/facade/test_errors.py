@@ -30,6 +30,7 @@ from venice_billing import (
     InvalidParameterError,
     InvalidRequestError,
     LedgerError,
+    LedgerUnavailableError,
     MonthOpenError,
     NotFoundError,
     PermissionDeniedError,
@@ -272,7 +273,8 @@ SAMPLES: list[VeniceError] = [
     DecodeError("data[3].amount", "missing"),
     AnotherAccountError("the key is that of another account"),
     ExportError("usage.csv: No space left on device"),
-    LedgerError("venice.duckdb: in use by another process"),
+    LedgerError("venice.duckdb: a DuckDB file, but no ledger"),
+    LedgerUnavailableError("venice.duckdb: in use by another process"),
     MonthOpenError("2026-10 may still change", month="2026-10", reason="late_charges", closable_at=datetime.now(UTC)),
 ]
 

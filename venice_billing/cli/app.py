@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "parser", "run"]
 
 _PROGRAM = "venice-billing"
 _SHORTEST_KEY = 8
+_PATHS = ("ledger", "target", "file", "log", "output")
 _NEGATIVE = re.compile(r"-\.?\d")
 _LONG_OPTION = re.compile(r"--[a-z-]+")
 _SHELLS = ("bash", "zsh", "fish")
@@ -144,9 +145,23 @@ def _complete(shell: str) -> int:
     for action in root._actions:  # noqa: SLF001 - argparse has no other way to the parsers of the commands
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
             for command in action.choices.values():
-                command.fill()
+                _offer_values(command.fill(), shtab)
+    _offer_values(root, shtab)
     print(shtab.complete(root, shell=shell))  # noqa: T201 - the output of the command
     return OK
+
+
+def _offer_values(parser: argparse.ArgumentParser, shtab: Any) -> None:
+    """Tell what completes the arguments; the parser itself has no choices, since its errors would be long ones."""
+    from venice_billing.cli.periods import WORDS  # noqa: PLC0415 - for completion alone
+
+    formats = parser.get_default("formats") or FORMATS
+    values = {"format": formats, "period": WORDS, **(parser.get_default("values") or {})}
+    for action in parser._actions:  # noqa: SLF001 - as above
+        if action.dest in _PATHS:
+            vars(action)["complete"] = shtab.FILE
+        elif action.dest in values:
+            action.choices = tuple(values[action.dest])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -190,7 +205,7 @@ class _CommandParser(_Parser):
             self.set_defaults(formats=FORMATS)
             command = import_module(f"venice_billing.cli.commands.{self._module}")
             command.configure(self)
-            self.set_defaults(run=command.run)
+            self.set_defaults(run=command.run, values=getattr(command, "VALUES", {}))
             _add_common(self, self.get_default("formats"), default=argparse.SUPPRESS)
             # Else the parsing of intermixed arguments would set it, and format a percent sign in it.
             self.usage = self.format_usage().removeprefix("usage: ").strip().replace("%", "%%")
@@ -226,7 +241,7 @@ def _add_common(parser: argparse.ArgumentParser, formats: Sequence[str], default
         "--format",
         metavar="FORMAT",
         default=default,
-        help=f"one of {', '.join(formats)} (default: table)",
+        help=f"one of {', '.join(formats)}{' (default: table)' if 'table' in formats else ''}",
     )
     group.add_argument("--timezone", metavar="ZONE", default=default, help="the IANA time zone of days (default: UTC)")
     group.add_argument(

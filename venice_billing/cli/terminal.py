@@ -14,6 +14,7 @@ from venice_billing.cli.errors import UsageError
 
 try:
     from rich.bar import Bar
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.measure import Measurement
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -44,9 +45,10 @@ def show(document: Document, stream: TextIO) -> None:
     console = _console(stream)
     console.print(Text(printable(document.title, widest=None), style="bold"))
     if document.rows:
-        table = _fitting(document, console)
-        console.width = max(console.width, _measured(table).minimum)
-        console.print(table)
+        names, pictures = _fitting(document, console)
+        narrowest = _measured(_table(document, names, pictures, is_sample=True)).minimum
+        console.width = max(console.width, narrowest)
+        console.print(_table(document, names, pictures))
     for note in document.notes:
         console.print(Text(printable(note, widest=None), style="dim"))
 
@@ -112,11 +114,11 @@ def _console(stream: TextIO) -> Console:
     return console
 
 
-def _fitting(document: Document, console: Console) -> Table:
-    """Return the table with as much as there is room for: pictures go first, then figures beside the debits."""
+def _fitting(document: Document, console: Console) -> tuple[list[str], list[str]]:
+    """Return the columns and pictures that there is room for: pictures go first, then figures beside the debits."""
     pictures = list(document.pictures) if draws(console.encoding) else []
     names = list(document.visible)
-    while _measured(_table(document, names, pictures)).maximum > console.width:
+    while _measured(_table(document, names, pictures, is_sample=True)).maximum > console.width:
         extra = next((name for name in _DISPENSABLE if name in names), None)
         if pictures:
             pictures.pop()
@@ -124,7 +126,7 @@ def _fitting(document: Document, console: Console) -> Table:
             names.remove(extra)
         else:
             break  # names are folded; a figure is never cut
-    return _table(document, names, pictures)
+    return names, pictures
 
 
 def _measured(table: Table) -> Measurement:
@@ -133,7 +135,8 @@ def _measured(table: Table) -> Measurement:
     return Measurement.get(console, console.options, table)
 
 
-def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) -> Table:
+def _table(document: Document, names: Sequence[str], pictures: Sequence[str], *, is_sample: bool = False) -> Table:
+    """Return a table; a sample has the widest cells alone, since rich takes a millisecond to measure a row."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     columns: list[Sequence[Any]] = []
     for name in names:
@@ -151,9 +154,21 @@ def _table(document: Document, names: Sequence[str], pictures: Sequence[str]) ->
     for heading in pictures:
         table.add_column(heading, no_wrap=True)
         columns.append(document.pictures[heading])
-    for line in zip(*columns, strict=True):
+    for line in zip(*map(_widest, columns) if is_sample else columns, strict=True):
         table.add_row(*line)
     return table
+
+
+def _widest(cells: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the widest cell of a column, and the one with the longest word, at which a narrow column is folded."""
+
+    def width(cell: Text | Bar | str) -> int:
+        return _BAR_WIDTH if isinstance(cell, Bar) else cell_len(str(cell))
+
+    def longest_word(cell: Text | Bar | str) -> int:
+        return max(map(cell_len, str(cell).split()), default=0) if isinstance(cell, Text) else width(cell)
+
+    return max(cells, key=width), max(cells, key=longest_word)
 
 
 def _numbers(values: Sequence[Value]) -> list[Text]:

@@ -39,6 +39,7 @@ _NO_FILE = "-"
 _MOST_CHANGES = 20
 _FIGURES = ("debits", "refunds", "purchases", "credits", "net", "count")
 _QUIET = ("refunds", "purchases", "credits")
+VALUES = {"month": tuple(_WORDS)}
 
 
 def configure(parser: ArgumentParser) -> None:

@@ -64,6 +64,8 @@ _OPTIONS_OF = {
 }
 _CONCURRENCY = 4
 
+VALUES = {"kind": tuple(KINDS), "focus_version": _VERSIONS}
+
 
 @frozen(kw_only=True)
 class Stretch:

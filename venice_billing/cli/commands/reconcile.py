@@ -47,6 +47,7 @@ _SHOWN = ("result", "request_id", "field", "currency", "log", "ledger", "line")
 _MOST_SHOWN = 100
 _PIPE = "-"
 _DEMO_DAYS = timedelta(days=7)
+VALUES = {"kind": ("jsonl", "csv"), "show": _RESULTS}
 
 
 def configure(parser: ArgumentParser) -> None:

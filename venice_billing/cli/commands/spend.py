@@ -38,6 +38,7 @@ _MOST_NAMES = 2
 _FIGURES = ("debits", "refunds", "purchases", "credits", "net", "count")
 _SPARKS = 30
 _DAY = timedelta(days=1)
+VALUES = {"by": _NAMES}
 
 
 def configure(parser: ArgumentParser) -> None:
