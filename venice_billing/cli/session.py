@@ -191,7 +191,7 @@ class Session:
 
     def _is_made_up(self, ledger: Ledger) -> bool:
         """Tell whether the first row of a ledger is one of the demo account: else made-up and real rows mix."""
-        from venice_billing.cli.source import has_charge  # noqa: PLC0415 - as above
+        from venice_billing.cli.accounts import has_charge  # noqa: PLC0415 - as above
 
         first = next(iter(ledger.entries()), None)
         if first is None or self.is_demo:

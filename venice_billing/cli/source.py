@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from venice_billing import VeniceBilling
     from venice_billing._calendar import Period
     from venice_billing.cli.session import Session
     from venice_billing.ledger.results import SyncProgress, SyncReport
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Totals",
     "entries_of",
-    "has_charge",
     "known_currency",
     "read_forecast",
     "read_totals",
@@ -35,7 +32,6 @@ __all__ = [
 ]
 
 _CONCURRENCY = 4
-_AROUND = timedelta(days=1)  # the API may hang on a narrow range
 
 
 @frozen(kw_only=True)
@@ -122,12 +118,6 @@ def synced_until(session: Session) -> datetime:
     if covered is None:
         raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
     return covered
-
-
-def has_charge(client: VeniceBilling, charge: UsageEntry) -> bool:
-    """Tell whether an account has a charge."""
-    start = charge.timestamp
-    return charge in client.iter_usage_history(start_timestamp=start, end_timestamp=start + _AROUND)
 
 
 def wanted_currency(session: Session) -> str | None:

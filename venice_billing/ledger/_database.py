@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MODE = 0o600  # a bill is private
 _PRIVATE_FOLDER = 0o700
 _MEMORY = "128MB"
+_MEMORY_TO_SORT = "384MB"
 _THREADS = "2"  # each has buffers of its own
 _INTERRUPTED = "Query interrupted"
 _OLDEST = 2
@@ -137,6 +138,16 @@ class Database:
             finally:
                 with suppress(self._module.Error):
                     cursor.execute("ROLLBACK")
+
+    @contextmanager
+    def sorting(self, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Let DuckDB take more memory for a time: a month of a large account is then sorted without the disk."""
+        cursor.execute(f"SET memory_limit = '{_MEMORY_TO_SORT}'")
+        try:
+            yield
+        finally:
+            with suppress(self._module.Error):  # where another thread has more than that in use
+                cursor.execute(f"SET memory_limit = '{_MEMORY}'")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -75,10 +75,15 @@ def write(request: ExportRequest) -> LedgerExport:
         kept = _kept_files(request, folder)
         new = [path for path, part in parts.items() if kept.get(path) != part.content]
         removed = [path for path in kept if path not in parts]
-        for path in new:
-            with staged.file(path) as file, request.database.writing(folder):
-                marks = {_CONTENT: parts[path].content, _RANGE: _range(request), _LEDGER: request.database.ledger_id}
-                _copy(cursor, parts[path], file, marks)
+        with request.database.sorting(cursor):
+            for path in new:
+                with staged.file(path) as file, request.database.writing(folder):
+                    marks = {
+                        _CONTENT: parts[path].content,
+                        _RANGE: _range(request),
+                        _LEDGER: request.database.ledger_id,
+                    }
+                    _copy(cursor, parts[path], file, marks)
         staged.publish(new, removed)
     return LedgerExport(
         path=folder,

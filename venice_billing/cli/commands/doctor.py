@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from venice_billing._table import printable
+from venice_billing.cli.accounts import has_charge
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, CommandError, NoKeyError
 from venice_billing.cli.places import config_path
-from venice_billing.cli.source import has_charge
 from venice_billing.client import VeniceBilling
 from venice_billing.errors import (
     APIConnectionError,
