@@ -183,7 +183,9 @@ def test_another_zone_than_before_is_refused(filled: Ledger) -> None:
     zurich = filled.close("2026-09", timezone="Europe/Zurich")
     assert filled.close("2026-10").timezone == "Europe/Zurich", "the zone of the months closed before"
     assert filled.statement("2026-10").is_closed
-    with pytest.raises(LedgerError, match=r"closed in the time zone Europe/Zurich \(2026-09 was\).*can be made, but not closed"):
+    with pytest.raises(
+        LedgerError, match=r"closed in the time zone Europe/Zurich \(2026-09 was\).*can be made, but not closed"
+    ):
         filled.close("2026-09", timezone="UTC")
     other = filled.statement("2026-09", timezone="UTC")
     assert (other.is_closed, other.timezone, other.digest == zurich.digest) == (False, "UTC", False)
