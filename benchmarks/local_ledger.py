@@ -136,7 +136,6 @@ def _print_dataset(rows: int, rounds: int, folder: Path) -> None:
         print(f"  {job}: {cpu[job]:.2f} s, {peak[job]} MB")
     ratio = cpu["dataset"] / cpu["bare_copy"]
     _say(f"dataset / bare copy: {ratio:.2f}", ratio, _DATASET_TARGET)
-    _say(f"peak memory of a dataset: {peak['dataset']} MB", peak["dataset"], _MEMORY_TARGET)
 
 
 @contextmanager

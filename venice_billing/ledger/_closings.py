@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from attrs import evolve, frozen
 
@@ -15,16 +14,17 @@ from venice_billing.errors import InvalidParameterError, LedgerError, LedgerUnav
 from venice_billing.ledger import _canonical, _history, spending
 from venice_billing.ledger._moments import CLOCK_SKEW, microseconds, moment
 from venice_billing.ledger._moments import now as _now
-from venice_billing.ledger.statement import Opening, Restatement, StatedChange, StatedCoverage, Statement
-from venice_billing.models import UsageEntry
+from venice_billing.ledger._stated_changes import stated_changes
+from venice_billing.ledger.statement import Opening, Restatement, StatedCoverage, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from datetime import datetime, tzinfo
 
     from venice_billing.errors import OpenReason
     from venice_billing.ledger._database import Database
     from venice_billing.ledger.results import Coverage
+    from venice_billing.ledger.statement import StatedChange
 
 OVERLAP = timedelta(days=2)
 _LONGEST_OVERLAP = timedelta(days=36_500)
@@ -322,7 +322,7 @@ def _adjustments(database: Database, period: _Period, state: _State) -> tuple[St
     """
     first = [closing for closing in state.closings if closing.revision == 1 and closing.month != period.month]
     since = max((closing.last_adjustment for closing in first), default=0)
-    return _changes(database, "month <> $month", {"month": period.month, "since": since})
+    return stated_changes(database, "month <> $month", {"month": period.month, "since": since})
 
 
 def _restated(
@@ -330,7 +330,7 @@ def _restated(
 ) -> Statement:
     """Return the statement of a month that was closed, as the month is now; it keeps the adjustments of the first."""
     first = next(closing for closing in state.closings if closing.month == period.month)
-    changes = _changes(database, "month = $month", {"month": period.month, "since": recorded.last_adjustment})
+    changes = stated_changes(database, "month = $month", {"month": period.month, "since": recorded.last_adjustment})
     return evolve(
         statement,
         revision=recorded.revision + 1,
@@ -338,50 +338,6 @@ def _restated(
         restatement=Restatement(
             revision=recorded.revision, digest=recorded.digest, is_complete=recorded.is_complete, changes=changes
         ),
-    )
-
-
-def _changes(database: Database, where: str, values: dict[str, Any]) -> tuple[StatedChange, ...]:
-    """Return the adjustments of closed months after a number."""
-    with database.reading() as cursor:
-        rows = cursor.execute(
-            f"""SELECT changes.adjustment, change, month, epoch_us(coalesce(a.timestamp, b.timestamp)),
-                    coalesce(a.sku, b.sku), coalesce(a.currency, b.currency), coalesce(a.api_key_id, b.api_key_id),
-                    coalesce(a.request_id, b.request_id), b.kind, b.amount_text, a.kind, a.amount_text,
-                    epoch_us(seen_at), changes.sync, coalesce(a.entry_json, b.entry_json)
-                FROM changes
-                LEFT JOIN changed_rows AS b ON b.adjustment = changes.adjustment AND b.side = 'before'
-                LEFT JOIN changed_rows AS a ON a.adjustment = changes.adjustment AND a.side = 'after'
-                JOIN closed_months ON revision = 1 AND coalesce(a.timestamp, b.timestamp) >= period_start
-                    AND coalesce(a.timestamp, b.timestamp) < period_end
-                WHERE changes.adjustment > $since AND {where} ORDER BY changes.adjustment""",
-            values,
-        ).fetchall()
-    return tuple(map(_change, rows))
-
-
-def _change(row: Iterable[Any]) -> StatedChange:
-    number, change, month, at, sku, currency, key, request_id, kind, amount, new_kind, new_amount, *others = row
-    seen, sync, whole = others
-    if whole is not None:  # the columns spell texts that are no Unicode with escapes; totals have them as sent
-        entry = UsageEntry.from_json(whole)
-        sku, currency, key = entry.sku, str(entry.currency), entry.api_key_id
-        request_id = entry.inference_details.request_id if entry.inference_details is not None else None
-    return StatedChange(
-        number=number,
-        change=change,
-        month=month,
-        timestamp=moment(at),
-        sku=sku,
-        currency=currency,
-        key=key,
-        request_id=request_id,
-        kind_before=kind,
-        amount_before=None if amount is None else Decimal(amount),
-        kind_after=new_kind,
-        amount_after=None if new_amount is None else Decimal(new_amount),
-        seen_at=moment(seen),
-        sync=sync,
     )
 
 
