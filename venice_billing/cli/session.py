@@ -191,9 +191,9 @@ class Session:
 
     def _is_made_up(self, ledger: Ledger) -> bool:
         """Tell whether the first row of a ledger is one of the demo account: else made-up and real rows mix."""
-        from venice_billing.cli.accounts import has_charge  # noqa: PLC0415 - as above
+        from venice_billing.cli.accounts import first_charge, has_charge  # noqa: PLC0415 - as above
 
-        first = next(iter(ledger.entries()), None)
+        first = first_charge(ledger)
         if first is None or self.is_demo:
             return first is not None and has_charge(self.client, first)
         from venice_billing.testing._fake import demo_day  # noqa: PLC0415 - as above

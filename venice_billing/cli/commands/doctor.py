@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from venice_billing._table import printable
-from venice_billing.cli.accounts import has_charge
+from venice_billing.cli.accounts import first_charge, has_charge
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, CommandError, NoKeyError
 from venice_billing.cli.places import config_path
@@ -246,7 +246,7 @@ def _ledger(session: Session, *, is_reachable: bool) -> Iterator[Check]:
 
 def _is_anothers(session: Session) -> bool:
     """Tell whether the account lacks the first charge of the ledger; where it cannot be told, it does not."""
-    first = next(session.ledger.entries(), None)
+    first = first_charge(session.ledger)
     if first is None:
         return False
     try:

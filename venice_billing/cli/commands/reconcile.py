@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from venice_billing._calendar import Period
 from venice_billing._runtime.codec import format_datetime
+from venice_billing.cli.accounts import first_charge
 from venice_billing.cli.demo_log import PLANTED, log_of
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
@@ -132,7 +133,7 @@ def _records(session: Session, covered: datetime) -> tuple[Any, LogFormat | None
 
 def _beginning(session: Session, covered: datetime) -> datetime:
     """Return when the ledger begins: a log without times is compared with all of it."""
-    first = next(session.ledger.entries(), None)
+    first = first_charge(session.ledger)
     return covered if first is None else first.timestamp
 
 
