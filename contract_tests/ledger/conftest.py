@@ -8,7 +8,9 @@ import pytest
 
 pytest.importorskip("duckdb", reason="needs the extra `ledger`")
 
+from contract_tests.support.flavours import NOW
 from venice_billing.ledger import Ledger
+from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,3 +21,16 @@ if TYPE_CHECKING:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "venice.duckdb") as opened:
         yield opened
+
+
+@pytest.fixture
+def fake() -> FakeVenice:
+    return FakeVenice(300, now=NOW)
+
+
+@pytest.fixture
+def filled(ledger: Ledger, fake: FakeVenice) -> Ledger:
+    """Return a ledger of the account."""
+    with fake.client() as client:
+        ledger.sync(client)
+    return ledger

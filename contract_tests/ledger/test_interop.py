@@ -6,28 +6,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import duckdb
-import pytest
 
 from contract_tests.ledger.account import walked
 from contract_tests.support.flavours import NOW
 from venice_billing import spend
 from venice_billing.ledger import Ledger
-from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(300, now=NOW)
-
-
-@pytest.fixture
-def filled(ledger: Ledger, fake: FakeVenice) -> Ledger:
-    with fake.client() as client:
-        ledger.sync(client)
-    return ledger
+    from venice_billing.testing import FakeVenice
 
 
 def test_relation_has_every_row_and_plain_names(filled: Ledger, fake: FakeVenice) -> None:

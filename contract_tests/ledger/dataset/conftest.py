@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract_tests.ledger.dataset.contents import AUGUST, SEPTEMBER, sync
+from contract_tests.ledger.dataset.contents import AUGUST, SEPTEMBER
 from contract_tests.support.flavours import NOW
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from venice_billing.ledger import Ledger
 
 
 @pytest.fixture
@@ -33,12 +31,6 @@ def fake() -> FakeVenice:
         ],
         now=NOW,
     )
-
-
-@pytest.fixture
-def filled(ledger: Ledger, fake: FakeVenice) -> Ledger:
-    sync(ledger, fake)
-    return ledger
 
 
 @pytest.fixture
