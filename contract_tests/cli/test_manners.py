@@ -179,7 +179,7 @@ def test_completion_of_an_unknown_shell(command: Command) -> None:
 
 @pytest.mark.parametrize("format_", ["jsonl", "table", "md"])
 def test_reader_that_goes_ends_the_command_quietly(format_: str) -> None:
-    process = start("--demo", "spend", "--last", "12m", "--by", "day", "--by", "sku", "--format", format_)
+    process = start("--demo", "spend", "--last", "6w", "--by", "day", "--by", "sku", "--format", format_)
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.readline()
