@@ -68,7 +68,6 @@ WRONG = [
     (["sync", "--offline"], ["--offline"]),
     (["spent"], ["'spent'", "spend"]),
     (["balance", "now"], ["now"]),
-    (["balance", "--demo", "--account", "work"], ["--demo with --account 'work'"]),
     (["sync", "--ledger", ""], ["--ledger ''", "a path"]),
     (["status", "--wait", "0"], ["--wait 0", "more than 0 s"]),
     (["status", "--max-age", "soon"], ["--max-age 'soon'", "30s, 5m, 1h or 2d"]),

@@ -173,9 +173,8 @@ def test_every_listed_zone_is_taken() -> None:
     ],
 )
 def test_other_zones_are_refused(zone: Any) -> None:
-    with pytest.raises(InvalidParameterError, match="timezone must be an IANA time zone") as caught:
+    with pytest.raises(InvalidParameterError, match='timezone must be an IANA time zone like "UTC" or "Europe/Berlin"'):
         summarize([], timezone=zone)
-    assert "zoneinfo.available_timezones()" in str(caught.value)
 
 
 def test_zone_without_a_name_is_refused() -> None:

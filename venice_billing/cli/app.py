@@ -70,8 +70,6 @@ def run(arguments: Sequence[str]) -> int:
             return _complete(options.print_completion)
         if options.command is None:
             raise UsageError(f"name a command: {', '.join(COMMANDS)}; or --help")
-        if options.demo and options.account is not None:
-            raise UsageError(f"--demo with --account {options.account!r}: the demo account is one by itself")
         if options.format is not None and options.format not in options.formats:
             raise UsageError(f"--format {options.format!r}: one of {', '.join(options.formats)}")
         return _run(options)
