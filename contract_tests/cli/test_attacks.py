@@ -268,10 +268,10 @@ def test_exit_code_tells_a_wrong_file_from_a_disk_that_fails(
         path.mkdir()
     if problem == "full":
 
-        def create(_self: object) -> None:
+        def create(_module: object, path: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-        monkeypatch.setattr("venice_billing.ledger._database.Database._create", create)
+        monkeypatch.setattr("venice_billing.ledger._database.create", create)
     for arguments in (["sync"], ["close", "2026-09"], ["spend"], ["export", str(tmp_path / "b.csv")]):
         done = command("--demo", "--ledger", str(path), *arguments)
         assert (done.code, str(path) in done.err) == (code, True), arguments
