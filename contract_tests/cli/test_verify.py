@@ -59,7 +59,7 @@ def test_today_alone_cannot_be_told(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tolerance", "some"], "--tolerance must be"),
+        (["--tolerance", "some"], "--tolerance 'some': a number of at least 0"),
         (["--tolerance=-1"], "--tolerance '-1': a number of at least 0"),
         (["--timezone", "Europe/Berlin"], "verify compares days of UTC alone"),
         (["--offline"], "verify --offline: it asks the API"),

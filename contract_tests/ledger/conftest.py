@@ -8,24 +8,19 @@ import pytest
 
 pytest.importorskip("duckdb", reason="needs the extra `ledger`")
 
-from contract_tests.support.flavours import NOW
 from venice_billing.ledger import Ledger
-from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from venice_billing.testing import FakeVenice
 
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger(tmp_path / "venice.duckdb") as opened:
         yield opened
-
-
-@pytest.fixture
-def fake() -> FakeVenice:
-    return FakeVenice(300, now=NOW)
 
 
 @pytest.fixture

@@ -81,4 +81,4 @@ def test_duckdb_itself_shows_views_with_comments(tmp_path: Path, fake: FakeVenic
     assert all(comment for _, comment in views)
     assert columns == []
     assert late == [("late", "late", None, "-0.5")]
-    assert count == [(301,)]
+    assert count == [(601,)]

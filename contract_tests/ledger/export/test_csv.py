@@ -28,7 +28,7 @@ def test_csv_has_the_rows_to_the_digit(filled: Ledger, fake: FakeVenice, tmp_pat
         row = {name: as_text(value) for name, value in entry.row().items()}
         at = datetime.fromisoformat(record.pop("timestamp"))
         assert (at, record) == (datetime.fromisoformat(row.pop("timestamp")), row)
-    assert (result.rows, result.size) == (300, (tmp_path / "all.csv").stat().st_size)
+    assert (result.rows, result.size) == (600, (tmp_path / "all.csv").stat().st_size)
 
 
 def test_csv_keeps_every_digit(ledger: Ledger, tmp_path: Path) -> None:

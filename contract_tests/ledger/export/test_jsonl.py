@@ -22,7 +22,7 @@ def test_jsonl_is_the_walk_byte_for_byte(filled: Ledger, fake: FakeVenice, tmp_p
     result = filled.export(tmp_path / "all.jsonl", "jsonl")
     expected = "".join(f"{text}\n" for text in texts(walked(fake))).encode()
     assert (tmp_path / "all.jsonl").read_bytes() == expected
-    assert (result.rows, result.size, result.format) == (300, len(expected), "jsonl")
+    assert (result.rows, result.size, result.format) == (600, len(expected), "jsonl")
     assert (result.path, result.written, result.removed) == (tmp_path / "all.jsonl", (tmp_path / "all.jsonl",), ())
 
 

@@ -40,7 +40,7 @@ def test_parquet_has_the_columns_of_the_view(filled: Ledger, tmp_path: Path) -> 
     assert [(currency, total, count) for currency, total, count in sums] == [
         (row.currency, row.net, row.count) for row in filled.spend(())
     ]
-    assert result.rows == 300
+    assert result.rows == 600
 
 
 def test_number_that_fits_no_decimal_is_null_in_parquet_and_whole_in_its_text(ledger: Ledger, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_ledger_itself_is_never_overwritten(filled: Ledger, tmp_path: Path, endi
     for folder in (tmp_path, tmp_path / "here"):
         with pytest.raises(InvalidParameterError, match=r"another path than that of the ledger|not a folder"):
             filled.export(folder / f"venice.duckdb{ending}", kind)
-    assert len(filled) == 300
+    assert len(filled) == 600
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -137,4 +137,4 @@ def test_read_only_ledger_is_exported(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with Ledger(path) as ledger:
         for kind in (*FILES, "dataset"):
-            assert ledger.export(tmp_path / f"all-{kind}", kind).rows == 300  # type: ignore[arg-type]
+            assert ledger.export(tmp_path / f"all-{kind}", kind).rows == 600  # type: ignore[arg-type]
