@@ -206,7 +206,7 @@ class _CommandParser(_Parser):
             self.set_defaults(run=command.run, values=getattr(command, "VALUES", {}))
             _add_common(self, self.get_default("formats"), default=argparse.SUPPRESS)
             # Else the parsing of intermixed arguments would set it, and format a percent sign in it.
-            self.usage = self.format_usage().removeprefix("usage: ").strip().replace("%", "%%")
+            self.usage = HelpFormatter(self.prog).usage(self._actions)
         return self
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] # it has overloads

@@ -52,11 +52,13 @@ class HelpFormatter(argparse.HelpFormatter):
         self, usage: str | None, actions: Iterable[argparse.Action], groups: Any, prefix: str | None
     ) -> str:
         """Name the positional arguments alone: the options stand below, each on a line."""
-        if usage is None:
-            named = [action for action in actions if not action.option_strings]
-            words = [self._format_args(action, self._get_default_metavar_for_positional(action)) for action in named]
-            usage = " ".join(["%(prog)s", "[options]", *words])
-        return super()._format_usage(usage, actions, groups, prefix)
+        return super()._format_usage(self.usage(actions) if usage is None else usage, actions, groups, prefix)
+
+    def usage(self, actions: Iterable[argparse.Action]) -> str:
+        """Return a usage that names the positional arguments alone, as argparse takes it."""
+        named = [action for action in actions if not action.option_strings]
+        words = [self._format_args(action, self._get_default_metavar_for_positional(action)) for action in named]
+        return " ".join([self._prog, "[options]", *words]).replace("%", "%%")
 
 
 def sections(text: str) -> dict[str, str]:
