@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from venice_billing.ledger import Ledger
-from venice_billing.testing import FakeVenice
+from venice_billing.testing import FakeVenice, demo_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +241,16 @@ def test_ledger_of_the_demo_account_is_kept_between_two_commands_and_read_with_d
         done = command("--ledger", path, *arguments)
         assert (done.code, done.out) == (2, "")
         assert "a ledger of the demo account, all of it made up: give --demo, or another file" in done.err
+
+
+def test_ledger_of_the_demo_account_is_known_days_later(command: Command, tmp_path: Path) -> None:
+    """The account begins 400 days before now, so its first days are not in the account of a later day."""
+    path = tmp_path / "demo.duckdb"
+    before = datetime.now(UTC) - timedelta(days=3)
+    with Ledger(path) as ledger, demo_account(before).client() as client:
+        ledger.sync(client)
+    assert command("--demo", "--ledger", str(path), "spend", "--offline").code == 0
+    assert command("--ledger", str(path), "spend", "--offline").code == 2
 
 
 @pytest.mark.parametrize("arguments", [["sync"], ["close", "2026-09"], ["verify"], ["report", "a.html"], ["spend"]])
