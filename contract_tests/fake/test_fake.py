@@ -13,7 +13,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW
 from contract_tests.support.plain_client import HISTORY, USAGE, Row, connect, exact, rows_of, walk
-from venice_billing.testing import FakeVenice
+from venice_billing.testing import FakeVenice, demo_account
 
 
 @pytest.fixture
@@ -24,6 +24,11 @@ def fake() -> FakeVenice:
 def test_same_seed_gives_the_same_ledger() -> None:
     assert FakeVenice(500, seed=7, now=NOW).ledger == FakeVenice(500, seed=7, now=NOW).ledger
     assert FakeVenice(500, seed=7, now=NOW).ledger != FakeVenice(500, seed=8, now=NOW).ledger
+
+
+@pytest.mark.parametrize("fake", [FakeVenice(3000, now=NOW), demo_account(NOW)], ids=["seeded", "demo"])
+def test_generated_rows_would_pass_the_checks_of_given_rows(fake: FakeVenice) -> None:
+    assert FakeVenice(fake.ledger, now=NOW).ledger == fake.ledger
 
 
 def test_generated_rows_resemble_real_ones() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from venice_billing.models import UsageEntry
 from venice_billing.testing._checks import check_row
 from venice_billing.testing._required import missing_fields
+from venice_billing.testing._seed import SeededRows
 from venice_billing.testing._text import CSV_COLUMNS, DETAILS, Row, parse_instant, to_csv_record, to_json
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Account:
     ) -> None:
         self._lock = threading.Lock()
         self._extra_fields = extra_fields
-        complete = [complete_row(row, extra_fields) for row in rows]
+        if isinstance(rows, SeededRows):
+            complete = [_completed(row) for row in rows]
+        else:
+            complete = [complete_row(row, extra_fields) for row in rows]
         entries = [Entry((parse_instant(row["timestamp"]), number), row) for number, row in enumerate(complete)]
         entries.sort(key=_POSITION)
         self._booked = len(entries)
@@ -123,7 +127,10 @@ def complete_row(row: Mapping[str, Any] | UsageEntry, extra_fields: frozenset[st
         inner = row.inference_details.additional_properties if row.inference_details else {}
         extra_fields = extra_fields.union(row.additional_properties, (f"inferenceDetails.{name}" for name in inner))
         row = row.to_dict()
-    fields = check_row(row, extra_fields)
+    return _completed(check_row(row, extra_fields))
+
+
+def _completed(fields: Row) -> Row:
     complete = {"timestamp": fields["timestamp"], **_DEFAULTS, **_UNKNOWN_OF_ROW, **fields}
     details = complete["inferenceDetails"]
     if isinstance(details, Mapping):

@@ -27,31 +27,35 @@ _LLMS = tuple(model for model in MODELS if model.kind == "LLM")
 _OTHERS = tuple(model for model in MODELS if model.kind != "LLM")
 
 
-def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> list[Row]:
+class SeededRows(list[Row]):
+    """Rows made here, which need none of the checks that a user's rows need."""
+
+
+def seeded_rows(count: int, *, days: float, seed: int, now: datetime) -> SeededRows:
     """Return exactly `count` rows over the days before `now`, in ascending order of time."""
     rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
     end = instant_of(now) // 1000 * 1000
     bundles = list(_bundles(rng, count))
     start = end - max(int(days * DAY), 1000)
-    return [
+    return SeededRows(
         {"timestamp": format_instant(instant), **_dated(row, (instant - start) / (end - start))}
         for instant, bundle in zip(_instants(rng, len(bundles), start, end), bundles, strict=True)
         for row in bundle
-    ]
+    )
 
 
-def demo_rows(now: datetime, days_before: int = _DEMO_DAYS) -> list[Row]:
+def demo_rows(now: datetime, days_before: int = _DEMO_DAYS) -> SeededRows:
     """Return the rows of the demo account before `now`: those of a day are drawn from its date, whatever `now` is."""
     end = instant_of(now)
     today = end // DAY
     days = range(today - days_before, today + 1)
-    return [
+    return SeededRows(
         {"timestamp": format_instant(instant), **row}
         for day in days
         for instant, bundle in _demo_day(day * DAY)
         for row in bundle
         if instant < end
-    ]
+    )
 
 
 def _demo_day(start: int) -> Iterator[tuple[int, list[Row]]]:
