@@ -46,6 +46,9 @@ OTHER_PYTHONS = [version for version in PYTHONS if version != THIS_PYTHON]
 _PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, _PYENV.glob("versions/3.*/bin"))])
 
+# Tests start thousands of processes, and each would compile the package.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:

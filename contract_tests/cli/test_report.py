@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from venice_billing.testing import faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from contract_tests.cli.conftest import Done
-    from venice_billing.testing import FakeVenice
+    from venice_billing.testing import FakeVenice, Fault, SeenRequest
 
     Command = Callable[..., Done]
 
@@ -56,6 +58,33 @@ def test_stdout_takes_text(command: Command, how: str, start: str) -> None:
     assert done.code == 0
     assert done.out.lstrip().startswith(start)
     assert done.err == ""
+
+
+@pytest.mark.parametrize("how", ["html", "md", "svg"])
+def test_keys_have_the_names_that_their_owner_gave(account: FakeVenice, command: Command, how: str) -> None:
+    page = command("report", "-", "--last", "60d", "--format", how)
+    assert page.code == 0
+    assert "Production (key_4f1c09b7d2)" in page.out
+    (analytics,) = [request for request in account.requests if request.path.endswith("/billing/usage-analytics")]
+    assert analytics.params == (("lookback", "60d"),)
+
+
+def test_report_of_long_ago_asks_for_the_longest_lookback(account: FakeVenice, command: Command) -> None:
+    assert command("report", "-", "--last", "12m", "--format", "md").code == 0
+    (analytics,) = [request for request in account.requests if request.path.endswith("/billing/usage-analytics")]
+    assert analytics.params == (("lookback", "90d"),)
+
+
+def test_without_the_analytics_keys_have_their_ids(account: FakeVenice, command: Command) -> None:
+    def fails(request: SeenRequest) -> Fault | None:
+        return faults.status(403) if request.path.endswith("/billing/usage-analytics") else None
+
+    account.quirks.faults = fails
+    page = command("report", "-", "--last", "60d", "--format", "md")
+    assert page.code == 0
+    assert "key_4f1c09b7d2" in page.out
+    assert "Production" not in page.out
+    assert page.err.startswith("venice-billing: no names of keys: ")
 
 
 def test_offline_reads_the_ledger_and_says_that_the_epoch_is_unknown(

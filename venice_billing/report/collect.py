@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from venice_billing._arguments import Moment
     from venice_billing.ledger import Ledger
-    from venice_billing.models import Balance, UsageEntry
+    from venice_billing.models import Balance, UsageAnalytics, UsageEntry
     from venice_billing.report.forecast import Forecast
 
-__all__ = ["build", "first_needed", "make_report", "period_before"]
+__all__ = ["build", "first_needed", "key_names", "make_report", "period_before"]
 
 _SOURCE = "a Ledger, or an iterable of UsageEntry"
 
@@ -67,7 +67,7 @@ def make_report(
         now: The time up to which `source` has entries, and when the report is made; the current time if None. What a
             ledger covers is known.
         balance: The balance of the account, which tells the use of the DIEM epoch.
-        key_names: The names of API keys, by their ids.
+        key_names: The names of API keys, by their ids; `get_usage_analytics().by_key` has those used lately.
 
     Raises:
         InvalidParameterError: An argument is invalid.
@@ -89,6 +89,11 @@ def make_report(
     period = _period(month, start, end, timezone)
     moment = datetime.now(UTC) if now is None else now.astimezone(UTC)
     return build(source, period, moment, balance=balance, key_names=key_names)
+
+
+def key_names(analytics: UsageAnalytics) -> dict[str, str]:
+    """Return the names of the keys that were used, by their ids."""
+    return {key.api_key_id: key.description for key in analytics.by_key if key.api_key_id and key.description}
 
 
 def first_needed(period: Period, until: datetime) -> datetime:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from venice_billing import VeniceBilling
 from venice_billing._targets import checked_target
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.periods import add_period, period_of
 from venice_billing.cli.source import entries_of, synced_until, wanted_currency
 from venice_billing.errors import VeniceError
-from venice_billing.report.collect import build, first_needed
+from venice_billing.report.collect import build, first_needed, key_names
 from venice_billing.report.files import FORMATS, format_of, render_report, write_report
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from venice_billing._calendar import Period
     from venice_billing.cli.session import Session
     from venice_billing.ledger import Ledger
-    from venice_billing.models import Balance, UsageEntry
+    from venice_billing.models import UsageEntry
     from venice_billing.report import Report, ReportFormat
 
 EXAMPLES = """examples:
@@ -32,6 +33,8 @@ EXAMPLES = """examples:
 
 _NEEDED = ("altair", "vl_convert", "jinja2")
 _STDOUT = "-"
+_LONGEST_LOOKBACK = 90  # days, of the analytics
+_Answer = TypeVar("_Answer")
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -75,16 +78,26 @@ def _report(session: Session, period: Period, currency: str | None) -> Report:
         source: Ledger | Iterable[UsageEntry] = session.ledger
     else:
         source = entries_of(session, first_needed(period, now), period.end, currency)
-    balance = _balance(session)
-    return build(source, period, now, balance=balance, is_demo=session.is_demo, currency=currency)
+    balance = _answer(session, "balance", VeniceBilling.get_balance)
+    days = min(max((now - period.start).days + 1, 1), _LONGEST_LOOKBACK)
+    analytics = _answer(session, "names of keys", lambda client: client.get_usage_analytics(lookback=days))
+    return build(
+        source,
+        period,
+        now,
+        balance=balance,
+        key_names={} if analytics is None else key_names(analytics),
+        is_demo=session.is_demo,
+        currency=currency,
+    )
 
 
-def _balance(session: Session) -> Balance | None:
-    """Return the balance; None where it is not to be had: a report does without."""
+def _answer(session: Session, what: str, ask: Callable[[VeniceBilling], _Answer]) -> _Answer | None:
+    """Return an answer of the API; None where it is not to be had: a report does without."""
     if session.options.offline:
         return None
     try:
-        return session.client.get_balance()
+        return ask(session.client)
     except VeniceError as error:
-        session.say(f"venice-billing: no balance: {type(error).__name__}: {error}")
+        session.say(f"venice-billing: no {what}: {type(error).__name__}: {error}")
         return None
