@@ -1,6 +1,6 @@
 """Settings of the httpx clients that this package makes: proxies and certificates from the environment, no cookies.
 
-What is wrong in the environment is refused when a client is made, by the name of its variable.
+What is wrong in the environment is refused when a client is made, with an error that names the variable.
 """
 
 from __future__ import annotations

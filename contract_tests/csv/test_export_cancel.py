@@ -1,4 +1,4 @@
-"""A cancelled async export holds no file and no lock once its cancellation has completed."""
+"""A cancelled async export holds no file and no lock once it is cancelled, since the thread that writes is awaited."""
 
 from __future__ import annotations
 

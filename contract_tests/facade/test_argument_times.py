@@ -1,4 +1,4 @@
-"""Times and lookbacks are read as documented, or refused with what is wrong in them."""
+"""Times and lookbacks are read as documented, or refused with an error that says what is wrong."""
 
 from __future__ import annotations
 

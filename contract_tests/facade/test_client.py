@@ -1,4 +1,4 @@
-"""Single calls of both clients against FakeVenice: every method, and the errors."""
+"""Single calls of both clients against FakeVenice: every method, and the errors that belong to one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A SKU says model, service, variant and unit where it meets the habit, and is its own model where it does not."""
+"""A SKU written as Venice usually writes them names model, service, variant and unit; any other is a model's name."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`FakeVenice`, which the other tests rely on."""
+"""Tests of `FakeVenice`, on which the other tests rely."""

@@ -1,4 +1,4 @@
-"""Models of the generated layer: whole, frozen, tolerant of what no document names, and errors that name the field."""
+"""Models of the generated layer keep all that was sent and never change; an error names the field that is wrong."""
 
 from __future__ import annotations
 

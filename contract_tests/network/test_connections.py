@@ -1,4 +1,4 @@
-"""The connections of a client: reuse, closing, isolation, TLS and proxies."""
+"""The connections of a client: reuse, closing, isolation, cookies and interruptions."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_an_unanswered_address_leaves_time_for_the_next_one(
         assert client.get(url, extensions=Deadline(2).extensions()).status_code == 200
 
 
-# ---------------------------------------------------------------- TLS and proxies
+# ---------------------------------------------------------------- connections that were kept
 
 
 @ON_EACH_LIBRARY

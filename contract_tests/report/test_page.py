@@ -1,4 +1,4 @@
-"""The page: its structure, its figures, its size, and that nothing foreign is in it; `test_browser` opens it."""
+"""The page: its structure, its figures, its size, and that it refers to nothing outside; `test_browser` opens it."""
 
 from __future__ import annotations
 

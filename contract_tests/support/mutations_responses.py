@@ -1,4 +1,4 @@
-"""Mutations of responses: visibility, recursion, alternatives, formats, headers, statuses."""
+"""Mutations of responses: `writeOnly`, recursion, alternatives, formats, headers, statuses."""
 
 from __future__ import annotations
 

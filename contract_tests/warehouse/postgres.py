@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own: a fresh cluster in a folder, on loopback, with a password, stopped at the end."""
+"""A PostgreSQL server for one test: a new cluster in a folder, on loopback, with a password, stopped at the end."""
 
 from __future__ import annotations
 

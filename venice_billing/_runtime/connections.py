@@ -1,4 +1,4 @@
-"""Make the connections of an httpx client obey a `Deadline`, end their requests, or prevent their reuse.
+"""What is done to the connections of an httpx client: bind them to a `Deadline`, end requests, prevent reuse.
 
 All of it serves clients of httpx2 as well.
 """

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Totals",
     "entries_of",
-    "known_currency",
     "read_forecast",
     "read_totals",
     "sync",
     "synced_until",
-    "wanted_currency",
 ]
 
 _CONCURRENCY = 4
@@ -118,31 +116,6 @@ def synced_until(session: Session) -> datetime:
     if covered is None:
         raise UsageError(f"--offline: {session.ledger_path} is empty; fill it with venice-billing sync")
     return covered
-
-
-def wanted_currency(session: Session) -> str | None:
-    """Return the currency of `--currency`, see `known_currency`; None: all of them."""
-    named: str | None = session.options.currency
-    return None if named is None else known_currency(session, named, "--currency")
-
-
-def known_currency(session: Session, currency: str, option: str) -> str:
-    """Return a currency as the contract or the ledger spells it: upper and lower case are alike where that is clear.
-
-    Raises:
-        UsageError: Neither of them knows it.
-    """
-    from venice_billing.models import Currency  # noqa: PLC0415 - `--help` needs no models
-
-    known = {str(member) for member in Currency}
-    if currency in known:
-        return currency
-    if session.has_ledger:
-        known |= {row.currency for row in session.ledger.spend(by="currency")}
-    alike = [name for name in known if name.casefold() == currency.casefold()]
-    if currency not in known and len(alike) != 1:
-        raise UsageError(f"{option} {currency!r}: one of {', '.join(sorted(known))}")
-    return currency if currency in known else alike[0]
 
 
 def _of_ledger(session: Session, period: Period, by: tuple[Dimension, ...], currency: str | None) -> Totals:

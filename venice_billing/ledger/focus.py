@@ -1,8 +1,8 @@
-"""Entries of the ledger -> rows of FOCUS, the FinOps Open Cost and Usage Specification. Pure, and exact.
+"""Make rows of FOCUS, the FinOps Open Cost and Usage Specification, of the entries of a ledger. Pure, and exact.
 
-A balance at Venice is paid for in advance, so a purchase has the `BilledCost`, and usage the `EffectiveCost`. The costs
-of FOCUS are in US dollars and positive; the amount as booked is in `x_Amount`, in `x_Currency`. `docs/focus.md` has the
-reason for every column.
+A balance at Venice is paid for in advance, so a purchase has the `BilledCost`, and usage the `EffectiveCost`. Costs
+are in US dollars, but for those in the pricing currency, and only what is given back is negative. `x_Amount` is the
+amount as booked, and `x_Currency` its currency. `docs/focus.md` has the reason for every column.
 """
 
 from __future__ import annotations

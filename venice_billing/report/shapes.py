@@ -1,4 +1,4 @@
-"""From the tables of a report to what charts draw: the smallest folded into one, long periods in weeks. Pure.
+"""From the tables of a report to what charts draw: the smallest are one, long periods are in weeks or months. Pure.
 
 Figures are exact here; charts round them to what a picture can show.
 """

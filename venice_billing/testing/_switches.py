@@ -1,4 +1,4 @@
-"""Validators of `Quirks`: a switch with a wrong value would change nothing, and a test with it would show nothing."""
+"""Validators of `Quirks`: they refuse a value that would switch nothing, with which a test would prove nothing."""
 
 from __future__ import annotations
 

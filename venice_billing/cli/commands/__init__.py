@@ -1,1 +1,1 @@
-"""The commands, one module a group: each has `configure(parser)` and `run(session)`, which returns the exit code."""
+"""The commands, one module each, which has `configure(parser)` and `run(session)`, which returns the exit code."""

@@ -10,11 +10,12 @@ from attrs import evolve
 
 from venice_billing import _exact
 from venice_billing._table import printable
+from venice_billing.cli.currencies import known_currency
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import FINDING, OK, UNKNOWN, UsageError
 from venice_billing.cli.formats import FORMATS
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import Totals, known_currency, read_forecast, read_totals
+from venice_billing.cli.source import Totals, read_forecast, read_totals
 from venice_billing.errors import InvalidParameterError, VeniceError
 from venice_billing.report.limits import (
     PERCENT,

@@ -11,12 +11,13 @@ from attrs import frozen
 
 from venice_billing._calendar import Period
 from venice_billing.cli.amounts import parse_amount
+from venice_billing.cli.currencies import wanted_currency
 from venice_billing.cli.document import Document, made_up
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.headings import head_of, title_of
 from venice_billing.cli.periods import add_period, is_period_given, period_of
 from venice_billing.cli.places import expanded
-from venice_billing.cli.source import synced_until, wanted_currency
+from venice_billing.cli.source import synced_until
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

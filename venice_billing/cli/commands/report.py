@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from venice_billing import VeniceBilling
 from venice_billing._targets import checked_target
+from venice_billing.cli.currencies import wanted_currency
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import entries_of, synced_until, wanted_currency
+from venice_billing.cli.source import entries_of, synced_until
 from venice_billing.errors import VeniceError
 from venice_billing.report.collect import build, first_needed, key_names
 from venice_billing.report.files import FORMATS, format_of, render_report, write_report

@@ -11,11 +11,12 @@ from attrs import evolve, frozen
 from venice_billing import _exact
 from venice_billing._calendar import Period, midnight
 from venice_billing._periods import PERIODS
+from venice_billing.cli.currencies import wanted_currency
 from venice_billing.cli.document import Document
 from venice_billing.cli.errors import OK, UsageError
 from venice_billing.cli.headings import head_of, local_text, title_of
 from venice_billing.cli.periods import add_period, period_of
-from venice_billing.cli.source import Totals, read_forecast, read_totals, wanted_currency
+from venice_billing.cli.source import Totals, read_forecast, read_totals
 from venice_billing.report.forecast import METHOD, share_of_today
 from venice_billing.spend import Dimension, SpendRow, SpendTable
 
