@@ -34,8 +34,8 @@ CONTRACT = Path("openapi", "venice-billing.yaml")
 PYTEST_ALL = ("-m", "pytest", "-n", "2", "--dist", "loadfile")  # a file's tests may build on one another
 TESTS = Path("contract_tests")
 CONTRACT_SUITE = ("-m", "pytest", "-q", "--tb=short", "-rN", str(TESTS / "contract"))
-PIPELINE = f"--ignore={TESTS / 'pipeline'}"  # tests the project's own tools, which run on one Python
-TOOLS = [PIPELINE, f"--ignore={TESTS / 'contract'}", f"--ignore={TESTS / 'project'}"]  # tests that need those tools
+PROJECT = [f"--ignore={TESTS / name}" for name in ("pipeline", "project")]  # its own tools, which run on one Python
+TOOLS = [*PROJECT, f"--ignore={TESTS / 'contract'}"]  # all that needs those tools
 PYPROJECT = nox.project.load_toml(PYPROJECT_FILE)
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHONS = nox.project.python_versions(PYPROJECT)
@@ -82,9 +82,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=OTHER_PYTHONS)
 def tests_elsewhere(session: nox.Session) -> None:
-    """Run the tests of the package on one more Python; the tests of the project's own tools run only once."""
+    """Run the tests of the package on one more Python; the tests of the project's own tools run on one alone."""
     _install(session, "--group", "test", "--editable", ".")
-    session.run("python", *PYTEST_ALL, PIPELINE, *session.posargs)
+    session.run("python", *PYTEST_ALL, *PROJECT, *session.posargs)
 
 
 @nox.session(python=LOWEST_PYTHON)

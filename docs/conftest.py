@@ -49,7 +49,7 @@ def tear_down(namespace: dict[str, Any]) -> None:
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["*.md", "llms.txt"],
-    excludes=["reference/*.md"],  # docstrings, whose examples contract_tests/project/test_public_api.py runs
+    excludes=["reference/*.md"],  # docstrings, whose examples contract_tests/facade/test_public_api.py runs
     setup=set_up,
     teardown=tear_down,
 ).pytest()

@@ -1,1 +1,1 @@
-"""The public clients: arguments, results and errors of their methods, without a network."""
+"""The public clients: names, arguments, results and errors of their methods, without a network."""

@@ -1,1 +1,1 @@
-"""README, demo, benchmarks, the bootstrap script and the list of public names."""
+"""The project itself, on one Python: README, demo, docs, benchmarks, workflows, layers, the bootstrap script."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import venice_billing
-from contract_tests.project.test_public_api import FACES, MODULES
+from contract_tests.facade.test_public_api import FACES, MODULES
 from contract_tests.support.paths import ROOT
 from venice_billing import errors
 

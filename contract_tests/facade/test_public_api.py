@@ -1,6 +1,6 @@
 """The public names and their signatures change deliberately; their documentation is whole, and its examples run.
 
-`python -m contract_tests.project.test_public_api` writes the snapshot anew.
+`python -m contract_tests.facade.test_public_api` writes the snapshot anew.
 """
 
 from __future__ import annotations
