@@ -20,6 +20,7 @@ _MARKS = ("\\", "%", "&", "\0")  # escapes begin with these; UTF-16 has NULs bet
 _NUMBER = re.compile(r"[0-9.eE+-]+")
 _WORD = "[A-Za-z0-9_-]"
 _BASE64 = "[A-Za-z0-9+/_-]"
+_BACKSLASH = r"(?:\\|%(?:25){0,4}5[Cc]|&(?:amp;){0,4}#(?:0{0,6}92|[xX]0{0,6}5[Cc]);)"
 _ENOUGH = 12
 """Characters of Base64 that identify a key: nine bytes of it. Texts are cut, so the rest may be missing."""
 
@@ -155,17 +156,17 @@ def _spelled_character(character: str, *, doubled: bool) -> str:
     if character == '"':
         # Doubled first and then escaped: each of both quotes is escaped. The other way round: only the first one is.
         plain = '""?' if doubled else r'"(?:\\{1,8}")?'
-    own = "" if character.isalnum() else f"|{plain}"
     entity = html.escape(character)[1:]
     named = f"|{re.escape(entity)}" if entity else ""
     if character == "'":
         named += "|apos;"
-    return (
-        rf"(?:\\{{1,8}}(?:(?:u00|x|u\{{0{{0,6}}){digits}\}}?{own})"
-        rf"|%(?:25){{0,4}}{digits}"
+    unescaped = (
+        rf"%(?:25){{0,4}}{digits}"
         rf"|(?:&|%26)(?:amp;){{0,4}}(?:#(?:0{{0,6}}{code}|[xX]0{{0,6}}{digits});{named})"
-        rf"|{plain})"
+        rf"|{plain}"
     )
+    own = "" if character.isalnum() else f"|{unescaped}"
+    return rf"(?:{_BACKSLASH}{{1,8}}(?:(?:u00|x|u\{{0{{0,6}}){digits}\}}?{own})|{unescaped})"
 
 
 def _occurs(mark: bytes, pattern: bytes, body: bytes) -> bool:
@@ -186,7 +187,7 @@ def _escapes(text: str) -> Iterator[tuple[bytes, bytes]]:
     marks = "".join(sorted({character for character in text if not character.isalnum()}))
     escaped = f"|[{re.escape(marks)}]" if marks else ""
     yield b"\\", rf"\\(?:(?i:(?:u00|x)(?:{codes})|u\{{0*(?:{codes})\}}){escaped})".encode()
-    yield b"%", f"%(?:25)*(?i:{codes})".encode()
+    yield b"%", f"%(?:25)*(?i:{codes}|5c)".encode()
     if '"' in text:
         yield b'""', b'""'
     entities = "|".join(re.escape(html.escape(mark)[1:]) for mark in marks if html.escape(mark) != mark)
