@@ -7,6 +7,7 @@ import ipaddress
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from inspect import iscoroutinefunction
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +111,12 @@ def amount(name: str, value: object) -> Decimal:
         return read_number(value if text is None else Decimal(text.strip()))
     except DecodeError:
         raise InvalidParameterError(name, value, f"{_NUMBER_ALLOWED}, from 1E-100 to 1E+31") from None
+
+
+def callback(name: str, value: object, argument: str) -> None:
+    """Refuse what is neither a function nor None; nobody would await a coroutine function."""
+    if value is not None and (not callable(value) or iscoroutinefunction(value)):
+        raise InvalidParameterError(name, value, f"a plain function of {argument}, or None")
 
 
 def duration(name: str, value: object, others: str = "") -> timedelta:

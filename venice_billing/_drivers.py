@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from venice_billing._clock import Interruption
     from venice_billing._config import Configuration
     from venice_billing._http_client import AsyncConnections, Connections
+    from venice_billing._secret import Secret
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -41,6 +42,7 @@ class Driver:
         self.connections = connections
         self.clock = clock
         self._exchange = Exchange(configuration.base_url, configuration.key)
+        self._key = configuration.key
 
     def run(self, steps: Steps[T]) -> T:
         """Run a call and return its value."""
@@ -51,8 +53,9 @@ class Driver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # typeshed: the value of a generator is Any here
-                except ResponseValidationError:
+                except ResponseValidationError as error:
                     self.connections.stop_reuse()
+                    _mask(error, self._key)
                     raise
                 outcome = self.perform(step)
 
@@ -66,8 +69,9 @@ class Driver:
                     step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
-                except ResponseValidationError:
+                except ResponseValidationError as error:
                     self.connections.stop_reuse()
+                    _mask(error, self._key)
                     raise
                 outcome = failure = None
                 if isinstance(step, Batch):
@@ -153,6 +157,7 @@ class AsyncDriver:
         self.connections = connections
         self.clock = clock
         self._exchange = Exchange(configuration.base_url, configuration.key)
+        self._key = configuration.key
 
     async def run(self, steps: Steps[T]) -> T:
         """Run a call and return its value."""
@@ -163,8 +168,9 @@ class AsyncDriver:
                     step = steps.send(outcome)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # as in Driver.run
-                except ResponseValidationError:
+                except ResponseValidationError as error:
                     self.connections.stop_reuse()
+                    _mask(error, self._key)
                     raise
                 outcome = await self.perform(step)
 
@@ -178,8 +184,9 @@ class AsyncDriver:
                     step = steps.send(outcome) if failure is None else steps.throw(failure)
                 except StopIteration:
                     return
-                except ResponseValidationError:
+                except ResponseValidationError as error:
                     self.connections.stop_reuse()
+                    _mask(error, self._key)
                     raise
                 outcome = failure = None
                 if isinstance(step, Batch):
@@ -277,3 +284,9 @@ def _outcome_of(
     if bound.is_stale and isinstance(fault, http.TransportError) and not is_expired:
         return None
     return exchange.fault(fault)
+
+
+def _mask(error: ResponseValidationError, key: Secret) -> None:
+    """Mask the key in the words of an error that a walk has found: data keep spellings that words must not show."""
+    ResponseValidationError.__init__(error, key.masked(error.problem), field=key.masked(error.field))
+    error.__context__ = None  # its words quote the same data

@@ -51,11 +51,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     The longest of `Retry-After` (seconds or a date), `x-ratelimit-reset-requests` (Unix seconds) and
     `x-ratelimit-resets` (Unix milliseconds): each names a limit that is still in force until then.
     """
-    waits = []
     asked = headers.get("retry-after", "").strip()
-    if (seconds := _number(asked)) is not None:
-        waits.append(seconds)
-    elif (date := http_date(asked)) is not None:
+    waits = [
+        seconds for part in asked.split(",") if (seconds := _number(part)) is not None
+    ]  # proxies repeat the header
+    if not waits and (date := http_date(asked)) is not None:
         waits.append(date.timestamp() - now)
     for name, unit in (("x-ratelimit-reset-requests", 1), ("x-ratelimit-resets", 1000)):
         if (reset := _number(headers.get(name, ""))) is not None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, TypeGuard
 
 from venice_billing import _exact
+from venice_billing.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,5 +82,4 @@ def _left(cells: Sequence[str]) -> list[str]:
 
 def printable(text: str, *, widest: int | None = _WIDEST) -> str:
     """Return a text of the API on one line, bounded, and with nothing in it that a terminal would obey."""
-    bounded = text if widest is None or len(text) <= widest else text[: widest - 3] + "..."
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in bounded)
+    return visible(text if widest is None or len(text) <= widest else text[: widest - 3] + "...")

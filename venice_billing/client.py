@@ -6,6 +6,7 @@ from contextlib import aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call
 from venice_billing._config import Setup, configure, refusing_key, without_frames
@@ -461,6 +462,7 @@ class VeniceBilling:
             >>> client.export_usage_csv("usage.csv", start_timestamp="2026-09-01", end_timestamp="2026-10-01").rows
             345
         """
+        arguments.callback("progress", progress, "a CsvProgress")
         size, width = start.sizes(page_size, concurrency)
         filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         file = CsvFile(path, filters, self._configuration, resume=resume)
@@ -826,6 +828,7 @@ class AsyncVeniceBilling:
             >>> asyncio.run(main())
             0
         """
+        arguments.callback("progress", progress, "a CsvProgress")
         size, width = start.sizes(page_size, concurrency)
         filters = start.csv_filters(currency, start_timestamp, end_timestamp)
         opening = partial(CsvFile, path, filters, self._configuration, resume=resume)

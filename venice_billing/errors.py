@@ -301,10 +301,15 @@ def error_for(
 
 
 def bounded(text: str, limit: int) -> str:
-    """Return `text` as one line of at most `limit` characters."""
-    line = " ".join(text[: 4 * limit].split())
+    """Return `text` as one line of at most `limit` characters, with nothing in it that a terminal would obey."""
+    line = visible(" ".join(text[: 4 * limit].split()))
     whole = len(line) <= limit and len(text) <= 4 * limit
     return line if whole else line[: limit - 1] + "…"
+
+
+def visible(text: str) -> str:
+    """Return a text with an escape in place of each character that a terminal would obey or could not show."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _shown(value: object) -> str:

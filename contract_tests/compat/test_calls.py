@@ -13,6 +13,7 @@ from contract_tests.compat.old_sdk import RANGE, collect, connect, mixed_fake, m
 from contract_tests.support.flavours import HISTORY, ORIGINAL, Flavour
 from venice_billing import errors
 from venice_billing.compat import venice_ai, venice_ai_v1
+from venice_billing.testing import FakeVenice
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +98,19 @@ async def test_csv_is_the_whole_range_in_one_currency(flavour: Flavour, currency
     index = header.split(",").index("currency")
     assert {record.split(",")[index] for record in records} == {currency}
     assert len(records) == len(fake.rows(currency=currency, start=RANGE["startDate"], end=RANGE["endDate"]))
+
+
+async def test_csv_in_one_currency_has_no_limit_of_records(flavour: Flavour) -> None:
+    """The old currency is picked out of the whole range, which is longer than any page."""
+    rows = [
+        {"timestamp": f"2026-09-{1 + number // 1000:02}T00:00:00.{number % 1000:03}Z", "currency": currency}
+        for number, currency in enumerate(["VCU", *["USD"] * 99] * 110)
+    ]
+    billing = connect(flavour, FakeVenice(rows)).billing
+    csv = await result(billing.get_usage(format="csv", currency="VCU", **RANGE))
+    header, *records = csv.decode().splitlines()
+    index = header.split(",").index("currency")
+    assert [record.split(",")[index] for record in records] == ["VCU"] * 110
 
 
 async def test_history_is_read_page_by_page(flavour: Flavour) -> None:

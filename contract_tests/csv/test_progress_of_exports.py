@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from venice_billing import InvalidParameterError
 from venice_billing.testing import FakeVenice
 
 if TYPE_CHECKING:
@@ -28,3 +29,17 @@ async def test_progress_is_told_after_each_page(flavour: Flavour, tmp_path: Path
         export.size,
         datetime.fromisoformat(max(row["timestamp"] for row in fake.rows())),
     )
+
+
+async def _nobody_awaits(_progress: CsvProgress) -> None:
+    pass
+
+
+@pytest.mark.parametrize("progress", [5, "print", _nobody_awaits])
+async def test_what_is_no_function_is_refused_before_anything_is_sent(
+    flavour: Flavour, tmp_path: Path, progress: object
+) -> None:
+    fake = FakeVenice(50, days=30)
+    with pytest.raises(InvalidParameterError, match="progress must be a plain function"):
+        await flavour.connect(fake).call("export_usage_csv", tmp_path / "usage.csv", progress=progress)
+    assert (fake.requests, list(tmp_path.iterdir())) == ([], [])

@@ -200,6 +200,7 @@ def test_only_a_400_to_a_continuation_rejects_the_cursor() -> None:
         ({"retry-after": "7"}, 7.0),
         ({"retry-after": " 7 "}, 7.0),
         ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "7, 3600, 8"}, 3600.0),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),

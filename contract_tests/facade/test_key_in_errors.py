@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import socket
 import traceback
+from base64 import b64encode
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
 from contract_tests.support.flavours import NOW, Face, Flavour, receive
-from venice_billing import VeniceError
+from venice_billing import ResponseValidationError, VeniceError
 from venice_billing._runtime.network import _BoundStream, _TidyStream
 from venice_billing.testing import FakeVenice, faults
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    import httpx
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +94,49 @@ async def test_no_error_of_a_walk_or_an_export_shows_the_key(fake: FakeVenice, f
         await face.call("export_usage_csv", tmp_path / "usage.csv", page_size=10)
     assert KEY not in rendered(failed.value)
     assert all(KEY.encode() not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("field", ["timestamp", "amount", "currency"])
+@pytest.mark.parametrize("spelling", [lambda key: b64encode(key).decode(), bytes.hex], ids=["base64", "hexadecimal"])
+@pytest.mark.parametrize("how", ["export", "page", "walk"])
+async def test_key_encoded_in_the_data_is_masked_in_the_words_of_an_error(
+    flavour: Flavour, tmp_path: Path, how: str, spelling: Callable[[bytes], str], field: str
+) -> None:
+    """Of data that are refused, too: they are quoted after the answer was read."""
+    told = spelling(KEY.encode())
+    values: dict[str, Any] = {"timestamp": "2026-10-01T00:00:00Z", "sku": "s", "amount": -1, "currency": "USD"}
+    values |= {"notes": "n", field: told}
+    csv = f"{','.join(values)}\n{','.join(map(str, values.values()))}\n"
+    entry = {**values, "pricePerUnitUsd": 1, "units": 1, "inferenceDetails": None}
+    page = json.dumps({"data": [entry], "nextCursor": None})
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        is_csv = "text/csv" in request.headers["accept"]
+        kind = "text/csv" if is_csv else "application/json"
+        return httpx.Response(200, headers={"content-type": kind}, content=csv if is_csv else page)
+
+    async def ask(face: Face) -> object:
+        if how == "walk":
+            return await receive(face.client.iter_usage_history(currency="USD"))
+        if how == "page":
+            return await face.call("get_usage_history", currency="USD")
+        return await face.call("export_usage_csv", tmp_path / "usage.csv", currency="USD")
+
+    with pytest.raises(ResponseValidationError) as caught:
+        await ask(flavour.mocked(handle, KEY))
+    error = caught.value
+    assert "[key]" in str(error)
+    for shown in (str(error), repr(error), repr(vars(error)), repr(error.__context__), repr(error.__cause__)):
+        assert told not in shown
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07\x1b[2J", "\u202e", "\x00", "\x9b1m", "\ud800"])
+async def test_error_has_nothing_that_a_terminal_obeys(flavour: Flavour, text: str) -> None:
+    face = flavour.mocked(lambda _: httpx.Response(400, content=json.dumps({"error": f"wrong {text} word"})), KEY)
+    with pytest.raises(VeniceError) as caught:
+        await face.call("get_balance")
+    assert str(caught.value).isprintable()
+    assert f"wrong {ascii(text)[1:-1]} word" in str(caught.value)
 
 
 async def test_an_error_in_the_users_own_loop_shows_no_key(fake: FakeVenice) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from venice_billing._csv import joined, take_apart
+from venice_billing._csv import closed_records, joined, newline_of, without_newline
 from venice_billing._walk.matching import CurrencyColumn
 from venice_billing.errors import ExportError
 
@@ -34,9 +34,9 @@ def scratch_file() -> Iterator[Path]:
 
 def content(file: Path, wanted: Range) -> bytes:
     """Return the exported file, without the records of other currencies than the wanted one."""
-    text = file.read_bytes()
     if wanted.currency is None or not wanted.is_filtered_here:
-        return text
-    document = take_apart(text)
-    records = CurrencyColumn(document.header).only(document.records, wanted.currency)
-    return document.header + document.newline + joined(records, document.newline)
+        return file.read_bytes()
+    with file.open("rb") as stream:
+        first, *records = closed_records(stream)
+    kept = CurrencyColumn(without_newline(first)).only(records, wanted.currency)
+    return first + joined(kept, newline_of(first))

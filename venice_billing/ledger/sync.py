@@ -55,8 +55,7 @@ class Sync:
         self._overlap = arguments.duration("overlap", overlap)
         self._is_full = _checked_flag(full)
         self._concurrency = arguments.integer("concurrency", concurrency, *arguments.CONCURRENCY)
-        if progress is not None and not callable(progress):
-            raise InvalidParameterError("progress", progress, "a function of a SyncProgress, or None")
+        arguments.callback("progress", progress, "a SyncProgress")
         self._progress = progress
         configuration = vars(client)["_configuration"]
         self._clock = configuration.policy.clock
