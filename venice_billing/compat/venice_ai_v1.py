@@ -111,7 +111,7 @@ class Billing:
             startDate: From this time on, included (UTC; a date is its midnight).
             endDate: Up to this time, excluded.
             currency: USD, VCU, DIEM or BUNDLED_CREDITS only.
-            limit: Charges of a page, 1 to 500; by default 200.
+            limit: Charges of a page, 1 to 500; by default 200. CSV is always the whole range.
             page: The number of the page, from 1.
             sortOrder: By time, "desc" (the default) or "asc".
 
