@@ -127,25 +127,6 @@ def statement(database: Database, month: object, timezone: object, overlap: obje
     return _steady(database, read)
 
 
-def settled_until(database: Database, now: datetime) -> datetime | None:
-    """Return up to where charges are settled: whatever a sync changes before that is an adjustment.
-
-    It is what is covered, and the end of what was closed, if a month was closed before it was covered to its end.
-
-    Args:
-        database: The ledger.
-        now: When the sync began.
-    """
-    with database.reading() as cursor:
-        query = "SELECT epoch_us(max(period_end)), (SELECT epoch_us(max(timestamp)) FROM usage_rows) FROM closed_months"
-        times = [None if time is None else moment(time) for time in cursor.execute(query).fetchall()[0]]
-    closed, latest = times
-    covered, began_at = _history.coverage(database, now).until, _history.latest_began_at(database)
-    if covered is not None and began_at is not None and began_at > now + CLOCK_SKEW:  # nobody knows when it really was
-        covered = min(covered, latest or covered)
-    return max((time for time in (covered, closed) if time is not None), default=None)
-
-
 def _steady(database: Database, read: Callable[[_State], Statement]) -> Statement:
     """Return what `read` returns, all of it read from one state of the ledger."""
     for _ in range(_ATTEMPTS):

@@ -50,7 +50,7 @@ def coverage(database: Database, now: datetime | None = None) -> Coverage:
     """Return what is covered, and by which sync.
 
     A sync that claims a later time than one after it, or than now, had a clock that was ahead: it is believed up to
-    that other time.
+    that other time. Where one of the two was behind instead, that is less than was read, and is read once more.
 
     Args:
         database: The ledger.

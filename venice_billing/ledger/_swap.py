@@ -155,12 +155,11 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
         reach.values | reach.covered_values,
     )
     counts = _note_changes(cursor, stretch)
-    if counts:
-        cursor.execute(f"DELETE FROM usage_rows WHERE {reach.rows}", reach.values)
-        cursor.execute("INSERT INTO usage_rows SELECT * FROM incoming")
-    else:  # nearly always: then the rows that were covered before stay where they are
-        cursor.execute(f"DELETE FROM usage_rows WHERE NOT ({_COVERED})", reach.covered_values)
-        cursor.execute(f"INSERT INTO usage_rows SELECT * FROM incoming WHERE NOT ({_COVERED})", reach.covered_values)
+    where, values = reach.rows, reach.values
+    if not counts:  # nearly always: then the rows that were covered before stay where they are
+        where, values = f"{where} AND NOT ({_COVERED})", values | reach.covered_values
+    cursor.execute(f"DELETE FROM usage_rows WHERE {where}", values)
+    cursor.execute(f"INSERT INTO usage_rows SELECT * FROM incoming WHERE {where}", values)
     cursor.execute("DROP TABLE differing")
     return Swapped(added, **counts)
 

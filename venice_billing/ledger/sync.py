@@ -14,10 +14,10 @@ from venice_billing import _arguments as arguments
 from venice_billing._event_loops import in_thread
 from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing.errors import InvalidParameterError, LedgerError
-from venice_billing.ledger import _closings, _entries
-from venice_billing.ledger._moments import moment
+from venice_billing.ledger import _entries
+from venice_billing.ledger._extent import extent
 from venice_billing.ledger._staging import Staging, Stretch
-from venice_billing.ledger._swap import NAMES_A_REQUEST, StrangeRowsError, swap
+from venice_billing.ledger._swap import StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
@@ -123,13 +123,13 @@ class Sync:
         """Make the staging file ready for the next pass; False: there is none."""
         if self._next is None:
             return False
-        number, until = _latest_sync(self._database) or (0, None)
+        number = _latest_sync(self._database)
         if self._next == "pending" and self._goes_on(staging, number):
             self._resumed = staging.rows
             return True
         began_at = datetime.fromtimestamp(self._clock.time(), UTC)
         is_full = self._is_full or self._next == "everything"
-        start = None if is_full or until is None else self._start(began_at, until)
+        start = None if is_full else extent(self._database, began_at).start(self._overlap)
         staging.begin(Stretch(start, began_at, self._is_full, self._owner, number + 1))
         self._resumed = 0
         return True
@@ -141,21 +141,6 @@ class Sync:
             return False
         is_enough = stretch.is_full or not self._is_full
         return stretch.owner == self._owner and stretch.sync == latest + 1 and is_enough
-
-    def _start(self, began_at: datetime, until: datetime | None) -> datetime | None:
-        """Return where to begin to read.
-
-        From the latest row on at the latest: a clock that was wrong, or a quiet time, leaves no gap then. And from the
-        latest row on that names a request, if one does: others, such as grants, do not tell an account from another.
-        """
-        latest = _latest_rows(self._database)
-        if not latest or until is None:
-            return None
-        try:
-            start = min(until, began_at, *latest) - self._overlap
-        except OverflowError:  # before the year 1
-            return None
-        return start if arguments.is_within_calendar(start) else None
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
         if page:
@@ -176,10 +161,10 @@ class Sync:
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        until = _closings.settled_until(self._database, stretch.began_at)
+        settled_until = extent(self._database, stretch.began_at).settled_until
         try:
             with self._database.transaction() as cursor:
-                swapped = swap(cursor, stretch, staging.documents(), until)
+                swapped = swap(cursor, stretch, staging.documents(), settled_until)
         except StrangeRowsError:
             staging.discard()
             if stretch.start is None:
@@ -231,20 +216,11 @@ class Sync:
         return self._report
 
 
-def _latest_sync(database: Database) -> tuple[int, datetime] | None:
-    """Return the number of the latest sync that ended, and where it had come to."""
+def _latest_sync(database: Database) -> int:
+    """Return the number of the latest sync that ended; 0: there was none."""
     with database.reading() as cursor:
-        query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
-        latest = cursor.execute(query).fetchall()
-    return (latest[0][0], moment(latest[0][1])) if latest else None
-
-
-def _latest_rows(database: Database) -> list[datetime]:
-    """Return the times of the latest row, and of the latest that names a request, as far as there are such rows."""
-    query = "SELECT epoch_us(timestamp) FROM usage_rows WHERE {} ORDER BY timestamp DESC LIMIT 1"
-    with database.reading() as cursor:
-        rows = [row for where in ("true", NAMES_A_REQUEST) for row in cursor.execute(query.format(where)).fetchall()]
-    return [moment(at) for (at,) in rows]
+        ((number,),) = cursor.execute("SELECT coalesce(max(sync), 0) FROM syncs").fetchall()
+    return int(number)
 
 
 def _checked_flag(value: object) -> bool:
