@@ -36,7 +36,8 @@ def load(ledger: Ledger, entries: Sequence[UsageEntry], sync: int = 1, until: da
     settled = extent(ledger._database, until).settled_until
     documents = ["[" + _entries.page(entries, 0).decode() + "]"] if entries else []
     with ledger._database.transaction() as cursor:
-        swap(cursor, Stretch(None, until, is_full=True, owner="", sync=sync), documents, settled)
+        stretch = Stretch(None, until, is_full=True, owner="", sync=sync)
+        swap(cursor, stretch, documents, rows=len(entries), settled_until=settled)
     return entries
 
 

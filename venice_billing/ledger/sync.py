@@ -17,7 +17,7 @@ from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger import _entries
 from venice_billing.ledger._extent import extent
 from venice_billing.ledger._staging import Staging, Stretch
-from venice_billing.ledger._swap import StrangeRowsError, swap
+from venice_billing.ledger._swap import MiscountedRowsError, StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ class Sync:
                     rows=staging.rows, latest=latest, covered_from=stretch.start, covered_until=stretch.began_at
                 )
             )
+            staging.refuse_child()  # at once, if the callback has forked
 
     def _finish(self, staging: Staging) -> None:
         """Swap the stretch in the ledger for the pages that are here, and say which pass comes next."""
@@ -164,7 +165,11 @@ class Sync:
         settled_until = extent(self._database, stretch.began_at).settled_until
         try:
             with self._database.transaction() as cursor:
-                swapped = swap(cursor, stretch, staging.documents(), settled_until)
+                swapped = swap(cursor, stretch, staging.documents(), rows=staging.rows, settled_until=settled_until)
+        except MiscountedRowsError as error:
+            miscounted = self._miscounted(error.found, staging.rows)
+            staging.discard()
+            raise miscounted from None
         except StrangeRowsError:
             staging.discard()
             if stretch.start is None:
@@ -175,6 +180,12 @@ class Sync:
         staging.discard()
         is_behind = self._resumed > 0 and stretch.began_at < datetime.fromtimestamp(self._clock.time(), UTC)
         self._next = "latest" if is_behind else None
+
+    def _miscounted(self, found: int, rows: int) -> LedgerError:
+        return LedgerError(
+            f"{self._database.path}: {rows} rows were read, but the pages kept beside it have {found}: something else "
+            "has written to them. They are dropped, and the ledger is as it was; sync again"
+        )
 
     def _another_account(self) -> LedgerError:
         return LedgerError(
