@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from contract_tests.ledger.account import synced, texts, walked, with_small_pages
-from contract_tests.support.flavours import Face, files
+from contract_tests.support.flavours import NOW, Face, Flavour, files
 from venice_billing import LedgerError, LedgerUnavailableError, PermissionDeniedError
+from venice_billing.ledger import Ledger
 from venice_billing.ledger._staging import Staging
 from venice_billing.testing import FakeVenice, faults
 
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from venice_billing.ledger import Ledger
+    from venice_billing.ledger import SyncProgress
 
 pytestmark = pytest.mark.anyio
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 _HELD = """
 import sys
 from pathlib import Path
+from venice_billing.ledger import Ledger
 from venice_billing.ledger._staging import Staging
 
 staging = Staging(Path(sys.argv[1]))
@@ -79,6 +84,50 @@ async def test_pages_that_another_process_writes_are_left_alone(ledger: Ledger, 
         await synced(ledger, face)
     assert fake.requests == []
     assert (await synced(ledger, face)).rows_added == 600
+
+
+@pytest.mark.parametrize("is_copy", [True, False], ids=["copy", "other ledger"])
+async def test_pages_of_a_ledger_are_not_for_a_backup_that_is_put_in_its_place(
+    flavour: Flavour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_copy: bool
+) -> None:
+    """Both have had as many syncs; the pages begin where the newer one ended."""
+    times = [NOW - hours * HOUR for hours in range(24 * 40, 0, -1)]
+
+    def at(days: int) -> FakeVenice:
+        now = NOW - days * DAY
+        return FakeVenice([{"timestamp": time, "amount": "-1"} for time in times if time < now], now=now)
+
+    async def sync(path: Path, days: int) -> None:
+        with Ledger(path) as ledger:
+            await synced(ledger, flavour.connect(at(days)))
+
+    path, backup = tmp_path / "venice.duckdb", tmp_path / "backup.duckdb"
+    if is_copy:
+        await sync(path, 30)
+        shutil.copy(path, backup)
+    await sync(backup, 29)
+    await sync(path, 10)
+    with Ledger(path) as ledger:
+        await cut_short(ledger, flavour.connect(fake := at(3)), fake, monkeypatch)
+    shutil.copy(backup, path)
+    with Ledger(path) as ledger:
+        report = await synced(ledger, flavour.connect(fake := at(0)))
+        assert (report.resumed_rows, report.late) == (0, 0)
+        assert texts(ledger.entries()) == texts(walked(fake))
+
+
+async def test_stretch_that_would_leave_a_gap_is_read_anew(flavour: Flavour, ledger: Ledger, fake: FakeVenice) -> None:
+    """What was covered is lost to the ledger while the pages are read."""
+    await synced(ledger, flavour.connect(fake))
+
+    def lose(_: SyncProgress) -> None:
+        with ledger._database.transaction() as cursor:
+            cursor.execute("DELETE FROM usage_rows")
+            cursor.execute("DELETE FROM syncs")
+
+    fake.clock.advance(3600)
+    await synced(ledger, flavour.connect(fake), progress=lose)
+    assert texts(ledger.entries()) == texts(walked(fake))
 
 
 def test_pages_cannot_be_written_while_a_sync_uses_them(tmp_path: Path) -> None:

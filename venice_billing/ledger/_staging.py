@@ -42,7 +42,7 @@ class Stretch:
         start: From this time on; None: from the beginning.
         began_at: When the pass began; it reads everything up to then, and what is booked while it runs.
         is_full: Whether all was asked for.
-        owner: A digest of the key and the address; only a sync with the same ones resumes the pass.
+        owner: A digest of the key, the address, the ledger and its latest sync, for which the pages are.
         sync: The number that the sync will have in the ledger.
     """
 

@@ -60,8 +60,7 @@ class Sync:
         self._progress = progress
         configuration = vars(client)["_configuration"]
         self._clock = configuration.policy.clock
-        owner = f"{configuration.base_url}\n{configuration.key.digest()}"
-        self._owner = hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
+        self._account = f"{configuration.base_url}\n{configuration.key.digest()}"
         self._report: SyncReport | None = None
         self._next: _Pass | None = "pending"
         self._resumed = 0
@@ -123,24 +122,29 @@ class Sync:
         """Make the staging file ready for the next pass; False: there is none."""
         if self._next is None:
             return False
-        number = _latest_sync(self._database)
-        if self._next == "pending" and self._goes_on(staging, number):
+        latest = _latest_sync(self._database)
+        owner = self._owner(latest)
+        if self._next == "pending" and self._goes_on(staging, owner):
             self._resumed = staging.rows
             return True
         began_at = datetime.fromtimestamp(self._clock.time(), UTC)
         is_full = self._is_full or self._next == "everything"
         start = None if is_full else extent(self._database, began_at).start(self._overlap)
-        staging.begin(Stretch(start, began_at, self._is_full, self._owner, number + 1))
+        staging.begin(Stretch(start, began_at, self._is_full, owner, latest[0] + 1))
         self._resumed = 0
         return True
 
-    def _goes_on(self, staging: Staging, latest: int) -> bool:
-        """Tell whether a pass that was cut short can be taken up: of this account, not ended, and of all if asked."""
+    def _owner(self, latest: tuple[int, ...]) -> str:
+        """Return a digest of what pages are for: no other account, ledger, or earlier copy of it, goes on with them."""
+        owner = f"{self._account}\n{self._database.ledger_id}\n{latest}"
+        return hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
+
+    def _goes_on(self, staging: Staging, owner: str) -> bool:
+        """Tell whether a pass that was cut short can be taken up: of this state of the ledger, and of all if asked."""
         stretch = staging.stretch
-        if stretch is None or not staging.rows:
+        if stretch is None or not staging.rows or stretch.owner != owner or (self._is_full and not stretch.is_full):
             return False
-        is_enough = stretch.is_full or not self._is_full
-        return stretch.owner == self._owner and stretch.sync == latest + 1 and is_enough
+        return extent(self._database, stretch.began_at).adjoins(stretch.start)
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
         if page:
@@ -162,10 +166,16 @@ class Sync:
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        settled_until = extent(self._database, stretch.began_at).settled_until
+        known = extent(self._database, stretch.began_at)
+        if not known.adjoins(stretch.start):  # the ledger was changed by other means since the pass began
+            staging.discard()
+            self._next = "latest"
+            return
         try:
             with self._database.transaction() as cursor:
-                swapped = swap(cursor, stretch, staging.documents(), rows=staging.rows, settled_until=settled_until)
+                swapped = swap(
+                    cursor, stretch, staging.documents(), rows=staging.rows, settled_until=known.settled_until
+                )
         except MiscountedRowsError as error:
             miscounted = self._miscounted(error.found, staging.rows)
             staging.discard()
@@ -227,11 +237,12 @@ class Sync:
         return self._report
 
 
-def _latest_sync(database: Database) -> int:
-    """Return the number of the latest sync that ended; 0: there was none."""
+def _latest_sync(database: Database) -> tuple[int, ...]:
+    """Return the number of the latest sync that ended, 0 if there was none, and what tells it from others."""
+    query = "SELECT sync, epoch_us(synced_at), epoch_us(covered_until), rows_read FROM syncs ORDER BY sync DESC LIMIT 1"
     with database.reading() as cursor:
-        ((number,),) = cursor.execute("SELECT coalesce(max(sync), 0) FROM syncs").fetchall()
-    return int(number)
+        found = cursor.execute(query).fetchall()
+    return tuple(found[0]) if found else (0,)
 
 
 def _checked_flag(value: object) -> bool:
