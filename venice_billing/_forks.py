@@ -6,6 +6,7 @@ themselves.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Protocol
 from weakref import WeakSet
@@ -25,6 +26,11 @@ _registered: WeakSet[ForkSensitive] = WeakSet()
 def reset_in_children(holder: ForkSensitive) -> None:
     """Call `holder.reset_after_fork()` in each child, for as long as `holder` lives."""
     _registered.add(holder)
+
+
+def leave_to_parent(held: object) -> None:
+    """Keep an object of a C library for ever, in a child: its end would touch a file that the parent uses."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))  # no list: those are emptied at the end of the program
 
 
 def _reset_all() -> None:

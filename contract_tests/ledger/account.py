@@ -6,7 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from contract_tests.support.flavours import NOW
-from venice_billing.ledger import _closings, _entries
+from venice_billing.ledger import _entries
+from venice_billing.ledger._extent import extent
 from venice_billing.ledger._staging import Stretch
 from venice_billing.ledger._swap import swap
 
@@ -32,10 +33,11 @@ async def synced(ledger: Ledger, face: Face, **options: Any) -> SyncReport:
 def load(ledger: Ledger, entries: Sequence[UsageEntry], sync: int = 1, until: datetime = NOW) -> list[UsageEntry]:
     """Give a ledger all its entries, as a full sync at that time does, and return them in their order there."""
     entries = sorted(entries, key=lambda entry: entry.timestamp)
-    settled = _closings.settled_until(ledger._database, until)
+    settled = extent(ledger._database, until).settled_until
     documents = ["[" + _entries.page(entries, 0).decode() + "]"] if entries else []
     with ledger._database.transaction() as cursor:
-        swap(cursor, Stretch(None, until, is_full=True, owner="", sync=sync), documents, settled)
+        stretch = Stretch(None, until, is_full=True, owner="", sync=sync)
+        swap(cursor, stretch, documents, rows=len(entries), settled_until=settled)
     return entries
 
 

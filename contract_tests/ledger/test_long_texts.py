@@ -62,7 +62,7 @@ def synced(ledger: Ledger, fields: dict[str, Any]) -> None:
         for first in range(0, COUNT, ROWS):
             staging.append(page(first, fields), ROWS, "")
         with ledger._database.transaction() as cursor:
-            swap(cursor, stretch, staging.documents(), None)
+            swap(cursor, stretch, staging.documents(), rows=COUNT, settled_until=None)
         staging.discard()
     finally:
         staging.close()

@@ -127,25 +127,6 @@ def statement(database: Database, month: object, timezone: object, overlap: obje
     return _steady(database, read)
 
 
-def settled_until(database: Database, now: datetime) -> datetime | None:
-    """Return up to where charges are settled: whatever a sync changes before that is an adjustment.
-
-    It is what is covered, and the end of what was closed, if a month was closed before it was covered to its end.
-
-    Args:
-        database: The ledger.
-        now: When the sync began.
-    """
-    with database.reading() as cursor:
-        query = "SELECT epoch_us(max(period_end)), (SELECT epoch_us(max(timestamp)) FROM usage_rows) FROM closed_months"
-        times = [None if time is None else moment(time) for time in cursor.execute(query).fetchall()[0]]
-    closed, latest = times
-    covered, began_at = _history.coverage(database, now).until, _history.latest_began_at(database)
-    if covered is not None and began_at is not None and began_at > now + CLOCK_SKEW:  # nobody knows when it really was
-        covered = min(covered, latest or covered)
-    return max((time for time in (covered, closed) if time is not None), default=None)
-
-
 def _steady(database: Database, read: Callable[[_State], Statement]) -> Statement:
     """Return what `read` returns, all of it read from one state of the ledger."""
     for _ in range(_ATTEMPTS):
@@ -194,6 +175,9 @@ def _refuse_another_zone(database: Database, period: _Period, state: _State) -> 
 def _refuse_unknown_time(database: Database, period: _Period, state: _State) -> None:
     """Refuse a month of which nothing is known."""
     until = state.coverage.until
+    gap = _history.gap(state.coverage)
+    if gap is not None and (until is None or period.start >= until):
+        raise LedgerError(f"{database.path}: {_gap(gap)}")
     if until is None:
         raise LedgerError(f"{database.path}: nothing is covered yet; sync first")
     if period.start >= until:
@@ -246,6 +230,9 @@ def _doubt(database: Database, period: _Period, state: _State, overlap: timedelt
     coverage, awaited = state.coverage, period.end + overlap
     if state.synced_ahead is not None:
         return _may_change(database, period, f"{_clocks(state.synced_ahead)} and sync again", "late_charges", awaited)
+    gap = _history.gap(coverage)
+    if gap is not None and (coverage.until is None or coverage.until < awaited):
+        return _may_change(database, period, _gap(gap), "not_reread", None)
     if coverage.until is None or coverage.until < awaited:
         what = f"sync at {format_datetime(awaited)} or later, when late charges have come"
         return _may_change(database, period, what, "late_charges", awaited)
@@ -258,6 +245,11 @@ def _doubt(database: Database, period: _Period, state: _State, overlap: timedelt
             )
             return _may_change(database, period, what, "not_reread", None)
     return None
+
+
+def _gap(gap: tuple[datetime | None, datetime]) -> str:
+    start = "the beginning of the account" if gap[0] is None else format_datetime(gap[0])
+    return f"no sync has read what was booked from {start} to {format_datetime(gap[1])}: sync again, which reads it"
 
 
 def _may_change(

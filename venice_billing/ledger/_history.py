@@ -50,7 +50,10 @@ def coverage(database: Database, now: datetime | None = None) -> Coverage:
     """Return what is covered, and by which sync.
 
     A sync that claims a later time than one after it, or than now, had a clock that was ahead: it is believed up to
-    that other time.
+    that other time. Where one of the two was behind instead, that is less than was read, and is read once more.
+
+    Stretches without a gap are the rule. A damaged file may have one: what is covered ends there, so that the next sync
+    begins before it.
 
     Args:
         database: The ledger.
@@ -59,12 +62,20 @@ def coverage(database: Database, now: datetime | None = None) -> Coverage:
     syncs = _syncs(database)
     stretches: list[CoveredStretch] = []
     for read in _believed(syncs, clock() if now is None else now):
-        stretches = [*_before(stretches, read.start), read]
+        if read.start is None or read.start < read.end:
+            stretches = [*_before(stretches, read.start), read]
     return Coverage(
-        until=max((stretch.end for stretch in stretches), default=None),
+        until=_first_end(stretches),
         since=syncs[0].synced_at if syncs else None,
         stretches=tuple(stretches),
     )
+
+
+def gap(coverage: Coverage) -> tuple[datetime | None, datetime] | None:
+    """Return the first stretch of time that no sync has read, if there is one before the end; None: the beginning."""
+    later = [at.start for at in coverage.stretches if at.start is not None]
+    after = [start for start in later if coverage.until is None or start > coverage.until]
+    return (coverage.until, after[0]) if after else None
 
 
 def latest_began_at(database: Database) -> datetime | None:
@@ -107,6 +118,16 @@ def _before(stretches: Iterable[CoveredStretch], end: datetime | None) -> list[C
         last = min(stretch.end, end)
         left.append(CoveredStretch(start=stretch.start, end=last, synced_at=stretch.synced_at, sync=stretch.sync))
     return left
+
+
+def _first_end(stretches: Iterable[CoveredStretch]) -> datetime | None:
+    """Return up to where stretches follow one another from the beginning on."""
+    until: datetime | None = None
+    for stretch in stretches:
+        if stretch.start is not None and (until is None or stretch.start > until):
+            break
+        until = stretch.end
+    return until
 
 
 def _by_adjustment(rows: list[Any]) -> dict[int, UsageEntry]:

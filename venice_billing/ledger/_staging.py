@@ -2,7 +2,7 @@
 
 A page and the checkpoint of the walk after it are written in one transaction, so that a sync that is killed at any
 moment goes on where it stopped. The ledger itself is not touched before the end, and does not keep the room that pages
-took.
+took. The file is locked while the sync runs, and is used by the process that opened it alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from venice_billing._forks import leave_to_parent, reset_in_children
 from venice_billing.errors import LedgerError, LedgerUnavailableError
 from venice_billing.ledger._paths import refuse_irregular
 
@@ -28,6 +29,7 @@ _ENDINGS = ("", "-journal", "-wal", "-shm")
 _HEAD, _HEAD_SIZE = b"SQLite format 3\0", 100
 _MARK, _MARK_PLACE = 0x56424C53, slice(68, 72)  # the application id, in the head of the file
 _TABLES = {"pages", "pass"}
+_PRIMARY_CODE = 0xFF
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 20_000, 8_000_000
 """What the ledger takes over at once at most, and a page more: enough for DuckDB's pace, and for its memory."""
 
@@ -40,7 +42,7 @@ class Stretch:
         start: From this time on; None: from the beginning.
         began_at: When the pass began; it reads everything up to then, and what is booked while it runs.
         is_full: Whether all was asked for.
-        owner: A digest of the key and the address; only a sync with the same ones resumes the pass.
+        owner: A digest of the key, the address, the ledger and its latest sync, for which the pages are.
         sync: The number that the sync will have in the ledger.
     """
 
@@ -62,16 +64,21 @@ class Staging:
 
     def __init__(self, ledger: Path) -> None:
         self._path = ledger.with_name(f"{ledger.name}.sync")
-        with self._errors():
-            self._refuse_foreign()
-            self._connection = self._open()
+        self._process = os.getpid()
         self.stretch: Stretch | None = None
         self.checkpoint: str | None = None
         self.rows = 0
-        try:
-            self._read()
-        except (sqlite3.DatabaseError, ValueError, TypeError):  # cut or altered: fetched again
-            self._start_over()
+        with self._errors():
+            self._refuse_foreign()
+            self._connection = self._open()
+            reset_in_children(self)
+            try:
+                self._read()
+            except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+                if _is_in_use(error):
+                    self._connection.close()
+                    raise
+                self._start_over()  # cut or altered: fetched again
 
     def begin(self, stretch: Stretch) -> None:
         """Drop what is here, and begin a pass."""
@@ -120,8 +127,23 @@ class Staging:
             cursor.execute("DELETE FROM pass")
             cursor.execute("DELETE FROM pages")
 
+    def refuse_child(self) -> None:
+        """Refuse a child after a fork, before it writes anything among the pages of its parent.
+
+        Raises:
+            LedgerError: This is one.
+        """
+        if os.getpid() != self._process:
+            raise LedgerError(f"{self._path}: of a sync that began before a fork; it goes on in the parent alone")
+
+    def reset_after_fork(self) -> None:
+        """Leave the file to the parent: to close it here could remove the log that the parent writes."""
+        leave_to_parent(self._connection)
+
     def close(self) -> None:
-        """Close the file; remove it if no pass is under way."""
+        """Close the file; remove it if no pass is under way. In a child after a fork, leave it to the parent."""
+        if os.getpid() != self._process:
+            return
         with suppress(sqlite3.Error):
             self._connection.close()
         if self.stretch is None:
@@ -146,20 +168,23 @@ class Staging:
 
     def _has_own_tables(self) -> bool:
         """Tell whether a file of SQLite without a mark is that of a sync: earlier versions set none."""
-        with closing(sqlite3.connect(self._path)) as connection:
+        with closing(sqlite3.connect(self._path, timeout=0)) as connection:
             try:
                 found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                if _is_in_use(error):
+                    raise
                 return False
         return found <= _TABLES
 
     def _open(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
             os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _MODE))  # SQLite keeps its mode
-        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
 
     def _read(self) -> None:
         execute = self._connection.execute
+        execute("PRAGMA locking_mode = EXCLUSIVE")  # until it is closed; DuckDB's own lock of the ledger can be lost
         execute(f"PRAGMA application_id = {_MARK}")
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = NORMAL")  # no page is half there after a power cut; the last ones may be missing
@@ -179,12 +204,11 @@ class Staging:
         self.rows = execute("SELECT coalesce(sum(rows), 0) FROM pages").fetchone()[0]
 
     def _start_over(self) -> None:
-        with self._errors():
-            self._connection.close()
-            self._remove()
-            self._connection = self._open()
-            self.stretch, self.checkpoint, self.rows = None, None, 0
-            self._read()
+        self._connection.close()
+        self._remove()
+        self._connection = self._open()
+        self.stretch, self.checkpoint, self.rows = None, None, 0
+        self._read()
 
     def _remove(self) -> None:
         for ending in _ENDINGS:
@@ -205,11 +229,19 @@ class Staging:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        self.refuse_child()
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            if _is_in_use(error):
+                in_use = "another process syncs this ledger; wait until it has ended"
+                raise LedgerUnavailableError(f"{self._path}: {in_use}") from error
             what = "make room, or check the rights of the folder"
             raise LedgerUnavailableError(f"{self._path}: {error}; {what}, and the next sync goes on") from error
+
+
+def _is_in_use(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
 
 
 def _moment(text: str) -> datetime:

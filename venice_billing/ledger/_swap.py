@@ -94,6 +94,18 @@ class StrangeRowsError(Exception):
     """No row of the ledger in the stretch is there now: perhaps they are another account's."""
 
 
+class MiscountedRowsError(Exception):
+    """The pages have another number of rows than were read.
+
+    Attributes:
+        found: How many they have.
+    """
+
+    def __init__(self, found: int) -> None:
+        super().__init__(found)
+        self.found = found
+
+
 @frozen
 class _Range:
     """The rows from a time on, and the part of them that was covered before."""
@@ -118,26 +130,39 @@ _COVERED = "timestamp < make_timestamptz($covered)"
 
 
 def swap(
-    cursor: duckdb.DuckDBPyConnection, stretch: Stretch, documents: Iterable[str], covered_until: datetime | None
+    cursor: duckdb.DuckDBPyConnection,
+    stretch: Stretch,
+    documents: Iterable[str],
+    *,
+    rows: int,
+    settled_until: datetime | None,
 ) -> Swapped:
     """Replace a stretch by the entries in `documents`, note what changed in it, and that it is covered.
 
     The caller's transaction makes it one step, or undoes it.
 
+    Args:
+        cursor: A cursor in a transaction.
+        stretch: What was read.
+        documents: The pages that were read.
+        rows: How many entries these have.
+        settled_until: Up to where changes are noted; None: nothing is covered yet.
+
     Raises:
         StrangeRowsError: There were rows, and none that tells an account is among the entries.
+        MiscountedRowsError: There are more or fewer entries.
     """
-    reach = _Range(stretch.start, covered_until or stretch.began_at)
+    reach = _Range(stretch.start, settled_until or stretch.began_at)
     replaced = _one(cursor, f"SELECT count(*) FROM usage_rows WHERE {reach.rows}", reach.values)
-    if replaced or covered_until is not None:  # late charges of an account without rows are noted too
+    if replaced or settled_until is not None:  # late charges of an account without rows are noted too
         cursor.execute("CREATE OR REPLACE TEMP TABLE incoming AS SELECT * FROM usage_rows LIMIT 0")
-        read = _load(cursor, "incoming", documents)
+        read = _load(cursor, "incoming", documents, rows)
         if _are_strange(cursor, reach):
             raise StrangeRowsError
         swapped = _replace(cursor, stretch, reach, added=read - replaced)
         cursor.execute("DROP TABLE incoming")
     else:
-        read = _load(cursor, "usage_rows", documents)
+        read = _load(cursor, "usage_rows", documents, rows)
         swapped = Swapped(read)
     _store_skus(cursor)
     _note_sync(cursor, stretch, read, swapped)
@@ -155,12 +180,11 @@ def _replace(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, reach: _Range,
         reach.values | reach.covered_values,
     )
     counts = _note_changes(cursor, stretch)
-    if counts:
-        cursor.execute(f"DELETE FROM usage_rows WHERE {reach.rows}", reach.values)
-        cursor.execute("INSERT INTO usage_rows SELECT * FROM incoming")
-    else:  # nearly always: then the rows that were covered before stay where they are
-        cursor.execute(f"DELETE FROM usage_rows WHERE NOT ({_COVERED})", reach.covered_values)
-        cursor.execute(f"INSERT INTO usage_rows SELECT * FROM incoming WHERE NOT ({_COVERED})", reach.covered_values)
+    where, values = reach.rows, reach.values
+    if not counts:  # nearly always: then the rows that were covered before stay where they are
+        where, values = f"{where} AND NOT ({_COVERED})", values | reach.covered_values
+    cursor.execute(f"DELETE FROM usage_rows WHERE {where}", values)
+    cursor.execute(f"INSERT INTO usage_rows SELECT * FROM incoming WHERE {where}", values)
     cursor.execute("DROP TABLE differing")
     return Swapped(added, **counts)
 
@@ -186,12 +210,14 @@ def _are_strange(cursor: duckdb.DuckDBPyConnection, reach: _Range) -> bool:
     return bool(has_named) or not is_known.get(False, True)
 
 
-def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str]) -> int:
-    """Put the entries of pages into a table, and return how many."""
+def _load(cursor: duckdb.DuckDBPyConnection, table: str, documents: Iterable[str], rows: int) -> int:
+    """Put the entries of pages into a table, and return how many: as many as there should be."""
     count = 0
     for document in documents:
         cursor.execute(f"INSERT INTO {table} {_PAGES}", {"document": document})
         count += cursor.fetchall()[0][0]
+    if count != rows:
+        raise MiscountedRowsError(count)
     _mark_purchases(cursor, table)
     return count
 

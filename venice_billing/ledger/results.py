@@ -135,7 +135,8 @@ class Coverage:
     """What time a ledger covers: everything from the beginning of the account up to `until`.
 
     Attributes:
-        until: The end; None: nothing is covered yet.
+        until: The end; None: nothing is covered yet. In a file that was damaged, the first gap between two parts: the
+            next sync fills it.
         since: When the first sync began.
         stretches: The parts, oldest first, each with the sync that read it last. A charge that was booked late, after
             that sync, may be missing from a part.

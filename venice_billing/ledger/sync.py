@@ -14,10 +14,10 @@ from venice_billing import _arguments as arguments
 from venice_billing._event_loops import in_thread
 from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing.errors import InvalidParameterError, LedgerError
-from venice_billing.ledger import _closings, _entries
-from venice_billing.ledger._moments import moment
+from venice_billing.ledger import _entries
+from venice_billing.ledger._extent import extent
 from venice_billing.ledger._staging import Staging, Stretch
-from venice_billing.ledger._swap import NAMES_A_REQUEST, StrangeRowsError, swap
+from venice_billing.ledger._swap import MiscountedRowsError, StrangeRowsError, swap
 from venice_billing.ledger.results import SyncProgress, SyncReport
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class Sync:
         self._progress = progress
         configuration = vars(client)["_configuration"]
         self._clock = configuration.policy.clock
-        owner = f"{configuration.base_url}\n{configuration.key.digest()}"
-        self._owner = hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
+        self._account = f"{configuration.base_url}\n{configuration.key.digest()}"
         self._report: SyncReport | None = None
         self._next: _Pass | None = "pending"
         self._resumed = 0
@@ -122,39 +121,29 @@ class Sync:
         """Make the staging file ready for the next pass; False: there is none."""
         if self._next is None:
             return False
-        number, until = _latest_sync(self._database) or (0, None)
-        if self._next == "pending" and self._goes_on(staging, number):
+        latest = _latest_sync(self._database)
+        owner = self._owner(latest)
+        if self._next == "pending" and self._goes_on(staging, owner):
             self._resumed = staging.rows
             return True
         began_at = datetime.fromtimestamp(self._clock.time(), UTC)
         is_full = self._is_full or self._next == "everything"
-        start = None if is_full or until is None else self._start(began_at, until)
-        staging.begin(Stretch(start, began_at, self._is_full, self._owner, number + 1))
+        start = None if is_full else extent(self._database, began_at).start(self._overlap)
+        staging.begin(Stretch(start, began_at, self._is_full, owner, latest[0] + 1))
         self._resumed = 0
         return True
 
-    def _goes_on(self, staging: Staging, latest: int) -> bool:
-        """Tell whether a pass that was cut short can be taken up: of this account, not ended, and of all if asked."""
+    def _owner(self, latest: tuple[int, ...]) -> str:
+        """Return a digest of what pages are for: no other account, ledger, or earlier copy of it, goes on with them."""
+        owner = f"{self._account}\n{self._database.ledger_id}\n{latest}"
+        return hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
+
+    def _goes_on(self, staging: Staging, owner: str) -> bool:
+        """Tell whether a pass that was cut short can be taken up: of this state of the ledger, and of all if asked."""
         stretch = staging.stretch
-        if stretch is None or not staging.rows:
+        if stretch is None or not staging.rows or stretch.owner != owner or (self._is_full and not stretch.is_full):
             return False
-        is_enough = stretch.is_full or not self._is_full
-        return stretch.owner == self._owner and stretch.sync == latest + 1 and is_enough
-
-    def _start(self, began_at: datetime, until: datetime | None) -> datetime | None:
-        """Return where to begin to read.
-
-        From the latest row on at the latest: a clock that was wrong, or a quiet time, leaves no gap then. And from the
-        latest row on that names a request, if one does: others, such as grants, do not tell an account from another.
-        """
-        latest = _latest_rows(self._database)
-        if not latest or until is None:
-            return None
-        try:
-            start = min(until, began_at, *latest) - self._overlap
-        except OverflowError:  # before the year 1
-            return None
-        return start if arguments.is_within_calendar(start) else None
+        return extent(self._database, stretch.began_at).adjoins(stretch.start)
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
         if page:
@@ -169,16 +158,27 @@ class Sync:
                     rows=staging.rows, latest=latest, covered_from=stretch.start, covered_until=stretch.began_at
                 )
             )
+            staging.refuse_child()  # at once, if the callback has forked
 
     def _finish(self, staging: Staging) -> None:
         """Swap the stretch in the ledger for the pages that are here, and say which pass comes next."""
         stretch = staging.stretch
         if stretch is None:
             raise LedgerError("a pass ends that was not begun")
-        until = _closings.settled_until(self._database, stretch.began_at)
+        known = extent(self._database, stretch.began_at)
+        if not known.adjoins(stretch.start):  # the ledger was changed by other means since the pass began
+            staging.discard()
+            self._next = "latest"
+            return
         try:
             with self._database.transaction() as cursor:
-                swapped = swap(cursor, stretch, staging.documents(), until)
+                swapped = swap(
+                    cursor, stretch, staging.documents(), rows=staging.rows, settled_until=known.settled_until
+                )
+        except MiscountedRowsError as error:
+            miscounted = self._miscounted(error.found, staging.rows)
+            staging.discard()
+            raise miscounted from None
         except StrangeRowsError:
             staging.discard()
             if stretch.start is None:
@@ -189,6 +189,12 @@ class Sync:
         staging.discard()
         is_behind = self._resumed > 0 and stretch.began_at < datetime.fromtimestamp(self._clock.time(), UTC)
         self._next = "latest" if is_behind else None
+
+    def _miscounted(self, found: int, rows: int) -> LedgerError:
+        return LedgerError(
+            f"{self._database.path}: {rows} rows were read, but the pages kept beside it have {found}: something else "
+            "has written to them. They are dropped, and the ledger is as it was; sync again"
+        )
 
     def _another_account(self) -> LedgerError:
         return LedgerError(
@@ -230,20 +236,12 @@ class Sync:
         return self._report
 
 
-def _latest_sync(database: Database) -> tuple[int, datetime] | None:
-    """Return the number of the latest sync that ended, and where it had come to."""
+def _latest_sync(database: Database) -> tuple[int, ...]:
+    """Return the number of the latest sync that ended, 0 if there was none, and what tells it from others."""
+    query = "SELECT sync, epoch_us(synced_at), epoch_us(covered_until), rows_read FROM syncs ORDER BY sync DESC LIMIT 1"
     with database.reading() as cursor:
-        query = "SELECT sync, epoch_us(max(covered_until) OVER ()) FROM syncs ORDER BY sync DESC LIMIT 1"
-        latest = cursor.execute(query).fetchall()
-    return (latest[0][0], moment(latest[0][1])) if latest else None
-
-
-def _latest_rows(database: Database) -> list[datetime]:
-    """Return the times of the latest row, and of the latest that names a request, as far as there are such rows."""
-    query = "SELECT epoch_us(timestamp) FROM usage_rows WHERE {} ORDER BY timestamp DESC LIMIT 1"
-    with database.reading() as cursor:
-        rows = [row for where in ("true", NAMES_A_REQUEST) for row in cursor.execute(query.format(where)).fetchall()]
-    return [moment(at) for (at,) in rows]
+        found = cursor.execute(query).fetchall()
+    return tuple(found[0]) if found else (0,)
 
 
 def _checked_flag(value: object) -> bool:
