@@ -20,6 +20,7 @@ from venice_billing._files import (
     sync_folder,
     target_problem,
 )
+from venice_billing._held_files import is_of_open_ledger, read_head
 from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def checked_target(path: object, *, is_statement: bool = False) -> Path:
         if target.is_symlink():
             allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
         raise InvalidParameterError("path", str(path), allowed)
-    head = _head(target)
-    if head[8:12] == _DATABASE:
+    is_held = is_of_open_ledger(target)
+    head = b"" if is_held else _head(target)
+    if is_held or head[8:12] == _DATABASE:
         raise InvalidParameterError(
             "path", str(path), "another file: a DuckDB database, as a ledger is, is not replaced"
         )
@@ -98,8 +100,7 @@ def checked_target(path: object, *, is_statement: bool = False) -> Path:
 def _head(path: Path) -> bytes:
     """Return how a file begins: some hold what the API does not give again, or what somebody has signed."""
     try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_SIZE)
+        return read_head(path, _HEAD_SIZE)
     except OSError:
         return b""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from venice_billing._forks import reset_in_children
+from venice_billing._held_files import note_closing, note_ledger, obstacle, one_at_a_time
 from venice_billing.errors import ExportError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
 from venice_billing.ledger._creation import create, remove_left
@@ -53,18 +54,15 @@ class Database:
     def __init__(self, path: object) -> None:
         self.path = checked_path(path)
         self._module = _duckdb()
-        with self.errors():
-            refuse_foreign(self.path)
-            remove_left(self.path)
-            if not self.path.exists():
-                create(self._module, self.path)
-        self.is_read_only = not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent))
         self._spill: Path | None = None
         self._process = os.getpid()
         self._connection: Any = None
         reset_in_children(self)
-        with self.errors():
+        with self.errors(), one_at_a_time():
+            self._make_if_missing()
+            self.is_read_only = not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent))
             self._connection = self._connect()
+            note_ledger(self.path)
         try:
             with self.errors():
                 self._check_version()
@@ -195,6 +193,7 @@ class Database:
         if connection is not None and os.getpid() == self._process:
             with self.errors():
                 connection.close()
+            note_closing()
             self._remove_spill()
 
     def _remove_spill(self) -> None:
@@ -206,6 +205,15 @@ class Database:
         """Leave the file to the parent: DuckDB crashes in a child that lets go of a database, also at its end."""
         if self._connection is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # no list: those are emptied at the end
+
+    def _make_if_missing(self) -> None:
+        """Refuse what must not be opened, and make the file of a new ledger."""
+        if reason := obstacle(self.path):
+            raise LedgerUnavailableError(f"{self.path}: {reason}")
+        refuse_foreign(self.path)
+        remove_left(self.path)
+        if not self.path.exists():
+            create(self._module, self.path)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         self._spill = self._make_spill()

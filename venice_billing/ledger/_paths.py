@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from venice_billing._held_files import read_head
 from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger._entries import is_unicode
 from venice_billing.ledger._messages import described, failure
@@ -44,8 +45,7 @@ def refuse_foreign(path: Path) -> None:
     log = path.with_name(f"{path.name}.wal")
     refuse_irregular(log)
     try:
-        with path.open("rb") as file:
-            head = file.read(_MARK_PLACE + len(_MARK))
+        head = read_head(path, _MARK_PLACE + len(_MARK))
     except FileNotFoundError:
         if log.exists() and log.stat().st_size:
             raise LedgerError(f"{log}: a log, but {path.name} is not there; move the log away") from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from venice_billing._held_files import read_head
 from venice_billing.errors import LedgerError, LedgerUnavailableError
 from venice_billing.ledger._paths import refuse_irregular
 
@@ -136,8 +137,7 @@ class Staging:
         for ending in _ENDINGS:
             refuse_irregular(self._path.with_name(self._path.name + ending))
         try:
-            with self._path.open("rb") as file:
-                head = file.read(_HEAD_SIZE)
+            head = read_head(self._path, _HEAD_SIZE)
         except FileNotFoundError:
             return
         is_marked = head.startswith(_HEAD) and int.from_bytes(head[_MARK_PLACE]) == _MARK

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from venice_billing._held_files import is_of_open_ledger
 from venice_billing.errors import ExportError, bounded
 from venice_billing.ledger._exports import PARQUET_COLUMNS, copy_to_parquet, parquet_marks
 from venice_billing.ledger._folders import FILE_NAME, files_of, foreign, staging
@@ -148,6 +149,8 @@ def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
     marks_of: dict[str, str | None] = {}
     ledger = request.database.ledger_id
     for path in files_of(folder):
+        if is_of_open_ledger(folder / path):
+            raise foreign(folder, path)
         marks = parquet_marks(request.database, folder / path)
         if marks is not None and _CONTENT not in marks:
             raise foreign(folder, path)
