@@ -33,6 +33,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HEAD_SIZE = 64
 _DATABASE = b"DUCK"  # from the ninth byte on
 _STATEMENTS = (b'{"format": 1, "month": "', b"# Statement of ")
+_BESIDE_A_LEDGER = (".wal", ".sync", ".sync-wal", ".sync-shm", ".sync-journal")
+_FOLDER_BESIDE = ".tmp"  # many programs name files so, until they are complete
 _MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
 
 
@@ -44,7 +46,8 @@ def checked_path(path: object, what: str = "file") -> Path:
         what: What is to be written there: a file, or a folder, whose path may end in a slash.
 
     Raises:
-        InvalidParameterError: It is no text or path-like, has no name, or lies in a folder that does not exist.
+        InvalidParameterError: It is no text or path-like, has no name or that of a file beside a ledger, or lies in a
+            folder that does not exist.
     """
     try:
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
@@ -62,7 +65,20 @@ def checked_path(path: object, what: str = "file") -> Path:
         check_length(target)
         if not target.parent.is_dir():
             raise InvalidParameterError("path", name, "in a folder that exists")
+        if _is_beside_a_ledger(target):
+            endings = ", ".join((*_BESIDE_A_LEDGER, _FOLDER_BESIDE))
+            raise InvalidParameterError("path", name, f"another name: beside a ledger, files end in {endings}")
     return target
+
+
+def _is_beside_a_ledger(target: Path) -> bool:
+    name = target.name.lower()  # some file systems do not tell upper case from lower
+    if name.endswith(_BESIDE_A_LEDGER):
+        return True
+    if not name.endswith(_FOLDER_BESIDE):
+        return False
+    ledger = target.with_name(target.name[: -len(_FOLDER_BESIDE)])
+    return ledger.is_file() and _head(ledger)[8:12] == _DATABASE
 
 
 def checked_target(path: object, *, is_statement: bool = False) -> Path:

@@ -128,6 +128,36 @@ def test_file_of_a_users_own_is_no_staging_file(path: Path, fake: FakeVenice, wr
         assert ledger.sync(client).rows_added == 600
 
 
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_file_of_a_users_own_is_no_log_of_the_staging_file(path: Path, fake: FakeVenice, ending: str) -> None:
+    """SQLite drops a log that it does not know without a word."""
+    mine = path.with_name(f"venice.duckdb.sync{ending}")
+    mine.write_text("my notes")
+    with Ledger(path) as ledger, fake.client() as client:
+        with pytest.raises(LedgerError, match=rf"venice\.duckdb\.sync{ending}: no log of SQLite, .*; move it away"):
+            ledger.sync(client)
+        assert (mine.read_text(), len(ledger)) == ("my notes", 0)
+        mine.unlink()
+        assert ledger.sync(client).rows_added == 600
+
+
+def test_log_of_sqlite_is_known_by_its_head(path: Path, large: FakeVenice) -> None:
+    """A journal and an index stay after a kill; all of them may be zeros after a power cut."""
+    staged = cut_short(path, large)
+    for ending in ("-wal", "-shm", "-journal"):
+        staged.with_name(f"{staged.name}{ending}").write_bytes(bytes(512))
+    assert synced_whole(path, large) > 0
+
+
+@needs_links
+def test_folder_of_a_users_own_that_is_named_like_that_of_a_killed_process_stays(path: Path) -> None:
+    mine = path.with_name(".venice.duckdb.new0.mine")
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    Ledger(path).close()
+    assert (mine / "notes.txt").read_text() == "mine"
+
+
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal"])
 @needs_links
 def test_link_in_place_of_a_staging_file_is_refused(path: Path, fake: FakeVenice, ending: str) -> None:

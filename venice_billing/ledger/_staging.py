@@ -17,7 +17,7 @@ from attrs import frozen
 
 from venice_billing._held_files import read_head
 from venice_billing.errors import LedgerError, LedgerUnavailableError
-from venice_billing.ledger._paths import refuse_irregular
+from venice_billing.ledger._paths import refuse_foreign_logs, refuse_irregular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +136,7 @@ class Staging:
         """
         for ending in _ENDINGS:
             refuse_irregular(self._path.with_name(self._path.name + ending))
+        refuse_foreign_logs(self._path)
         try:
             head = read_head(self._path, _HEAD_SIZE)
         except FileNotFoundError:
