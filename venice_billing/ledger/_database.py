@@ -39,6 +39,12 @@ _CONFIGURATION = {
     "autoinstall_known_extensions": "false",  # nothing is fetched from the internet
     "autoload_known_extensions": "false",
 }
+_CONTENTS = (
+    "SELECT schema_version, ledger_id FROM venice_ledger",
+    f"SELECT seq, {', '.join(_schema.ROW_COLUMNS)} FROM usage_rows",
+    *(f"FROM {name}" for name in ("entries", "adjustments", "closings", "closing_totals", "changed_rows", "syncs")),
+)
+"""What a ledger of this version has."""
 _under_way: set[tuple[int, int]] = set()
 _under_way_lock = threading.Lock()
 
@@ -251,7 +257,20 @@ class Database:
                 raise LedgerError(f"{self.path}: a read-only ledger of an earlier version; make it writable once")
             with self.transaction() as cursor:
                 for statement in _schema.migration(version):
-                    cursor.execute(statement)
+                    self._check(cursor, statement, version)
+        with self.reading() as cursor:
+            for query in _CONTENTS:
+                self._check(cursor, f"{query} LIMIT 0", version)
+
+    def _check(self, cursor: duckdb.DuckDBPyConnection, statement: str, version: int) -> None:
+        """Run a statement that fails where the file has not the tables of its version."""
+        try:
+            cursor.execute(statement)
+        except (self._module.CatalogException, self._module.BinderException) as error:
+            raise LedgerError(
+                f"{self.path}: no ledger of version {version}, as it says itself, or a damaged one; restore a copy, "
+                f"or move it away and sync a new one ({explained(str(error))})"
+            ) from error
 
     def _version(self) -> int | None:
         with self.reading() as cursor:

@@ -28,7 +28,10 @@ _FORMAT = 1
 _ENDINGS = ("", "-journal", "-wal", "-shm")
 _HEAD, _HEAD_SIZE = b"SQLite format 3\0", 100
 _MARK, _MARK_PLACE = 0x56424C53, slice(68, 72)  # the application id, in the head of the file
-_TABLES = {"pages", "pass"}
+_TABLES = {
+    "pages": ("number", "rows", "content"),
+    "pass": ("format", "start", "began_at", "is_full", "owner", "sync", "checkpoint"),
+}
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 20_000, 8_000_000
 """What the ledger takes over at once at most, and a page more: enough for DuckDB's pace, and for its memory."""
 
@@ -149,10 +152,16 @@ class Staging:
         """Tell whether a file of SQLite without a mark is that of a sync: earlier versions set none."""
         with closing(sqlite3.connect(self._path)) as connection:
             try:
-                found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+                found = set(
+                    connection.execute(
+                        "SELECT made.name, has.name FROM sqlite_master AS made "
+                        "LEFT JOIN pragma_table_info(made.name) AS has"
+                    )
+                )
             except sqlite3.DatabaseError:
                 return False
-        return found <= _TABLES
+        there = {table for table, _ in found}
+        return found == {(table, column) for table, columns in _TABLES.items() if table in there for column in columns}
 
     def _open(self) -> sqlite3.Connection:
         with suppress(FileExistsError):
