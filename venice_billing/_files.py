@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from venice_billing._forks import reset_in_children
+from venice_billing._held_files import is_of_open_ledger
 from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def _descriptor(path: Path, flags: int) -> int:
     flags |= _FLAGS
     with suppress(FileExistsError):
         return os.open(path, flags | os.O_CREAT | os.O_EXCL, _MODE)
+    if is_of_open_ledger(path):
+        raise _not_ours(path, "of a ledger that is open")
     try:
         return os.open(path, flags)
     except OSError as error:

@@ -20,6 +20,7 @@ from venice_billing._files import (
     sync_folder,
     target_problem,
 )
+from venice_billing._held_files import is_of_open_ledger, read_head
 from venice_billing.errors import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HEAD_SIZE = 64
 _DATABASE = b"DUCK"  # from the ninth byte on
 _STATEMENTS = (b'{"format": 1, "month": "', b"# Statement of ")
+_BESIDE_A_LEDGER = (".wal", ".sync", ".sync-wal", ".sync-shm", ".sync-journal")
+_FOLDER_BESIDE = ".tmp"  # many programs name files so, until they are complete
 _MARK = "rewrite0"  # other than the digests that mark a download, so that neither goes on with the other's file
 
 
@@ -43,7 +46,8 @@ def checked_path(path: object, what: str = "file") -> Path:
         what: What is to be written there: a file, or a folder, whose path may end in a slash.
 
     Raises:
-        InvalidParameterError: It is no text or path-like, has no name, or lies in a folder that does not exist.
+        InvalidParameterError: It is no text or path-like, has no name or that of a file beside a ledger, or lies in a
+            folder that does not exist.
     """
     try:
         name = os.fspath(path) if isinstance(path, str | os.PathLike) else None
@@ -61,7 +65,20 @@ def checked_path(path: object, what: str = "file") -> Path:
         check_length(target)
         if not target.parent.is_dir():
             raise InvalidParameterError("path", name, "in a folder that exists")
+        if _is_beside_a_ledger(target):
+            endings = ", ".join((*_BESIDE_A_LEDGER, _FOLDER_BESIDE))
+            raise InvalidParameterError("path", name, f"another name: beside a ledger, files end in {endings}")
     return target
+
+
+def _is_beside_a_ledger(target: Path) -> bool:
+    name = target.name.lower()  # some file systems do not tell upper case from lower
+    if name.endswith(_BESIDE_A_LEDGER):
+        return True
+    if not name.endswith(_FOLDER_BESIDE):
+        return False
+    ledger = target.with_name(target.name[: -len(_FOLDER_BESIDE)])
+    return ledger.is_file() and _head(ledger)[8:12] == _DATABASE
 
 
 def checked_target(path: object, *, is_statement: bool = False) -> Path:
@@ -85,8 +102,9 @@ def checked_target(path: object, *, is_statement: bool = False) -> Path:
         if target.is_symlink():
             allowed = "a file, not a symbolic link, which would be replaced and not followed; pass the path it names"
         raise InvalidParameterError("path", str(path), allowed)
-    head = _head(target)
-    if head[8:12] == _DATABASE:
+    is_held = is_of_open_ledger(target)
+    head = b"" if is_held else _head(target)
+    if is_held or head[8:12] == _DATABASE:
         raise InvalidParameterError(
             "path", str(path), "another file: a DuckDB database, as a ledger is, is not replaced"
         )
@@ -98,8 +116,7 @@ def checked_target(path: object, *, is_statement: bool = False) -> Path:
 def _head(path: Path) -> bytes:
     """Return how a file begins: some hold what the API does not give again, or what somebody has signed."""
     try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_SIZE)
+        return read_head(path, _HEAD_SIZE)
     except OSError:
         return b""
 

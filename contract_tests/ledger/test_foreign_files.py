@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,14 @@ def write_sqlite(path: Path) -> None:
     with closing(sqlite3.connect(path)) as made:
         made.execute("CREATE TABLE notes (text)")
         made.execute("INSERT INTO notes VALUES ('mine')")
+        made.commit()
+
+
+def write_pages(path: Path) -> None:
+    """Write a SQLite file with a table that is named like one of a sync."""
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE pages (content TEXT)")
+        made.execute("INSERT INTO pages VALUES ('mine')")
         made.commit()
 
 
@@ -114,7 +123,9 @@ def test_log_without_its_ledger_is_not_taken_for_the_new_one(path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "write", [lambda path: path.write_text("my notes\n" * 100), write_sqlite], ids=["text", "SQLite"]
+    "write",
+    [lambda path: path.write_text("my notes\n" * 100), write_sqlite, write_pages],
+    ids=["text", "SQLite", "SQLite with pages"],
 )
 def test_file_of_a_users_own_is_no_staging_file(path: Path, fake: FakeVenice, write: Callable[[Path], Any]) -> None:
     mine = path.with_name("venice.duckdb.sync")
@@ -126,6 +137,36 @@ def test_file_of_a_users_own_is_no_staging_file(path: Path, fake: FakeVenice, wr
         assert (mine.read_bytes(), len(ledger)) == (before, 0)
         mine.unlink()
         assert ledger.sync(client).rows_added == 600
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_file_of_a_users_own_is_no_log_of_the_staging_file(path: Path, fake: FakeVenice, ending: str) -> None:
+    """SQLite drops a log that it does not know without a word."""
+    mine = path.with_name(f"venice.duckdb.sync{ending}")
+    mine.write_text("my notes")
+    with Ledger(path) as ledger, fake.client() as client:
+        with pytest.raises(LedgerError, match=rf"venice\.duckdb\.sync{ending}: no log of SQLite, .*; move it away"):
+            ledger.sync(client)
+        assert (mine.read_text(), len(ledger)) == ("my notes", 0)
+        mine.unlink()
+        assert ledger.sync(client).rows_added == 600
+
+
+def test_log_of_sqlite_is_known_by_its_head(path: Path, large: FakeVenice) -> None:
+    """A journal and an index stay after a kill; all of them may be zeros after a power cut."""
+    staged = cut_short(path, large)
+    for ending in ("-wal", "-shm", "-journal"):
+        staged.with_name(f"{staged.name}{ending}").write_bytes(bytes(512))
+    assert synced_whole(path, large) > 0
+
+
+@needs_links
+def test_folder_of_a_users_own_that_is_named_like_that_of_a_killed_process_stays(path: Path) -> None:
+    mine = path.with_name(".venice.duckdb.new0.mine")
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    Ledger(path).close()
+    assert (mine / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm", "-journal"])
@@ -218,6 +259,69 @@ def test_damaged_ledger_says_what_to_do(path: Path, large: FakeVenice, damage: C
     advice = "damaged; restore a copy of it, or move it away and sync a new one"
     with pytest.raises(LedgerError, match=advice), Ledger(path) as ledger:
         list(ledger.entries())
+
+
+def log_of(path: Path, fake: FakeVenice) -> bytes:
+    """Return the log of a sync that was not closed, as after a kill, and take it into the file."""
+    with Ledger(path) as ledger, fake.client() as client:
+        fake.book({"amount": "-1"})
+        ledger.sync(client)
+        copied = path.with_name("copied")
+        subprocess.run(["cp", f"{path}.wal", copied], check=True, timeout=60)  # not in this process: locks
+        return copied.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs cp")
+@pytest.mark.parametrize("later", [1, 2])
+def test_copy_that_is_restored_beside_another_log_says_what_to_move(path: Path, fake: FakeVenice, later: int) -> None:
+    log = path.with_name("venice.duckdb.wal")
+    Ledger(path).close()
+    old = log_of(path, fake)
+    for _ in range(later - 1):
+        log_of(path, fake)
+    log.write_bytes(old)
+    refused(path, "earlier state of it or of another file, .*; move the log away")
+    log.unlink()
+    with Ledger(path) as ledger:
+        assert texts(ledger.entries()) == texts(walked(fake))
+    path.unlink()
+    Ledger(path).close()
+    log.write_bytes(old)
+    refused(path, "earlier state of it or of another file, .*; move the log away")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs cp")
+def test_damaged_log_says_what_to_move(path: Path, fake: FakeVenice) -> None:
+    log = path.with_name("venice.duckdb.wal")
+    Ledger(path).close()
+    kept = path.read_bytes()
+    damaged = bytearray(log_of(path, fake))
+    damaged[len(damaged) // 2] ^= 255
+    path.write_bytes(kept)
+    log.write_bytes(damaged)
+    refused(path, "the log beside the file, its name with .wal, is damaged; .* or move the log away: ")
+    log.unlink()
+    with Ledger(path) as ledger, fake.client() as client:
+        ledger.sync(client)
+        assert texts(ledger.entries()) == texts(walked(fake))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE venice_ledger SET schema_version = 1",
+        "UPDATE venice_ledger SET schema_version = 2",
+        "DROP VIEW closings",
+        "DROP VIEW entries",
+        "ALTER TABLE venice_ledger DROP COLUMN ledger_id",
+        "ALTER TABLE usage_rows DROP COLUMN notes",
+    ],
+)
+def test_ledger_without_the_tables_of_its_version_says_so(path: Path, edit: str) -> None:
+    Ledger(path).close()
+    with duckdb.connect(str(path)) as other:
+        other.execute(edit)
+    refused(path, r"no ledger of version \d, as it says itself, or a damaged one; restore a copy, or move it")
 
 
 def test_ledger_that_is_closed_while_it_is_read_says_so(path: Path) -> None:

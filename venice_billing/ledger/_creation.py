@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MODE = 0o600  # a bill is private
+_NAME = "new.duckdb"
+_MADE = {_NAME, f"{_NAME}.wal", f"{_NAME}.tmp"}
 _LONGEST_NAME = 100
 _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 
@@ -24,7 +26,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 def create(duckdb: Any, path: Path) -> None:
     """Make an empty ledger, then give it its name: no other process sees half of it."""
     with _private_folder(path) as folder:
-        made = folder / "new.duckdb"
+        made = folder / _NAME
         with duckdb.connect(str(made)) as connection:
             connection.execute("BEGIN")
             for statement in _schema.creation():
@@ -45,7 +47,8 @@ def remove_left(path: Path) -> None:
     for folder in path.parent.glob(f"{glob.escape(_prefix(path))}*"):
         descriptor = _claimed(folder)
         if descriptor is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            if {item.name for item in folder.iterdir()} <= _MADE:  # else it is somebody's own
+                shutil.rmtree(folder, ignore_errors=True)
             _release(descriptor)
 
 

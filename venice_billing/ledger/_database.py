@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from venice_billing._forks import reset_in_children
+from venice_billing._held_files import note_closing, note_ledger, obstacle, one_at_a_time
 from venice_billing.errors import ExportError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
 from venice_billing.ledger._creation import create, remove_left
@@ -38,6 +39,12 @@ _CONFIGURATION = {
     "autoinstall_known_extensions": "false",  # nothing is fetched from the internet
     "autoload_known_extensions": "false",
 }
+_CONTENTS = (
+    "SELECT schema_version, ledger_id FROM venice_ledger",
+    f"SELECT seq, {', '.join(_schema.ROW_COLUMNS)} FROM usage_rows",
+    *(f"FROM {name}" for name in ("entries", "adjustments", "closings", "closing_totals", "changed_rows", "syncs")),
+)
+"""What a ledger of this version has."""
 _under_way: set[tuple[int, int]] = set()
 _under_way_lock = threading.Lock()
 
@@ -53,18 +60,15 @@ class Database:
     def __init__(self, path: object) -> None:
         self.path = checked_path(path)
         self._module = _duckdb()
-        with self.errors():
-            refuse_foreign(self.path)
-            remove_left(self.path)
-            if not self.path.exists():
-                create(self._module, self.path)
-        self.is_read_only = not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent))
         self._spill: Path | None = None
         self._process = os.getpid()
         self._connection: Any = None
         reset_in_children(self)
-        with self.errors():
+        with self.errors(), one_at_a_time():
+            self._make_if_missing()
+            self.is_read_only = not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent))
             self._connection = self._connect()
+            note_ledger(self.path)
         try:
             with self.errors():
                 self._check_version()
@@ -195,6 +199,7 @@ class Database:
         if connection is not None and os.getpid() == self._process:
             with self.errors():
                 connection.close()
+            note_closing()
             self._remove_spill()
 
     def _remove_spill(self) -> None:
@@ -206,6 +211,15 @@ class Database:
         """Leave the file to the parent: DuckDB crashes in a child that lets go of a database, also at its end."""
         if self._connection is not None:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # no list: those are emptied at the end
+
+    def _make_if_missing(self) -> None:
+        """Refuse what must not be opened, and make the file of a new ledger."""
+        if reason := obstacle(self.path):
+            raise LedgerUnavailableError(f"{self.path}: {reason}")
+        refuse_foreign(self.path)
+        remove_left(self.path)
+        if not self.path.exists():
+            create(self._module, self.path)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         self._spill = self._make_spill()
@@ -243,7 +257,20 @@ class Database:
                 raise LedgerError(f"{self.path}: a read-only ledger of an earlier version; make it writable once")
             with self.transaction() as cursor:
                 for statement in _schema.migration(version):
-                    cursor.execute(statement)
+                    self._check(cursor, statement, version)
+        with self.reading() as cursor:
+            for query in _CONTENTS:
+                self._check(cursor, f"{query} LIMIT 0", version)
+
+    def _check(self, cursor: duckdb.DuckDBPyConnection, statement: str, version: int) -> None:
+        """Run a statement that fails where the file has not the tables of its version."""
+        try:
+            cursor.execute(statement)
+        except (self._module.CatalogException, self._module.BinderException) as error:
+            raise LedgerError(
+                f"{self.path}: no ledger of version {version}, as it says itself, or a damaged one; restore a copy, "
+                f"or move it away and sync a new one ({explained(str(error))})"
+            ) from error
 
     def _version(self) -> int | None:
         with self.reading() as cursor:

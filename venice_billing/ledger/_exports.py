@@ -26,8 +26,6 @@ PARQUET_COLUMNS = "* REPLACE (CAST(additional_properties AS VARCHAR) AS addition
 
 _ROW_GROUP = "16MB"  # DuckDB's own has 122,880 rows, of any size, in memory; it keeps to this one only roughly
 
-_OWN_ENDINGS = ("", ".wal", ".sync", ".tmp")
-
 
 @frozen(kw_only=True)
 class ExportRequest:
@@ -81,10 +79,9 @@ class ExportRequest:
         return target
 
     def _check_other_than_ledger(self, target: Path) -> None:
-        """Refuse to write over the ledger, or over what DuckDB and a sync keep beside it."""
+        """Refuse to write over the ledger; what is kept beside it has names that are refused in any case."""
         own = self.database.path
-        paths = [own.with_name(own.name + ending) for ending in _OWN_ENDINGS]
-        if target.resolve() in [path.resolve() for path in paths]:
+        if target.resolve() == own.resolve():
             raise InvalidParameterError("path", str(target), f"another path than that of the ledger, {own}")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from venice_billing._files import is_anothers, is_still_at, lock, marked_name, sync_folder, unlock
+from venice_billing._held_files import read_head
 from venice_billing._targets import explained
 from venice_billing.errors import ExportError, InvalidParameterError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "entries.parquet"
+PARQUET_HEAD = b"PAR1"
 _LEVELS = (re.compile(r"month=\d{4}-\d\d"), re.compile(r"currency=.*", re.DOTALL), re.compile(re.escape(FILE_NAME)))
 _PASSED_OVER = (".", "_")  # engines read no file or folder of such a name
 _STAGING = "dataset0"
@@ -124,9 +126,6 @@ def staging(folder: Path) -> Iterator[Staged]:
         # A folder that is a mount has no place beside it from which files can be renamed.
         near = folder / f".{_STAGING}" if folder.is_mount() else folder.with_name(f".{marked_name(folder, _STAGING)}")
     with _locked(near):
-        with explained(near):
-            for left in near.iterdir():
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         yield Staged(folder, near)
 
 
@@ -140,6 +139,7 @@ def _locked(folder: Path) -> Iterator[None]:
         if not stat.S_ISDIR(status.st_mode) or is_anothers(status):
             raise ExportError(f"{folder}: not a folder of yours; remove it, or export to another path")
     if os.name == "nt":  # no folder can be opened there, so none can be locked
+        _clear(folder)
         try:
             yield
         finally:
@@ -150,6 +150,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         with explained(folder):
             _claim(folder, descriptor)
+        _clear(folder)
         try:
             yield
         finally:
@@ -158,6 +159,31 @@ def _locked(folder: Path) -> Iterator[None]:
             unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed export has left in a folder.
+
+    Raises:
+        ExportError: It holds something else, and stays as it is.
+    """
+    with explained(folder):
+        for left in folder.rglob("*"):
+            if not _is_leftover(left, len(left.relative_to(folder).parts) - 1):
+                raise ExportError(
+                    f"{folder}: holds {left.relative_to(folder).as_posix()}, which is none of a dataset, and an export "
+                    "needs a folder of that name; move it away"
+                )
+        for left in folder.iterdir():
+            shutil.rmtree(left)
+
+
+def _is_leftover(left: Path, level: int) -> bool:
+    if left.is_symlink() or level >= len(_LEVELS) or not _LEVELS[level].fullmatch(left.name):
+        return False
+    if level < len(_LEVELS) - 1:
+        return left.is_dir()
+    return left.is_file() and PARQUET_HEAD.startswith(read_head(left, len(PARQUET_HEAD)))
 
 
 def _claim(folder: Path, descriptor: int) -> None:

@@ -23,9 +23,21 @@ _NO_RIGHT = re.compile(r"Permission denied|Read-only file system")
 _EXPLANATIONS = (
     (re.compile(r"not a valid DuckDB database|does not have a valid"), "no DuckDB file; choose another path"),
     (
-        re.compile(
-            r"Corrupt database|Could not read enough bytes|Serialization Error|Failure while replaying|INTERNAL"
+        re.compile(r"WAL (was created for|does not match)"),
+        (
+            "the log beside the file, its name with .wal, is of an earlier state of it or of another file, as where a "
+            "copy of the file was restored without its log; move the log away"
         ),
+    ),
+    (
+        re.compile(r"replaying WAL|Corrupt WAL"),
+        (
+            "the log beside the file, its name with .wal, is damaged; restore a copy of both, or move the log away: "
+            "then what was written last is gone, and a sync reads charges again"
+        ),
+    ),
+    (
+        re.compile(r"Corrupt database|Could not read enough bytes|Serialization Error|INTERNAL"),
         "the file is damaged; restore a copy of it, or move it away and sync a new one",
     ),
     (re.compile(r"has been invalidated"), "close the ledger, and open it again"),

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+from contextlib import suppress
 from pathlib import Path
 
+from venice_billing._held_files import read_head
 from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger._entries import is_unicode
 from venice_billing.ledger._messages import described, failure
 
 _LONGEST_NAME = 240  # of 255 bytes: SQLite adds "-journal" to the name of the staging file
+_LOGS = {  # how files of SQLite begin; nothing but zeros after a power cut
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),
+    "-shm": ((3007000).to_bytes(4, sys.byteorder), bytes(4)),
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7",),
+}
+_LOG_HEAD_SIZE = 16
 _MARK_PLACE, _MARK = 8, b"DUCK"  # in the head of each file of DuckDB
 
 
@@ -44,8 +53,7 @@ def refuse_foreign(path: Path) -> None:
     log = path.with_name(f"{path.name}.wal")
     refuse_irregular(log)
     try:
-        with path.open("rb") as file:
-            head = file.read(_MARK_PLACE + len(_MARK))
+        head = read_head(path, _MARK_PLACE + len(_MARK))
     except FileNotFoundError:
         if log.exists() and log.stat().st_size:
             raise LedgerError(f"{log}: a log, but {path.name} is not there; move the log away") from None
@@ -56,6 +64,20 @@ def refuse_foreign(path: Path) -> None:
         raise LedgerError(f"{path}: an empty file; remove it, or choose another path")
     if head[_MARK_PLACE:] != _MARK:
         raise LedgerError(f"{path}: no DuckDB file; choose another path")
+
+
+def refuse_foreign_logs(staging: Path) -> None:
+    """Refuse what is named like a log of the staging file, but is none of SQLite's, which would drop it.
+
+    Raises:
+        LedgerError: There is one.
+    """
+    for ending, heads in _LOGS.items():
+        log = staging.with_name(f"{staging.name}{ending}")
+        with suppress(FileNotFoundError):
+            head = read_head(log, _LOG_HEAD_SIZE)
+            if any(head) and not head.startswith(heads):
+                raise LedgerError(f"{log}: no log of SQLite, which needs a file of that name; move it away")
 
 
 def refuse_irregular(file: Path) -> None:

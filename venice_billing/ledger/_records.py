@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from venice_billing import _arguments as arguments
+from venice_billing._held_files import is_of_open_ledger
 from venice_billing._runtime.errors import DecodeError
 from venice_billing._runtime.json_text import decode_json
 from venice_billing.errors import InvalidParameterError
@@ -66,6 +67,8 @@ def _from_path(path: Path, kind: str | None) -> Numbered:
     kind = kind or _format_of(path.name, path)
 
     def lines() -> Numbered:
+        if is_of_open_ledger(path):
+            raise InvalidParameterError("records", str(path), "a log, not a file of the ledger itself")
         try:
             file = path.open("rb")
         except OSError as error:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from venice_billing._forks import leave_to_parent, reset_in_children
+from venice_billing._held_files import read_head
 from venice_billing.errors import LedgerError, LedgerUnavailableError
-from venice_billing.ledger._paths import refuse_irregular
+from venice_billing.ledger._paths import refuse_foreign_logs, refuse_irregular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,10 @@ _FORMAT = 1
 _ENDINGS = ("", "-journal", "-wal", "-shm")
 _HEAD, _HEAD_SIZE = b"SQLite format 3\0", 100
 _MARK, _MARK_PLACE = 0x56424C53, slice(68, 72)  # the application id, in the head of the file
-_TABLES = {"pages", "pass"}
+_TABLES = {
+    "pages": ("number", "rows", "content"),
+    "pass": ("format", "start", "began_at", "is_full", "owner", "sync", "checkpoint"),
+}
 _PRIMARY_CODE = 0xFF
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 20_000, 8_000_000
 """What the ledger takes over at once at most, and a page more: enough for DuckDB's pace, and for its memory."""
@@ -157,9 +161,9 @@ class Staging:
         """
         for ending in _ENDINGS:
             refuse_irregular(self._path.with_name(self._path.name + ending))
+        refuse_foreign_logs(self._path)
         try:
-            with self._path.open("rb") as file:
-                head = file.read(_HEAD_SIZE)
+            head = read_head(self._path, _HEAD_SIZE)
         except FileNotFoundError:
             return
         is_marked = head.startswith(_HEAD) and int.from_bytes(head[_MARK_PLACE]) == _MARK
@@ -170,12 +174,18 @@ class Staging:
         """Tell whether a file of SQLite without a mark is that of a sync: earlier versions set none."""
         with closing(sqlite3.connect(self._path, timeout=0)) as connection:
             try:
-                found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+                found = set(
+                    connection.execute(
+                        "SELECT made.name, has.name FROM sqlite_master AS made "
+                        "LEFT JOIN pragma_table_info(made.name) AS has"
+                    )
+                )
             except sqlite3.DatabaseError as error:
                 if _is_in_use(error):
                     raise
                 return False
-        return found <= _TABLES
+        there = {table for table, _ in found}
+        return found == {(table, column) for table, columns in _TABLES.items() if table in there for column in columns}
 
     def _open(self) -> sqlite3.Connection:
         with suppress(FileExistsError):

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from venice_billing._held_files import is_of_open_ledger, read_head
 from venice_billing.errors import ExportError, bounded
 from venice_billing.ledger._exports import PARQUET_COLUMNS, copy_to_parquet, parquet_marks
-from venice_billing.ledger._folders import FILE_NAME, files_of, foreign, staging
+from venice_billing.ledger._folders import FILE_NAME, PARQUET_HEAD, files_of, foreign, staging
 from venice_billing.ledger.results import LedgerExport
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _MONTH = "strftime(make_timestamp(epoch_us(timestamp)), '%Y-%m')"
 _QUERY = f"SELECT {PARQUET_COLUMNS.replace('*', '* EXCLUDE (currency)', 1)} FROM entries"
 _LONGEST_NAME = 255  # bytes: of every common file system
 _LONGEST_SHOWN = 40
+_TAIL = 1 << 16
 _NO_CURRENCY = "__HIVE_DEFAULT_PARTITION__"  # for engines a null; Spark reads no dataset with an empty text here
 _UNSAFE = re.compile(r"[^A-Z0-9_\-\x80-\U0010ffff]")
 
@@ -72,7 +74,7 @@ def write(request: ExportRequest) -> LedgerExport:
     with staging(folder) as staged, request.database.snapshot() as cursor:
         parts = _parts(cursor, where, values)
         _check_names(folder, parts)
-        kept = _kept_files(request, folder)
+        kept = _kept_files(request, folder, parts)
         new = [path for path, part in parts.items() if kept.get(path) != part.content]
         removed = [path for path in kept if path not in parts]
         with request.database.sorting(cursor):
@@ -143,12 +145,19 @@ def _check_names(folder: Path, parts: Mapping[str, _Part]) -> None:
             )
 
 
-def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
-    """Return the files of the folder with the marks of their contents; None for a file that cannot be read."""
+def _kept_files(request: ExportRequest, folder: Path, parts: Mapping[str, _Part]) -> dict[str, str | None]:
+    """Return the files of the folder with the marks of their contents; None for a damaged file to be written again."""
     marks_of: dict[str, str | None] = {}
     ledger = request.database.ledger_id
     for path in files_of(folder):
+        if is_of_open_ledger(folder / path):
+            raise foreign(folder, path)
         marks = parquet_marks(request.database, folder / path)
+        if marks is None and not (path in parts and _is_damaged_file(folder / path, ledger)):
+            raise ExportError(
+                f"{folder}: holds {path}, which is no Parquet file, or not all of one; if it is of this dataset and "
+                "was damaged, remove it and export again, since the ledger has its rows; else name another folder"
+            )
         if marks is not None and _CONTENT not in marks:
             raise foreign(folder, path)
         if marks is not None and marks.get(_RANGE) != _range(request):
@@ -160,6 +169,16 @@ def _kept_files(request: ExportRequest, folder: Path) -> dict[str, str | None]:
         is_complete = marks is not None and _LEDGER in marks  # earlier versions did not say whose a file is
         marks_of[path] = marks[_CONTENT] if marks is not None and is_complete else None
     return marks_of
+
+
+def _is_damaged_file(path: Path, ledger: str) -> bool:
+    """Tell whether a file that cannot be read is empty, or still has the marks of this ledger near its end."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL))
+        tail = file.read()
+    is_ours = _CONTENT.encode() in tail and (ledger.encode() in tail or _LEDGER.encode() not in tail)
+    return not size or (is_ours and read_head(path, len(PARQUET_HEAD)) == PARQUET_HEAD)
 
 
 def _range(request: ExportRequest) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from contract_tests.ledger.account import load
 from contract_tests.ledger.dataset.contents import files, ledger_sums, sums
 from venice_billing import ExportError, InvalidParameterError
 from venice_billing.ledger import Ledger, _folders
@@ -38,6 +39,60 @@ def test_folder_with_other_files_is_refused_and_left_alone(filled: Ledger, folde
         filled.export(folder, "dataset")
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
     assert sorted(path.name for path in folder.parent.iterdir() if path.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize("place", ["month=2026-10/currency=USD", "month=2026-10/currency=EUR"])
+@pytest.mark.parametrize("content", [b"my own notes", b"PAR1 my own notes", bytes(9000)], ids=["text", "head", "zeros"])
+def test_file_in_our_layout_that_is_no_parquet_is_refused_and_left_alone(
+    filled: Ledger, folder: Path, place: str, content: bytes
+) -> None:
+    """Where the ledger has rows for it, and where it has none and the file would go."""
+    filled.export(folder, "dataset")
+    mine = folder / place / "entries.parquet"
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_bytes(content)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    with pytest.raises(
+        ExportError, match=f"holds {place}/entries.parquet, which is no Parquet .* remove it and export"
+    ):
+        filled.export(folder, "dataset")
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+    mine.unlink()
+    filled.export(folder, "dataset")
+    assert sums(folder) == ledger_sums(filled)
+
+
+def test_damaged_file_of_another_ledger_is_refused_and_left_alone(filled: Ledger, folder: Path, tmp_path: Path) -> None:
+    filled.export(folder, "dataset")
+    for name in files(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-10])
+    with Ledger(tmp_path / "other.duckdb") as other:
+        load(other, list(filled.entries()))
+        with pytest.raises(ExportError, match="no Parquet file, or not all of one"):
+            other.export(folder, "dataset")
+    assert len(filled.export(folder, "dataset").written) == len(files(folder))
+
+
+@pytest.mark.parametrize("mine", ["notes.txt", "month=2026-10/notes.txt", "month=2026-10/currency=USD/entries.parquet"])
+def test_files_in_the_folder_of_a_killed_export_that_are_not_its_own_are_kept(
+    filled: Ledger, folder: Path, mine: str
+) -> None:
+    near = folder.with_name(f".{folder.name}.dataset0")
+    (near / mine).parent.mkdir(parents=True)
+    (near / mine).write_text("mine")
+    with pytest.raises(ExportError, match=f"{near}: holds {mine}, .*; move it away"):
+        filled.export(folder, "dataset")
+    assert ((near / mine).read_text(), folder.exists()) == ("mine", False)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 and not to its end"])
+def test_leftovers_of_a_killed_export_are_removed(filled: Ledger, folder: Path, content: bytes) -> None:
+    near = folder.with_name(f".{folder.name}.dataset0")
+    place = near / "month=2020-01" / "currency=OLD"
+    place.mkdir(parents=True)
+    (place / "entries.parquet").write_bytes(content)
+    filled.export(folder, "dataset")
+    assert (near.exists(), sums(folder)) == (False, ledger_sums(filled))
 
 
 def test_parquet_file_of_another_program_in_our_layout_is_refused(filled: Ledger, folder: Path) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from venice_billing.testing import FakeVenice
 
 
+BESIDE = [".sync", ".sync-wal", ".sync-shm", ".sync-journal", ".wal", ".tmp"]
+
+
 def test_same_rows_make_the_same_bytes_whatever_the_syncs(tmp_path: Path, fake: FakeVenice) -> None:
     """One ledger has them at once, the other in parts, one of which came late."""
     late = {"timestamp": NOW - timedelta(hours=30), "sku": "late", "amount": Decimal("-0.5"), "currency": "USD"}
@@ -63,14 +66,43 @@ def test_file_is_private_and_alone(filled: Ledger, tmp_path: Path, kind: Any) ->
     assert files(folder) == [target.name]
 
 
-@pytest.mark.parametrize("ending", ["", ".sync", ".wal", ".tmp"])
+@pytest.mark.parametrize("ending", ["", *BESIDE])
 @pytest.mark.parametrize("kind", [*FILES, "dataset"])
 def test_ledger_itself_is_never_overwritten(filled: Ledger, tmp_path: Path, ending: str, kind: Any) -> None:
     (tmp_path / "here").symlink_to(tmp_path)
     for folder in (tmp_path, tmp_path / "here"):
-        with pytest.raises(InvalidParameterError, match=r"another path than that of the ledger|not a folder"):
+        with pytest.raises(
+            InvalidParameterError, match=r"another path than that of the ledger|another name: beside a ledger"
+        ):
             filled.export(folder / f"venice.duckdb{ending}", kind)
     assert len(filled) == 600
+
+
+@pytest.mark.parametrize("ending", [*BESIDE, ".WAL"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "dataset"])
+def test_files_beside_another_ledger_are_never_overwritten(
+    filled: Ledger, tmp_path: Path, ending: str, kind: Any
+) -> None:
+    Ledger(tmp_path / "other.duckdb").close()
+    beside = tmp_path / f"other.duckdb{ending}"
+    with pytest.raises(InvalidParameterError, match="another name: beside a ledger"):
+        filled.export(beside, kind)
+    assert not beside.exists()
+
+
+def test_log_of_another_ledger_keeps_its_rows(filled: Ledger, fake: FakeVenice, tmp_path: Path) -> None:
+    with Ledger(tmp_path / "other.duckdb") as other, fake.client() as client:
+        other.sync(client)
+        with pytest.raises(InvalidParameterError, match=r"another name: beside a ledger"):
+            filled.export(f"{other.path}.wal", "csv")
+    with Ledger(tmp_path / "other.duckdb") as other:
+        assert len(other) == 600
+
+
+def test_name_of_a_file_that_is_not_complete_yet_is_free(filled: Ledger, tmp_path: Path) -> None:
+    """As many programs name it, to give it its own name at the end."""
+    assert filled.export(tmp_path / "all.csv.tmp", "csv").rows == 600
+    assert filled.export(tmp_path / "all.csv.tmp", "csv").rows == 600
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])

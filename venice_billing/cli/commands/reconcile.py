@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from venice_billing._calendar import Period
+from venice_billing._held_files import read_head
 from venice_billing._runtime.codec import format_datetime
 from venice_billing.cli.accounts import first_charge
 from venice_billing.cli.demo_log import PLANTED, log_of
@@ -118,7 +119,7 @@ def _check_log(session: Session) -> None:
     if kind is None and path.suffix.lower() not in _KINDS:
         raise UsageError(f"LOG {log!r}: its suffix is none of {', '.join(_KINDS)}: give --as jsonl or --as csv")
     try:
-        path.open("rb").close()
+        read_head(path, 0)
     except OSError as error:
         raise UsageError(f"LOG {log!r}: {error.strerror}; give a .jsonl or .csv file, or -") from None
 
