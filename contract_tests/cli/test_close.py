@@ -147,6 +147,12 @@ def test_month_that_is_open_is_a_finding_and_says_what_to_do(close: Callable[...
     assert not recorded(tmp_path, "2026-10").is_complete
 
 
+@pytest.mark.parametrize("overlap", ["0", "0d"])
+def test_late_charges_need_not_be_waited_for(close: Callable[..., Done], tmp_path: Path, overlap: str) -> None:
+    assert close("2026-10", "--overlap", overlap).code == 0
+    assert recorded(tmp_path, "2026-10").coverage.overlap == timedelta()
+
+
 def test_month_so_far_is_shown_and_nothing_recorded(close: Callable[..., Done], tmp_path: Path) -> None:
     done = close("this-month", "--show")
     assert (done.code, done.err) == (0, "")
@@ -163,7 +169,8 @@ def test_month_so_far_is_shown_and_nothing_recorded(close: Callable[..., Done], 
         ([], "required: MONTH"),
         (["october"], "MONTH 'october': a month like 2026-10, or last-month or this-month"),
         (["2026-13"], "MONTH '2026-13': there is no such month"),
-        (["2026-10", "--overlap", "two"], "--overlap 'two': a number of seconds"),
+        (["2026-10", "--overlap", "two"], "--overlap 'two': a number of seconds, minutes, hours or days, from 0 on"),
+        (["2026-10", "--overlap", "36501d"], "--overlap '36501d': from 0 to 36500d"),
         (["2026-10", "--revision", "1"], "--revision shows a statement: give --show too"),
         (["2026-10", "--show", "--revision", "0"], "--revision '0': a number from 1 on"),
         (["2026-10", "--show", "--allow-incomplete"], "closes none"),

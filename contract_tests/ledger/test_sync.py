@@ -104,6 +104,16 @@ async def test_overlap_says_how_far_back_an_increment_begins(ledger: Ledger, fac
     await check(ledger, fake)
 
 
+async def test_without_an_overlap_late_charges_are_found_by_a_full_sync_alone(
+    ledger: Ledger, face: Face, fake: FakeVenice
+) -> None:
+    await synced(ledger, face)
+    fake.book({"amount": "-0.25", "currency": "USD"}, late=10 * DAY)
+    assert (await synced(ledger, face, overlap=timedelta())).late == 0
+    assert (await synced(ledger, face, overlap=timedelta(), full=True)).late == 1
+    await check(ledger, fake)
+
+
 async def test_overlap_of_more_than_the_calendar_reads_everything(ledger: Ledger, face: Face, fake: FakeVenice) -> None:
     await synced(ledger, face)
     fake.book({"amount": "-0.25", "currency": "USD"}, late=60 * DAY)

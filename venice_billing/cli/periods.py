@@ -55,14 +55,15 @@ def is_period_given(options: Namespace) -> bool:
 
 
 def parse_duration(option: str, text: str) -> timedelta:
-    """Return a duration given as text, like 90s, 15m, 2h or 2d.
+    """Return a duration given as text, like 90s, 15m, 2h or 2d; 0 needs no unit.
 
     Raises:
         UsageError: It is none.
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch("0s" if text == "0" else text)
     if match is None:
-        raise UsageError(f"{option} {text!r}: a number of seconds, minutes, hours or days, like 90s, 15m, 2h or 2d")
+        allowed = "a number of seconds, minutes, hours or days, from 0 on, like 90s, 15m, 2h or 2d"
+        raise UsageError(f"{option} {text!r}: {allowed}")
     return timedelta(**{_DURATION_UNITS[match["unit"]]: int(match["number"])})
 
 

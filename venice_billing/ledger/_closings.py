@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from venice_billing.ledger.statement import StatedChange
 
 OVERLAP = timedelta(days=2)
-_LONGEST_OVERLAP = timedelta(days=36_500)
+LONGEST_OVERLAP = timedelta(days=36_500)
 _ATTEMPTS = 5  # to read all of a statement between two syncs
 
 
@@ -368,7 +368,7 @@ def _record(database: Database, statement: Statement, state: _State) -> None:
 
 
 def _checked_overlap(value: object) -> timedelta:
-    if not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST_OVERLAP or value.microseconds:
-        allowed = f"a timedelta of whole seconds, not negative, at most {_LONGEST_OVERLAP.days} days"
+    if not isinstance(value, timedelta) or not timedelta() <= value <= LONGEST_OVERLAP or value.microseconds:
+        allowed = f"a timedelta of whole seconds, from 0 to {LONGEST_OVERLAP.days} days"
         raise InvalidParameterError("overlap", value, allowed)
     return value

@@ -122,7 +122,8 @@ class Ledger:
 
         Args:
             client: The client to ask; of an async one, the result is to be awaited.
-            overlap: How far before the end of what is covered to begin.
+            overlap: How far before the end of what is covered to begin, from `timedelta(0)` on: with that, charges that
+                are booked late are found by `full=True` alone.
             full: Whether to read all of the account again.
             concurrency: How many requests may be under way at once, 1 to 16.
             progress: Is called after each page.
@@ -371,7 +372,8 @@ class Ledger:
             month: A month like "2026-10".
             timezone: The IANA time zone of the month; None: that of the months closed before, or UTC for the first.
                 All months of a ledger are closed in one zone.
-            overlap: How long late charges are waited for: all of the month must have been read that long after.
+            overlap: How long late charges are waited for, from `timedelta(0)` on: all of the month must have been read
+                that long after.
             allow_incomplete: Whether to close a month that is over, but not read that long after, or not to its end.
                 The statement says so, and whatever comes later is an adjustment.
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from venice_billing.client import AsyncVeniceBilling, VeniceBilling
     from venice_billing.ledger._database import Database
+    from venice_billing.ledger._extent import Extent
     from venice_billing.ledger._swap import Swapped
     from venice_billing.walks import AsyncUsageWalk, EntryPage, UsageWalk
 
@@ -60,6 +61,7 @@ class Sync:
         configuration = vars(client)["_configuration"]
         self._clock = configuration.policy.clock
         self._account = f"{configuration.base_url}\n{configuration.key.digest()}"
+        self._extent: Extent | None = None
         self._report: SyncReport | None = None
         self._next: _Pass | None = "pending"
         self._resumed = 0
@@ -128,7 +130,8 @@ class Sync:
             return True
         began_at = datetime.fromtimestamp(self._clock.time(), UTC)
         is_full = self._is_full or self._next == "everything"
-        start = None if is_full else extent(self._database, began_at).start(self._overlap)
+        self._extent = extent(self._database, began_at)
+        start = None if is_full else self._extent.start(self._overlap)
         staging.begin(Stretch(start, began_at, self._is_full, owner, latest[0] + 1))
         self._resumed = 0
         return True
@@ -143,7 +146,8 @@ class Sync:
         stretch = staging.stretch
         if stretch is None or not staging.rows or stretch.owner != owner or (self._is_full and not stretch.is_full):
             return False
-        return extent(self._database, stretch.began_at).adjoins(stretch.start)
+        self._extent = extent(self._database, stretch.began_at)
+        return self._extent.adjoins(stretch.start)
 
     def _keep(self, staging: Staging, page: EntryPage, checkpoint: str) -> None:
         if page:
@@ -162,11 +166,10 @@ class Sync:
 
     def _finish(self, staging: Staging) -> None:
         """Swap the stretch in the ledger for the pages that are here, and say which pass comes next."""
-        stretch = staging.stretch
-        if stretch is None:
+        stretch, known = staging.stretch, self._extent
+        if stretch is None or known is None:
             raise LedgerError("a pass ends that was not begun")
-        known = extent(self._database, stretch.began_at)
-        if not known.adjoins(stretch.start):  # the ledger was changed by other means since the pass began
+        if stretch.owner != self._owner(_latest_sync(self._database)):  # changed by other means since the pass began
             staging.discard()
             self._next = "latest"
             return

@@ -17,6 +17,7 @@ from venice_billing.errors import ExportError, MonthOpenError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable
+    from datetime import timedelta
     from pathlib import Path
 
     from venice_billing.cli.session import Session
@@ -60,7 +61,10 @@ def configure(parser: ArgumentParser) -> None:
         "--allow-incomplete", action="store_true", help="close a month that is over, though late charges may still come"
     )
     parser.add_argument(
-        "--overlap", metavar="2d", default="2d", help="how long late charges are waited for (default: 2d)"
+        "--overlap",
+        metavar="2d",
+        default="2d",
+        help="how long late charges are waited for (default: 2d; 0: not at all)",
     )
 
 
@@ -98,7 +102,7 @@ def _no_month(text: str) -> str:
 def _check(session: Session) -> None:
     """Refuse what does not fit, before anything is sent."""
     options = session.options
-    parse_duration("--overlap", options.overlap)
+    _overlap(options)
     if options.revision is not None:
         if not options.show:
             raise UsageError("--revision shows a statement: give --show too")
@@ -118,6 +122,15 @@ def _check(session: Session) -> None:
         raise UsageError(f"--output {output!r}: in a folder that exists")
 
 
+def _overlap(options: Namespace) -> timedelta:
+    from venice_billing.ledger._closings import LONGEST_OVERLAP  # noqa: PLC0415 - the parser needs no ledger
+
+    overlap = parse_duration("--overlap", options.overlap)
+    if overlap > LONGEST_OVERLAP:
+        raise UsageError(f"--overlap {options.overlap!r}: from 0 to {LONGEST_OVERLAP.days}d")
+    return overlap
+
+
 def _revision(options: Namespace) -> int | None:
     text = options.revision
     if text is None:
@@ -133,7 +146,7 @@ def _closed(session: Session, month: str) -> Statement:
     return session.ledger.close(
         month,
         timezone=session.named_timezone,
-        overlap=parse_duration("--overlap", options.overlap),
+        overlap=_overlap(options),
         allow_incomplete=options.allow_incomplete,
     )
 
@@ -142,7 +155,7 @@ def _shown(session: Session, month: str) -> Statement:
     """Return the recorded statement as it is; of a month that is not closed, that of now."""
     asked: dict[str, Any] = {
         "timezone": session.named_timezone,
-        "overlap": parse_duration("--overlap", session.options.overlap),
+        "overlap": _overlap(session.options),
         "revision": _revision(session.options),
     }
     if session.ledger.coverage().until is not None:
