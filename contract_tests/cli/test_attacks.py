@@ -15,7 +15,7 @@ from venice_billing.ledger import Ledger
 from venice_billing.testing import FakeVenice, demo_account
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from contract_tests.cli.conftest import Done
@@ -96,6 +96,51 @@ def test_output_that_cannot_be_written_is_one_line_and_3(arguments: str) -> None
     done = shell(f"{PROGRAM} {arguments} > /dev/full")
     assert done.returncode == 3
     assert done.stderr.splitlines() == ["venice-billing: the output cannot be written: No space left on device"]
+
+
+SAID_TO_NOBODY = [
+    ("sync --bogus", 2),
+    ("--demo export nofolder/x.csv --all", 2),
+    ("--demo reconcile nofile.jsonl", 2),
+    ("balance", 3),
+    ("--demo check --max-spend 0USD", 1),
+    ("--demo check --max-spend 1000000USD", 0),
+    ("--demo close last-month --allow-incomplete --output taken.json", 2),
+    ("--demo close last-month --allow-incomplete --output new.json", 0),
+]
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """Return a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110 - a device
+@pytest.mark.parametrize("where", ["a full disk", "nobody reads the errors", "nobody reads anything"])
+@pytest.mark.parametrize(("arguments", "code"), SAID_TO_NOBODY)
+def test_exit_code_is_that_of_what_was_found_though_stderr_takes_nothing(
+    arguments: str, code: int, where: str, tmp_path: Path, nobody: int
+) -> None:
+    taken = tmp_path / "taken.json"
+    taken.write_text("of somebody else")
+    with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [sys.executable, "-m", "venice_billing", *arguments.split()],
+            stdout=nobody if where == "nobody reads anything" else subprocess.DEVNULL,
+            stderr=full if where == "a full disk" else nobody,
+            cwd=tmp_path,
+            timeout=SECONDS,
+            check=False,
+        )
+    assert (done.returncode, taken.read_text()) == (code, "of somebody else")
+
+
+def test_exit_code_is_3_where_neither_stream_takes_anything() -> None:
+    assert shell(f"{PROGRAM} --demo balance > /dev/full 2>&1").returncode == 3
 
 
 def test_closed_streams() -> None:

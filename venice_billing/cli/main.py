@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from venice_billing.cli.streams import discard_output
+from venice_billing.cli.streams import Remarks, discard_output
 
 TYPE_CHECKING = False  # without typing, see `venice_billing`
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["main"]
 
@@ -20,9 +21,21 @@ _UNTOLD = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, by default that of the process, and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if sys.stderr is None:  # closed by whoever started the command: what is said there is said to nobody
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the whole process
+    stderr = sys.stderr
+    remarks: Any = Remarks(stderr)
+    sys.stderr = remarks
     try:
-        if sys.stderr is None:  # closed by whoever started the command: what is said there is said to nobody
-            sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the whole process
+        return _ended(given)
+    finally:
+        remarks.flush()
+        sys.stderr = stderr
+
+
+def _ended(given: list[str]) -> int:
+    """Run a command line to its end, whatever becomes of the output, and return the exit code."""
+    try:
         if sys.stdout is None:
             return _untold("standard output is closed")
         code = _version() if given == ["--version"] else _run(given)
