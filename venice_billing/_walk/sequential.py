@@ -8,8 +8,10 @@ two charges, so rows are counted, never just compared.
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from venice_billing import _arguments as arguments
 from venice_billing._walk.lost import CheckError, CrowdedInstantError, PaginationLostError
 from venice_billing._walk.tracker import STALLED_PAGES, Delivered, PageTracker
 from venice_billing._walk.types import (
@@ -178,6 +180,27 @@ def open_range(
             raise
         hang = error
     return (yield from source.open_wider(bounds, order, hang))
+
+
+def has_more(source: PageSource[Row], bounds: Bounds, count: int) -> Steps[bool]:
+    """Tell whether a range has more than `count` rows, with as few requests as possible."""
+    smallest, largest = arguments.PAGE_SIZES
+    walk = sequential(source, bounds, "asc", Position(), min(max(count + 1, smallest), largest))
+    outcome: Outcome | None = None
+    with closing(walk):
+        while count >= 0:
+            try:
+                step = walk.send(outcome)
+            except StopIteration:
+                return False
+            outcome = None
+            if isinstance(step, Batch):
+                count -= len(step.rows)
+            elif isinstance(step, RunConcurrently):
+                raise TypeError("this range is walked in sequence")
+            else:
+                outcome = yield step
+    return True
 
 
 def first_not_retired(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:
