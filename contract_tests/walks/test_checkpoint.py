@@ -269,3 +269,18 @@ async def test_a_checkpoint_on_another_account_is_refused(
     other = flavour.connect(FakeVenice(rows, now=NOW)).client
     with pytest.raises(ResponseValidationError, match="the same account"):
         await receive(other.iter_usage_history(checkpoint=walk.checkpoint, concurrency=concurrency))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["iter_usage", "iter_usage_history"])
+async def test_an_ascending_order_contradicts_the_checkpoint_of_a_descending_walk(
+    fake: FakeVenice, flavour: Flavour, method: str
+) -> None:
+    """Left out, the order is that of the checkpoint."""
+    client = flavour.connect(fake).client
+    walk = getattr(client, method)(sort_order="desc")
+    await receive(walk, 5)
+    with pytest.raises(InvalidParameterError, match="left out or 'desc'") as caught:
+        getattr(client, method)(checkpoint=walk.checkpoint, sort_order="asc")
+    assert caught.value.parameter == "sort_order"
+    assert as_wire(await receive(getattr(client, method)(checkpoint=walk.checkpoint))) == fake.ledger[-6::-1]

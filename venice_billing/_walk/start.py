@@ -78,18 +78,17 @@ def usage_history(
     currency: str | None,
     start_timestamp: Moment | None,
     end_timestamp: Moment | None,
-    sort_order: str,
+    sort_order: str | None,
     checkpoint: str | None,
     concurrency: int,
 ) -> WalkStart:
     """Start a walk through the history."""
-    wished = arguments.choice("sort_order", sort_order, operations.SORT_ORDERS)
     filters, position = _start(
         checkpoint,
         currency,
         ("start_timestamp", start_timestamp),
         ("end_timestamp", end_timestamp),
-        None if wished == "asc" else wished,  # an explicit "asc" is indistinguishable from the default
+        sort_order,
         "asc",
     )
     max_items = arguments.optional_integer("max_items", max_items, 1)
