@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from venice_billing._walk.borders import Borders, Checks
 from venice_billing._walk.lost import (
     BrokenWalkError,
+    CheckError,
     CrowdedInstantError,
     PagesOutOfOrderError,
     PaginationLostError,
@@ -46,12 +47,25 @@ class Delivered(Generic[Row]):
         self._ahead = 1 if order == "asc" else -1
         self._latest: deque[Callable[[], Sequence[Row]]] = deque(maxlen=_REMEMBERED_PAGES)
         self.borders = Borders(source, self._checks)
+        self._gap_checked_at: datetime | Literal["nowhere yet"] | None = "nowhere yet"
 
     def add(self, page: Page[Row]) -> None:
         """Remember a page whose rows were handed on."""
         self._checks.count_page()
         if page.again is not None:
             self._latest.append(page.again)
+
+    def check_gap(self, page: Page[Row], position: Position) -> None:
+        """Doubt an empty page that names a next one: rows may have been left out there.
+
+        Once at each instant; if the page is empty again when the range was reopened, it is followed.
+
+        Raises:
+            CheckError: The range is to be reopened.
+        """
+        if page.following is not None and self._gap_checked_at != position.at:
+            self._gap_checked_at = position.at
+            raise CheckError("an empty page names a next one")
 
     def check_order(self, page: Page[Row], bounds: Bounds, position: Position) -> None:
         """Refuse a page that has rows before the position which were not handed on.
@@ -136,6 +150,7 @@ class PageTracker(Generic[Row]):
         last = self._source.timestamp(page.rows[-1]) if page.rows and page.last is None else page.last
         if last is None:
             self._check_borders(page, position, None, None)
+            self._delivered.check_gap(page, position)
             self._note_stall(page)
             return page.rows
         first = page.first or (self._source.timestamp(page.rows[0]) if page.rows else last)
