@@ -68,7 +68,8 @@ def test_pages_that_are_always_empty_are_followed(order: Any) -> None:
     """As those of a server that filters after it has cut the pages: each is asked for twice at most."""
 
     def spoil(_: int, page: Page[Row]) -> Page[Row]:
-        chosen, end, size = page.state  # type: ignore[misc]
+        state: Any = page.state
+        chosen, end, size = state
         state = (chosen, max(0, end - size), size, "empty")
         return page if page.rows and end // size % 2 else Page([], f"again-{end}", state)
 
@@ -77,7 +78,8 @@ def test_pages_that_are_always_empty_are_followed(order: Any) -> None:
 
         def follow(self, page: Page[Row]) -> Any:
             yield from ()
-            chosen, end, size, *is_empty = page.state  # type: ignore[misc]
+            state: Any = page.state
+            chosen, end, size, *is_empty = state
             if is_empty:
                 self.requests += 1
                 stop = min(end + size, len(chosen))
