@@ -1,6 +1,6 @@
 """CSV documents as the ledger sends them: a header, then records whose bytes are kept as sent. Pure.
 
-That all pages of a walk have the same header is checked in `_walk/sources.py`.
+That all pages of a walk have the same header is checked in `_walk/csv_source.py`.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ The contract names no columns. So a column is found by the names in use, and che
 from __future__ import annotations
 
 import re
+from collections import Counter
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 _AMOUNT_COLUMNS = ("amount",)
 _CURRENCY_COLUMNS = ("currency", "consumptioncurrency", "currencycode", "billingcurrency")
 _NEEDED = (TIME_COLUMNS, _AMOUNT_COLUMNS, _CURRENCY_COLUMNS)
+_KNOWN = frozenset(
+    (name for group in _NEEDED for name in group),
+) | {
+    "sku",
+    "priceperunitusd",
+    "units",
+    "notes",
+    "requestid",
+    "prompttokens",
+    "completiontokens",
+    "inferenceexecutiontime",
+    "apikeyid",
+}
 _ANY = r'[^,"\n]*+'
 _USUAL_AMOUNT = r"-?[0-9]{1,20}+(?:\.[0-9]{1,60}+)?(?:[eE](?:-[0-3]?|\+?)[0-9])?"
 _USUAL_CURRENCY = r'[^,"\r\n]++'
@@ -47,10 +61,16 @@ def check_header(document: CsvDocument) -> None:
     Without records nothing else shows that the row is whole, and prose would be taken for the header of an empty
     ledger. So the row of such a document must name the columns that a charge cannot do without.
 
+    No row may name a known column twice: nothing tells which of both counts, and readers of the file may take either.
+
     Raises:
-        ResponseValidationError: The header row is cut short, names too few columns, or is not separated by commas.
+        ResponseValidationError: The header row is cut short, names too few columns or one twice, or is not separated by
+            commas.
     """
     names, shown = fields(document.header), f"{document.header[:120]!r}"
+    known = Counter(name for name in map(plain, names) if name in _KNOWN)
+    if twice := [name for name in names if known[plain(name)] > 1]:
+        raise ResponseValidationError(f"several columns {twice[0][:40]!r}: {shown}", field="header row")
     if document.records:
         if len(names) == 1:
             raise ResponseValidationError(f"one column only, {shown}: no commas separate fields", field="header row")

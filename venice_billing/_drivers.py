@@ -146,7 +146,8 @@ class Driver:
                 for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
-                stop_reuse_unless_clean(response)
+                if stop_reuse_unless_clean(response):
+                    incoming.note_bytes_after()
         return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 
@@ -262,7 +263,8 @@ class AsyncDriver:
                 async for chunk in response.stream:
                     if not incoming.take(chunk) or self.clock.monotonic() > until:
                         break
-                stop_reuse_unless_clean(response)
+                if stop_reuse_unless_clean(response):
+                    incoming.note_bytes_after()
         return Expired() if self.clock.monotonic() > until else incoming.outcome()
 
 

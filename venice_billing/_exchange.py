@@ -127,6 +127,11 @@ class IncomingResponse:
             self._problem = str(error)
             return False
 
+    def note_bytes_after(self) -> None:
+        """Note that bytes came after the body: a length counted in characters, for example, cuts the body short."""
+        if self._is_success and not self._problem:
+            self._problem = f"bytes came after the {self._received} bytes of the body, whose length or end is wrong"
+
     def outcome(self) -> Outcome:
         """Return the whole response; for an error with an unreadable body, status and headers are enough."""
         body = self._body()

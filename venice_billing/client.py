@@ -335,7 +335,7 @@ class VeniceBilling:
         currency: str | None = None,
         start_timestamp: Moment | None = None,
         end_timestamp: Moment | None = None,
-        sort_order: Literal["asc", "desc"] = "asc",
+        sort_order: Literal["asc", "desc"] | None = None,
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> UsageWalk:
@@ -349,7 +349,7 @@ class VeniceBilling:
             currency: USD, DIEM or BUNDLED_CREDITS only.
             start_timestamp: From this time on, included (UTC; a date is its midnight).
             end_timestamp: Up to this time, excluded.
-            sort_order: By time, "asc" or "desc".
+            sort_order: By time, "asc" (the default) or "desc".
             checkpoint: The checkpoint of an earlier walk: continue with exactly its rest, filters and order.
             concurrency: How many requests may be under way at once, 1 to 16.
 
@@ -750,7 +750,7 @@ class AsyncVeniceBilling:
         currency: str | None = None,
         start_timestamp: Moment | None = None,
         end_timestamp: Moment | None = None,
-        sort_order: Literal["asc", "desc"] = "asc",
+        sort_order: Literal["asc", "desc"] | None = None,
         checkpoint: str | None = None,
         concurrency: int = 1,
     ) -> AsyncUsageWalk:

@@ -32,9 +32,9 @@ from venice_billing._files import (
 )
 from venice_billing._progress import Progress, read_progress
 from venice_billing._targets import checked_target, explained
-from venice_billing._walk.sources import CsvSource
+from venice_billing._walk.csv_source import CsvSource
+from venice_billing._walk.lost import BrokenWalkError
 from venice_billing._walk.start import oldest_first
-from venice_billing._walk.tracker import BrokenWalkError
 from venice_billing._walk.types import Position
 from venice_billing.errors import (
     ExportError,

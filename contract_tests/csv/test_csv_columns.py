@@ -238,3 +238,26 @@ async def test_part_of_an_answer_is_refused(fake: FakeVenice, flavour: Flavour, 
     fake.quirks.faults = fault
     with pytest.raises(ResponseValidationError, match="Content-Range"):
         await flavour.connect(fake, max_retries=0).call("get_usage_history", format=format)
+
+
+@pytest.mark.parametrize("name", ["amount", "currency", "timestamp", "units", "notes", "Amount", "api_key_id"])
+async def test_a_header_that_names_a_known_column_twice_is_refused(
+    face: Face, fake: FakeVenice, target: Path, name: str
+) -> None:
+    """One column would be checked here, and another read by `csv.DictReader`."""
+    fake.quirks.faults = lambda _: changed(lambda body: with_column(body, name))
+    for call, asked in ("export_usage_csv", {"path": target}), ("get_usage_history", {"format": "csv"}):
+        with pytest.raises(ResponseValidationError, match="several columns") as caught:
+            await face.call(call, **asked)
+        assert caught.value.field == "header row"
+    assert not files(target.parent)
+
+
+async def test_unknown_columns_may_have_one_name(face: Face, fake: FakeVenice, target: Path) -> None:
+    fake.quirks.faults = lambda _: changed(lambda body: with_column(with_column(body, "region"), "region"))
+    assert (await face.call("export_usage_csv", target)).rows == 25
+
+
+def with_column(body: bytes, name: str) -> bytes:
+    header, *records = body.splitlines()
+    return b"".join([header + b"," + name.encode() + b"\n", *(record + b",oops\n" for record in records)])

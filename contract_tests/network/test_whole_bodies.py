@@ -11,13 +11,14 @@ import httpx
 import pytest
 
 from contract_tests.support.flavours import ON_EACH_LIBRARY, Flavour
-from contract_tests.support.scripted_server import ScriptedServer, then_close
+from contract_tests.support.scripted_server import ScriptedServer, say, then_close
 from venice_billing import APIConnectionError, ResponseValidationError, ServerError
 from venice_billing._exchange import BODY_LIMIT
 from venice_billing.errors import _BODY_LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    import socket
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +114,49 @@ async def test_a_body_shorter_than_its_framing_is_a_broken_connection(flavour: F
         with pytest.raises(APIConnectionError):
             await face.call("get_balance")
         await face.close()
+
+
+_NOTES = (
+    b"timestamp,sku,amount,currency,notes\n"
+    + "".join(f"2026-10-01T00:00:0{second}Z,a,-1,USD,{'é' * 9}\n" for second in range(6)).encode()
+)
+_SURPLUS = {  # each an answer in one segment, so that all of it is there once its beginning is
+    "length in characters": _CSV_HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(_NOTES.decode()), _NOTES),
+    "length of some records": _CSV_HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(b"".join(_ROWS[:41])), _CSV),
+    "length of the header row": _CSV_HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(_ROWS[0]), _CSV),
+    "length without the last line break": _CSV_HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(_CSV) - 1, _CSV),
+    "chunks": _CSV_HEAD
+    + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n%s" % (len(_ROWS[0]), _ROWS[0], _CSV),
+    "JSON": _JSON_HEAD + b'Content-Length: 29\r\n\r\n{"data":[],"nextCursor":null}{"data":[]}',
+}
+
+
+@ON_EACH_LIBRARY
+@pytest.mark.parametrize("answer", _SURPLUS)
+async def test_bytes_after_a_body_are_refused(flavour: Flavour, answer: str) -> None:
+    """The length or the end of the body is wrong, so charges may be missing that were sent."""
+    chosen = "json" if answer == "JSON" else "csv"
+    for script in (say(_SURPLUS[answer]), then_close(_SURPLUS[answer])):
+        with ScriptedServer(script) as server:
+            face = flavour.open("a-key-of-length", base_url=server.url, max_retries=0)
+            with pytest.raises(ResponseValidationError, match="bytes came after"):
+                await face.call("get_usage_history", format=chosen)
+            await face.close()
+
+
+async def test_an_answer_with_bytes_after_its_body_is_asked_for_again(flavour: Flavour, tmp_path: Path) -> None:
+    whole = _CSV_HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(_CSV), _CSV)
+    answers = [_SURPLUS["length of some records"], whole]
+
+    def script(connection: socket.socket, _: Callable[[float], bool]) -> None:
+        connection.sendall(answers.pop(0))
+
+    with ScriptedServer(script) as server:
+        face = flavour.open("a-key-of-length", base_url=server.url, max_retries=1)
+        await face.call("export_usage_csv", tmp_path / "usage.csv")
+        await face.close()
+        assert server.connections == 2
+    assert (tmp_path / "usage.csv").read_bytes() == _CSV
 
 
 @ON_EACH_LIBRARY

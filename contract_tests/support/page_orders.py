@@ -33,6 +33,8 @@ class OffsetPages:
         late: How many charges are booked with an early time, once, before the second page of a range.
         moved: Where each row of the ledger stands, if not in order of time: a function of the rows of a range.
         swapped: Whether the second and the third page of a range come in the wrong order.
+        overlap: How many rows each page repeats of the page before.
+        behind_a_new_row: Whether a new row comes before the repeated ones.
     """
 
     def __init__(
@@ -42,11 +44,15 @@ class OffsetPages:
         late: int = 0,
         moved: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = lambda rows: rows,
         swapped: bool = False,
+        overlap: int = 0,
+        behind_a_new_row: bool = False,
     ) -> None:
         self._fake = fake
         self._late = late
         self._moved = moved
         self._swapped = swapped
+        self._overlap = overlap
+        self._behind_a_new_row = behind_a_new_row
 
     def fault(self, seen: SeenRequest) -> faults.Fault | None:
         """Return the answer to a history request, as a fault."""
@@ -65,7 +71,12 @@ class OffsetPages:
         start, end, currency, size, number = state
         filters = {"start": start and datetime.fromisoformat(start), "end": end and datetime.fromisoformat(end)}
         rows = self._moved(self._fake.rows(currency=currency, **filters))
-        pages = [rows[first : first + size] for first in range(0, len(rows), size)] or [[]]
+        firsts = range(0, max(1, len(rows) - self._overlap), size - self._overlap)
+        pages = [rows[first : first + size] for first in firsts]
+        if self._behind_a_new_row:
+            pages[1:] = [
+                [*page[self._overlap :][:1], *page[: self._overlap], *page[self._overlap + 1 :]] for page in pages[1:]
+            ]
         if self._swapped and len(pages) > 3:
             pages[1], pages[2] = pages[2], pages[1]
         page = pages[number] if number < len(pages) else []

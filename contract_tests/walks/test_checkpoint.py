@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row
-from venice_billing import EntryPage, InvalidParameterError, VeniceError, _iterations, walks
+from venice_billing import EntryPage, InvalidParameterError, ResponseValidationError, VeniceError, _iterations, walks
 from venice_billing._walk import checkpoint as checkpoints
 from venice_billing._walk.checkpoint import Filters, decode, encode
 from venice_billing._walk.types import Bounds, Position
@@ -252,3 +252,35 @@ def test_a_checkpoint_is_correct_at_every_line_of_the_walk(*, pages: bool) -> No
     assert received == len(counts) - 1
     assert len(asked) > 10 * received / 50
     assert all(0 <= said - had <= (50 if pages else 1) for had, said in asked)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("received", [5, 28], ids=["in the middle", "finished"])
+@pytest.mark.parametrize("days", [(27, 28), (1, 2, 3, 27)], ids=["younger", "with older charges"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_checkpoint_on_another_account_is_refused(
+    fake: FakeVenice, flavour: Flavour, order: Order, days: tuple[int, ...], received: int, concurrency: int
+) -> None:
+    """In either order, also where the other account has nothing before the checkpoint's instant."""
+    walk = flavour.connect(fake).client.iter_usage_history(sort_order=order)
+    await receive(walk, received)
+    rows = [row(f"2026-09-{day:02d}T00:00:00.000Z", notes="another account's") for day in days]
+    other = flavour.connect(FakeVenice(rows, now=NOW)).client
+    with pytest.raises(ResponseValidationError, match="the same account"):
+        await receive(other.iter_usage_history(checkpoint=walk.checkpoint, concurrency=concurrency))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["iter_usage", "iter_usage_history"])
+async def test_an_ascending_order_contradicts_the_checkpoint_of_a_descending_walk(
+    fake: FakeVenice, flavour: Flavour, method: str
+) -> None:
+    """Left out, the order is that of the checkpoint."""
+    client = flavour.connect(fake).client
+    walk = getattr(client, method)(sort_order="desc")
+    await receive(walk, 5)
+    with pytest.raises(InvalidParameterError, match="left out or 'desc'") as caught:
+        getattr(client, method)(checkpoint=walk.checkpoint, sort_order="asc")
+    assert caught.value.parameter == "sort_order"
+    assert as_wire(await receive(getattr(client, method)(checkpoint=walk.checkpoint))) == fake.ledger[-6::-1]

@@ -50,15 +50,22 @@ def stop_reuse(client: httpx.Client | httpx.AsyncClient) -> None:
         backend.stop_reuse()
 
 
-def stop_reuse_unless_clean(response: httpx.Response) -> None:
+def stop_reuse_unless_clean(response: httpx.Response) -> bool:
     """Prevent further requests on the connection of an answer, unless this is a success with no bytes after it.
 
     Surplus bytes would be taken for the next answer, and from then on each request would get the answer of the request
     before. So anything suspicious ends the connection.
+
+    Returns:
+        Whether bytes after the answer are there already.
     """
     stream = response.extensions.get("network_stream")
-    if stream is not None and hasattr(stream, "stop_reuse_unless_clean"):
-        stream.stop_reuse_unless_clean(response)
+    if stream is None or not hasattr(stream, "has_bytes_after"):
+        return False
+    has_bytes_after: bool = stream.has_bytes_after(response)
+    if has_bytes_after or not response.is_success:
+        stream.stop_reuse()
+    return has_bytes_after and "stream_id" not in response.extensions  # on HTTP/2, those of other streams may be there
 
 
 def _backends(client: httpx.Client | httpx.AsyncClient) -> Iterator[BoundBackend | TidyBackend]:

@@ -213,11 +213,20 @@ class _BoundStream(httpcore.NetworkStream):
         """Take no further requests."""
         self._is_not_reused = True
 
-    def stop_reuse_unless_clean(self, response: httpx.Response) -> None:
-        """Take no further requests if an answer is a failure, or bytes came after it."""
+    def has_bytes_after(self, response: httpx.Response) -> bool:
+        """Tell whether bytes after an answer are there: in the parser, in TLS, or in the system if there is no TLS."""
+        if _has_bytes_after(response):
+            return True
         tls = self._stream.get_extra_info("ssl_object")
-        if not response.is_success or _has_bytes_after(response) or (tls is not None and tls.pending() > 0):
-            self.stop_reuse()
+        return self._can_read_more() if tls is None else tls.pending() > 0
+
+    def _can_read_more(self) -> bool:
+        """Tell whether the socket has bytes; the end of the connection, which makes it readable too, has none."""
+        if self._socket is None or not self._stream.get_extra_info("is_readable"):
+            return False
+        with suppress(OSError):
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        return False
 
     def _begin(self, timeout: float | None, error: type[Exception]) -> None:
         if isinstance(timeout, Deadline):
@@ -349,10 +358,12 @@ class _TidyStream(httpcore.AsyncNetworkStream):
         """Take no further requests."""
         self._is_not_reused = True
 
-    def stop_reuse_unless_clean(self, response: httpx.Response) -> None:
-        """Take no further requests if an answer is a failure, or bytes came after it."""
-        if not response.is_success or _has_bytes_after(response):
-            self.stop_reuse()
+    def has_bytes_after(self, response: httpx.Response) -> bool:
+        """Tell whether bytes after an answer are there: in the parser, in TLS, or in the event loop without TLS."""
+        if _has_bytes_after(response):
+            return True
+        tls = self._stream.get_extra_info("ssl_object")
+        return bool(_read_ahead(self._stream)) if tls is None else tls.pending() > 0
 
 
 async def _close_even_if_cancelled(stream: httpcore.AsyncNetworkStream) -> None:
@@ -379,5 +390,11 @@ def _has_unread_bytes(stream: httpcore.AsyncNetworkStream) -> bool:
         received = getattr(found, name, None)
         if received is not None and received.pending:
             return True
+    return bool(_read_ahead(stream))
+
+
+def _read_ahead(stream: httpcore.AsyncNetworkStream) -> object:
+    """Return what the event loop has read already from the socket of a connection, if it is asyncio's."""
+    found: Any = getattr(stream, "_stream", None)  # anyio's, beneath httpcore's
     beneath = getattr(found, "transport_stream", found)
-    return bool(getattr(getattr(beneath, "_protocol", None), "read_queue", None))
+    return getattr(getattr(beneath, "_protocol", None), "read_queue", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from attrs import evolve
@@ -10,10 +11,12 @@ from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import Steps, call
 from venice_billing._csv import joined, take_apart
+from venice_billing._walk.csv_source import CsvSource
+from venice_billing._walk.lost import PaginationLostError
 from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.original_source import check_number, original_entries
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.sources import CsvSource, HistorySource
+from venice_billing._walk.sources import HistorySource
 from venice_billing._walk.types import Batch, Bounds, Position, RunConcurrently, down_to, up_to
 from venice_billing._walk.widening import RangeQuery
 from venice_billing.errors import BillingTimeoutError
@@ -22,7 +25,7 @@ from venice_billing.models import UsageCsv, UsageHistoryPage, UsagePage
 if TYPE_CHECKING:
     from venice_billing._arguments import Moment
     from venice_billing._call import Operation, Outcome, Policy
-    from venice_billing._walk.types import PageSource
+    from venice_billing._walk.types import Page, PageSource
 
 Row = TypeVar("Row")
 
@@ -147,7 +150,9 @@ def _csv_asked_for(page: UsageCsv, query: RangeQuery, source: CsvSource) -> Usag
 
 def _all(source: PageSource[Row], bounds: Bounds, hang: BillingTimeoutError) -> Steps[list[Row]]:
     """Return all rows of a range on which the ledger hung."""
-    first = yield from source.open_wider(_in_milliseconds(bounds), "asc", hang)
+    first: Page[Row] | None = None
+    with suppress(PaginationLostError):  # then the walk opens the range again
+        first = yield from source.open_wider(_in_milliseconds(bounds), "asc", hang)
     walk = sequential(source, bounds, "asc", Position(), first=first)
     rows: list[Row] = []
     outcome: Outcome | None = None

@@ -10,9 +10,9 @@ from attrs import evolve, field, frozen
 from venice_billing import _arguments as arguments
 from venice_billing import _operations as operations
 from venice_billing._call import call_and_keep
+from venice_billing._walk.lost import PaginationLostError
 from venice_billing._walk.matching import check_currency, within_range
 from venice_billing._walk.sources import EntrySource, entries_of
-from venice_billing._walk.tracker import PaginationLostError
 from venice_billing._walk.types import MILLISECOND, Bounds, Page, up_to
 from venice_billing._walk.widening import Landmarks, RangeQuery, widened
 from venice_billing.errors import ResponseValidationError

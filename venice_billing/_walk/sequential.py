@@ -8,9 +8,12 @@ two charges, so rows are counted, never just compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from venice_billing._walk.tracker import Checks, CrowdedInstantError, Delivered, PageTracker, PaginationLostError
+from venice_billing import _arguments as arguments
+from venice_billing._walk.lost import CheckError, CrowdedInstantError, PaginationLostError
+from venice_billing._walk.tracker import STALLED_PAGES, Delivered, PageTracker
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from venice_billing._call import Outcome, Send, Steps, Wait
-
+    from venice_billing._walk.borders import Checks
 
 Row = TypeVar("Row")
 
@@ -78,19 +81,22 @@ def sequential(
         ServerError: The range cannot be read past the position, although it was reopened, or its pages do not end.
         ResponseValidationError: The pages are out of order, so that rows may be missing.
     """
-    fruitless = 0
     delivered = Delivered(source, position, order, checks)
+    sizes = _Sizes(source, page_size)
     sought: datetime | None = None  # how far the walk has read in a wider range, before it reaches the range itself
     while True:
         before, widened = (position, sought), False
-        size = _varied(page_size, fruitless, source)
-        tracker = PageTracker(source, bounds, order, position, delivered)
+        size = sizes.next()
+        tracker = PageTracker(source, bounds, order, position, delivered, sizes.patience)
         try:
             page = first or (
                 yield from open_range(source, _rest(bounds, order, position, sought), order, size, widen=widen)
             )
             first, widen = None, True
             widened = page.widened  # pages of a wider range have the largest size, not `page_size`
+            delivered.borders.begin_opening(
+                position, is_largest=widened or _is_largest(size, source), is_widened=widened
+            )
             while True:
                 if rows := tracker.take(page, position):
                     more = page.following is not None and not tracker.done
@@ -108,16 +114,56 @@ def sequential(
                 page, rows = page.emptied(), ()
                 page = yield from _follow(source, page, tracker)
         except PaginationLostError as lost:
-            is_crowded = isinstance(lost, CrowdedInstantError)
-            if is_crowded and (widened or _is_largest(size, source)):
-                raise ServerError(str(lost)) from None
             sought = tracker.sought_since(sought)
-            if is_crowded and not _is_largest(page_size, source):
-                page_size, fruitless = source.largest_page, 0
-                continue
-            fruitless = fruitless + 1 if (position, sought) == before else 0
-            if fruitless > _REOPENINGS:
-                raise _unreadable(position, lost) from None
+            sizes.adapt(lost, position, has_moved=(position, sought) != before, is_widened=widened)
+
+
+class _Sizes(Generic[Row]):
+    """Which page size a range is opened with next, and whether it is reopened at all.
+
+    Attributes:
+        patience: How many pages in a row of the latest opening may bring no later row.
+    """
+
+    def __init__(self, source: PageSource[Row], page_size: int | None) -> None:
+        self._source = source
+        self._page_size = page_size
+        self._latest = page_size
+        self._fruitless = 0
+        self._check: CheckError | None = None
+        self.patience = STALLED_PAGES
+
+    def next(self) -> int | None:
+        """Return the page size of the next opening."""
+        check, self._check, self.patience = self._check, None, STALLED_PAGES
+        if check is None:
+            self._latest = _varied(self._page_size, self._fruitless, self._source)
+        elif check.pages == "half":
+            self._latest, self.patience = self._source.largest_page // 2, 2 * STALLED_PAGES
+        elif check.pages == "largest" and not _is_largest(self._page_size, self._source):
+            self._latest = self._source.largest_page
+        else:
+            self._latest = self._page_size
+        return self._latest
+
+    def adapt(self, lost: PaginationLostError, position: Position, *, has_moved: bool, is_widened: bool) -> None:
+        """Note why the range has to be reopened.
+
+        Raises:
+            ServerError: Reopening it does not help.
+        """
+        if isinstance(lost, CheckError):
+            self._check = lost
+            return
+        is_crowded = isinstance(lost, CrowdedInstantError)
+        if is_crowded and (is_widened or _is_largest(self._latest, self._source)):
+            raise ServerError(str(lost)) from None
+        if is_crowded and not _is_largest(self._page_size, self._source):
+            self._page_size, self._fruitless = self._source.largest_page, 0
+            return
+        self._fruitless = 0 if has_moved else self._fruitless + 1
+        if self._fruitless > _REOPENINGS:
+            raise _unreadable(position, lost) from None
 
 
 def open_range(
@@ -134,6 +180,27 @@ def open_range(
             raise
         hang = error
     return (yield from source.open_wider(bounds, order, hang))
+
+
+def has_more(source: PageSource[Row], bounds: Bounds, count: int) -> Steps[bool]:
+    """Tell whether a range has more than `count` rows, with as few requests as possible."""
+    smallest, largest = arguments.PAGE_SIZES
+    walk = sequential(source, bounds, "asc", Position(), min(max(count + 1, smallest), largest))
+    outcome: Outcome | None = None
+    with closing(walk):
+        while count >= 0:
+            try:
+                step = walk.send(outcome)
+            except StopIteration:
+                return False
+            outcome = None
+            if isinstance(step, Batch):
+                count -= len(step.rows)
+            elif isinstance(step, RunConcurrently):
+                raise TypeError("this range is walked in sequence")
+            else:
+                outcome = yield step
+    return True
 
 
 def first_not_retired(walks: Sequence[Callable[[Position], Walk[Row]]], position: Position) -> Walk[Row]:

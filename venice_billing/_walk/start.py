@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from venice_billing._walk.checkpoint import Filters, resumed
 from venice_billing._walk.original_source import OriginalSource
 from venice_billing._walk.sequential import first_not_retired, sequential
 from venice_billing._walk.sources import HistorySource
+from venice_billing._walk.tracker import check_all_seen
 from venice_billing._walk.types import MILLISECOND, Batch, Bounds, Order, PageSource, Position, RunConcurrently, Walk
 from venice_billing._walk.windows import Windows
 from venice_billing.errors import InvalidParameterError
@@ -76,18 +78,17 @@ def usage_history(
     currency: str | None,
     start_timestamp: Moment | None,
     end_timestamp: Moment | None,
-    sort_order: str,
+    sort_order: str | None,
     checkpoint: str | None,
     concurrency: int,
 ) -> WalkStart:
     """Start a walk through the history."""
-    wished = arguments.choice("sort_order", sort_order, operations.SORT_ORDERS)
     filters, position = _start(
         checkpoint,
         currency,
         ("start_timestamp", start_timestamp),
         ("end_timestamp", end_timestamp),
-        None if wished == "asc" else wished,  # an explicit "asc" is indistinguishable from the default
+        sort_order,
         "asc",
     )
     max_items = arguments.optional_integer("max_items", max_items, 1)
@@ -176,10 +177,16 @@ def newest_first(
     page_size: int | None,
     concurrency: int,
 ) -> Walk[Row]:
-    """Walk an ascending ledger newest first; one small request finds where the ledger begins."""
+    """Walk an ascending ledger newest first; one small request finds where the ledger begins.
+
+    Raises:
+        BrokenWalkError: Rows received before are missing from the ledger: it may be another account's.
+    """
     end = position.at + MILLISECOND if position.at else bounds.end
     found = yield from _first(sequential(source, Bounds(bounds.start, end), "asc", Position(), 10))
-    if found is not None:
+    if found is None:
+        check_all_seen(Counter(position.seen), position)
+    else:
         oldest = Bounds(source.timestamp(found.rows[0]), bounds.end)
         yield RunConcurrently(
             Windows(source, oldest, "desc", position, now=now, page_size=page_size, concurrency=concurrency)

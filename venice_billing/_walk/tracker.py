@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from venice_billing.errors import ResponseValidationError, ServerError
+from venice_billing._walk.borders import Borders, Checks
+from venice_billing._walk.lost import (
+    BrokenWalkError,
+    CheckError,
+    CrowdedInstantError,
+    PagesOutOfOrderError,
+    PaginationLostError,
+)
+from venice_billing.errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,50 +32,6 @@ the largest pages, so that it reads at least 200,000 charges at one instant (100
 
 
 _REMEMBERED_PAGES = 2
-_FREE_CHECKS = 3
-_PAGES_PER_CHECK = 10
-
-
-class PaginationLostError(Exception):
-    """The next page cannot be relied on: a cursor came twice, or pages shifted. The position is still valid."""
-
-
-class CrowdedInstantError(PaginationLostError):
-    """Too many pages in a row brought rows, but none later than one instant. Larger pages may get past it."""
-
-
-class RepeatedRowError(PaginationLostError):
-    """A page begins with a row that the page before ended with: two equal charges, or one that came twice."""
-
-
-class BrokenWalkError(ResponseValidationError):
-    """What the walk has handed on is not what the API has: to go on from there would not be exact."""
-
-
-class PagesOutOfOrderError(BrokenWalkError):
-    """A page went back in time with rows that were not handed on: nothing tells which other rows are missing."""
-
-
-class Checks:
-    """Limits how often a walk settles whether equal rows at a page border are several charges.
-
-    It may do so three times, and once more for each ten pages: a ledger full of equal charges costs few requests more.
-    The windows of a walk share their limit.
-    """
-
-    def __init__(self) -> None:
-        self._pages = 0
-        self._made = 0
-
-    def count_page(self) -> None:
-        """Note that a page was handed on."""
-        self._pages += 1
-
-    def allow_another(self) -> bool:
-        """Tell whether there may be another check, and count it."""
-        allowed = self._made < _FREE_CHECKS + self._pages // _PAGES_PER_CHECK
-        self._made += allowed
-        return allowed
 
 
 class Delivered(Generic[Row]):
@@ -82,13 +46,26 @@ class Delivered(Generic[Row]):
         self._begin = position.at
         self._ahead = 1 if order == "asc" else -1
         self._latest: deque[Callable[[], Sequence[Row]]] = deque(maxlen=_REMEMBERED_PAGES)
-        self._checked_at: datetime | None = None
+        self.borders = Borders(source, self._checks)
+        self._gap_checked_at: datetime | Literal["nowhere yet"] | None = "nowhere yet"
 
     def add(self, page: Page[Row]) -> None:
         """Remember a page whose rows were handed on."""
         self._checks.count_page()
         if page.again is not None:
             self._latest.append(page.again)
+
+    def check_gap(self, page: Page[Row], position: Position) -> None:
+        """Doubt an empty page that names a next one: rows may have been left out there.
+
+        Once at each instant; if the page is empty again when the range was reopened, it is followed.
+
+        Raises:
+            CheckError: The range is to be reopened.
+        """
+        if page.following is not None and self._gap_checked_at != position.at:
+            self._gap_checked_at = position.at
+            raise CheckError("an empty page names a next one")
 
     def check_order(self, page: Page[Row], bounds: Bounds, position: Position) -> None:
         """Refuse a page that has rows before the position which were not handed on.
@@ -108,22 +85,6 @@ class Delivered(Generic[Row]):
                 field="data",
             )
 
-    def check_repetition(self, page: Page[Row], position: Position) -> None:
-        """Refuse a page whose first row equals one received at the position, where counting may settle the matter.
-
-        The range is then reopened at the position, where rows are counted: once at each instant, as `Checks` allow.
-
-        Raises:
-            RepeatedRowError: The range is to be reopened.
-        """
-        if not page.rows or page.timeless or self._source.timestamp(page.rows[0]) != position.at:
-            return
-        is_settled = self._checked_at == position.at
-        is_equal = not is_settled and self._source.fingerprint(page.rows[0]) in position.seen
-        if is_equal and self._checks.allow_another():
-            self._checked_at = position.at
-            raise RepeatedRowError("a page begins with the row that the page before ended with")
-
     def _is_behind(self, row: Row, bounds: Bounds, position: Position) -> bool:
         moment = self._source.timestamp(row)
         if position.at is None or not bounds.contain(moment) or not is_ahead(position.at, moment, self._ahead):
@@ -141,6 +102,7 @@ class PageTracker(Generic[Row]):
         order: Order,
         position: Position,
         delivered: Delivered[Row] | None = None,
+        patience: int = STALLED_PAGES,
     ) -> None:
         self._source = source
         self._delivered = delivered or Delivered(source, position, order)
@@ -152,6 +114,7 @@ class PageTracker(Generic[Row]):
         self._latest = ""
         self._used: set[str] = set()
         self._stalled = 0
+        self._patience = patience
         self._stalled_with_rows = False
         self.done = False
         self.beyond: datetime | None = None
@@ -177,22 +140,24 @@ class PageTracker(Generic[Row]):
             position: The position of the walk before the page.
 
         Raises:
-            PaginationLostError: The page overlaps with the pages before it, or may do so.
+            PaginationLostError: The page overlaps with the pages before it.
+            CheckError: It may do so.
+            BrokenWalkError: Rows were handed on that are not there, or are no longer there.
             PagesOutOfOrderError: The page lies before the one that led to it, and has rows that no page had.
             CrowdedInstantError: Too many pages in a row have brought no later row, though some have brought rows.
             ServerError: Too many pages in a row have been empty.
         """
         last = self._source.timestamp(page.rows[-1]) if page.rows and page.last is None else page.last
         if last is None:
+            self._check_borders(page, position, None, None)
+            self._delivered.check_gap(page, position)
             self._note_stall(page)
             return page.rows
         first = page.first or (self._source.timestamp(page.rows[0]) if page.rows else last)
-        if self._reached is not None:
-            if self._is_ahead(self._reached, first):
-                self._delivered.check_order(page, self._bounds, position)
-                raise PaginationLostError("a page went back in time")
-            if self._reached == position.at:
-                self._delivered.check_repetition(page, position)
+        if self._reached is not None and self._is_ahead(self._reached, first):
+            self._delivered.check_order(page, self._bounds, position)
+            raise PaginationLostError("a page went back in time")
+        self._check_borders(page, position, first, last)
         if self._reached != last:
             self._used = {self._latest}  # the cursor of this very page, which the page may name again
             self._stalled = 0
@@ -242,9 +207,20 @@ class PageTracker(Generic[Row]):
             return False
         return True
 
+    def _check_borders(
+        self, page: Page[Row], position: Position, first: datetime | None, last: datetime | None
+    ) -> None:
+        if position.at is None:
+            return
+        is_beyond = first is not None and self._is_ahead(first, position.at)
+        if is_beyond and not self._delivered.borders.are_in_doubt:
+            return
+        ends = page.following is None or (last is not None and self._is_ahead(last, position.at))
+        self._delivered.borders.check(page, position, follows=self._reached == position.at, ends=ends)
+
     def _note_stall(self, page: Page[Row]) -> None:
         self._stalled += 1
-        if self._stalled < STALLED_PAGES or page.following is None:
+        if self._stalled < self._patience or page.following is None:
             return
         at = f"past {self._reached.isoformat()}" if self._reached else "at its beginning"
         problem = f"the ledger does not end {at}: {self._stalled} pages in a row brought nothing later"

@@ -14,8 +14,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from venice_billing._call import Expired
+from venice_billing._walk.borders import Checks
 from venice_billing._walk.sequential import sequential
-from venice_billing._walk.tracker import Checks, check_all_seen
+from venice_billing._walk.tracker import check_all_seen
 from venice_billing._walk.types import (
     END_OF_TIME,
     MILLISECOND,

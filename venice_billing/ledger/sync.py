@@ -12,7 +12,7 @@ from attrs import evolve
 
 from venice_billing import _arguments as arguments
 from venice_billing._event_loops import in_thread
-from venice_billing._walk.tracker import BrokenWalkError
+from venice_billing._walk.lost import BrokenWalkError
 from venice_billing.errors import InvalidParameterError, LedgerError
 from venice_billing.ledger import _entries
 from venice_billing.ledger._extent import extent
