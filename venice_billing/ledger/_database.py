@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from venice_billing._forks import reset_in_children
+from venice_billing._forks import leave_to_parent, reset_in_children
 from venice_billing._held_files import note_closing, note_ledger, obstacle, one_at_a_time
 from venice_billing.errors import ExportError, LedgerError, LedgerUnavailableError
 from venice_billing.ledger import _schema
@@ -210,7 +209,7 @@ class Database:
     def reset_after_fork(self) -> None:
         """Leave the file to the parent: DuckDB crashes in a child that lets go of a database, also at its end."""
         if self._connection is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # no list: those are emptied at the end
+            leave_to_parent(self._connection)
 
     def _make_if_missing(self) -> None:
         """Refuse what must not be opened, and make the file of a new ledger."""

@@ -177,7 +177,8 @@ def _advice(error: MonthOpenError) -> str:
         return f"{error.month} is not over before {at}: close it then; --show shows the month so far"
     if error.reason == "late_charges":
         return f"{error.month} may still change: close it at {at} or later, or give --allow-incomplete"
-    return f"{error.month} was read too soon for late charges: venice-billing sync --full, then close it again"
+    read = "was read too soon for late charges, or not all of it"
+    return f"{error.month} {read}: venice-billing sync --full, then close it again"
 
 
 def _write(session: Session, statement: Statement) -> tuple[list[Path], CommandError | None]:
