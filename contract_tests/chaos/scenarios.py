@@ -49,6 +49,7 @@ def run_to_end(scenario: Scenario) -> Result:
     said = _Said()
     logger = logging.getLogger("venice_billing")
     logger.addHandler(said)
+    gc.freeze()  # the collection below searches what comes now, not all that other tests have left
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             # A file opened just before an interrupt, not yet assigned to a name, is closed when it is collected.
@@ -61,6 +62,7 @@ def run_to_end(scenario: Scenario) -> Result:
     except Exception as error:  # noqa: BLE001 - the scenario proves that only VeniceError escapes
         result.foreign.append(error)
     finally:
+        gc.unfreeze()
         scenario.close()
         logger.removeHandler(said)
     if any(fake.admin_key in text for text in said.texts):
