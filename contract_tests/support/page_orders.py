@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Kind = Literal["one row dated later", "pages swapped"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 HISTORY = "/api/v1/billing/usage-history"
+WALKS: dict[str, dict[str, Any]] = {
+    f"{order}, {concurrency} at once": {"sort_order": order, "concurrency": concurrency}
+    for order in ("asc", "desc")
+    for concurrency in (1, 8)
+}
 
 
 class OffsetPages:

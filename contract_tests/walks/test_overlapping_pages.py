@@ -12,7 +12,7 @@ import pytest
 
 from contract_tests.support.flavours import NOW, ORIGINAL, Flavour, as_wire, receive, row, timestamps
 from contract_tests.support.memory_ledger import START, MemoryLedger, Row, received
-from contract_tests.support.page_orders import OffsetPages
+from contract_tests.support.page_orders import WALKS, OffsetPages
 from venice_billing import ResponseValidationError
 from venice_billing._walk.lost import BrokenWalkError
 from venice_billing._walk.sequential import sequential
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-WALKS: dict[str, dict[str, Any]] = {
-    f"{order}, {concurrency} at once": {"sort_order": order, "concurrency": concurrency}
-    for order in ("asc", "desc")
-    for concurrency in (1, 8)
-}
 AT_ONCE = pytest.mark.parametrize("concurrency", [1, 8])
 OVERLAPS = pytest.mark.parametrize(
     "overlap", [{"overlap": 1}, {"overlap": 3}, {"overlap": 1, "behind_a_new_row": True}], ids=str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from contract_tests.support.flavours import NOW, Flavour, as_wire, receive, row, timestamps
 from contract_tests.support.memory_ledger import START, MemoryLedger, Row, ledger_rows, received
-from contract_tests.support.page_orders import KINDS, OffsetPages, disordered
+from contract_tests.support.page_orders import KINDS, WALKS, OffsetPages, disordered
 from venice_billing import ResponseValidationError
 from venice_billing._walk.sequential import sequential
 from venice_billing._walk.start import oldest_first
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from venice_billing._walk.types import Order
 
 pytestmark = pytest.mark.anyio
-
-WALKS: dict[str, dict[str, Any]] = {
-    f"{order}, {concurrency} at once": {"sort_order": order, "concurrency": concurrency}
-    for order in ("asc", "desc")
-    for concurrency in (1, 8)
-}
 
 
 def account(count: int = 400) -> FakeVenice:

@@ -290,4 +290,7 @@ HARMLESS = SERVED_ONLY | frozenset(
         "unknown currency",
     }
 )
-"""The faults of `ALL` after which a response can still be correct: alone they are no reason for an error."""
+"""The faults of `ALL` after which a response can still be correct: alone they are no reason for an error.
+
+But for early bytes and an early answer over a socket: a client asks again when it sees bytes after a body.
+"""
